@@ -1,0 +1,47 @@
+"""Everything a workstation gets, layer by layer, as far as its stack says."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api.deploy import deploy
+
+from gpurig.deploy.container_toolkit import container_toolkit
+from gpurig.deploy.docker import docker
+from gpurig.deploy.driver import driver
+from gpurig.deploy.environments import environments
+from gpurig.deploy.packages import packages
+from gpurig.deploy.users import users
+from gpurig.deploy.workloads import workloads
+from gpurig.observed import observe
+from gpurig.promise import answered, left_out
+from gpurig.settings import validate
+from gpurig.stack.model import Refusal
+from gpurig.stack.resolver import resolve
+
+
+@deploy("Workstation")
+def workstation() -> None:
+    """Read the facts, resolve the stack, and bring each of its layers about, in order."""
+    settings = validate(host.data.dict(), where=host.name)
+    observed = observe()
+    stack = resolve(settings, observed)
+    answered(observed, stack)
+    if isinstance(stack, Refusal):
+        return
+    for item in stack.left_out:
+        left_out(item.component, item.reason)
+    packages(stack, settings)
+    if stack.driver:
+        driver(stack, settings)
+    if stack.docker:
+        docker(stack, settings)
+    if stack.container_toolkit:
+        container_toolkit(stack, settings)
+    users(stack, settings)
+    if stack.environments:
+        environments(stack, settings)
+        workloads(stack, settings)
+
+
+if __name__ == "builtins":  # pyinfra runs deploy files without a name of their own
+    workstation()

@@ -1,0 +1,41 @@
+"""Services of systemd: running now and at the next boot."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import QuoteString, StringCommand
+
+from gpurig.facts.systemd import Unit
+
+
+def lacking(units: dict[str, Unit]) -> list[str]:
+    """What keeps these units from running now and after a reboot, as short sentences."""
+    found = []
+    for name, unit in units.items():
+        masked = "masked" in (unit["load"], unit["enabled"])
+        if masked:
+            found.append(f"{name} is masked")
+        elif unit["load"] != "loaded":
+            found.append(f"{name} is {unit['load']}")
+        elif unit["enabled"] in ("disabled", "enabled-runtime", "linked"):
+            found.append(f"{name} is {unit['enabled']}")
+        if unit["active"] not in ("active", "reloading", "activating") and not masked:
+            found.append(f"{name} is {unit['active']}")
+    return found
+
+
+def running(units: dict[str, Unit], names: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """The commands that make these units run now and at the next boot; only what is missing."""
+    masked = [name for name in names if "masked" in (units[name]["load"], units[name]["enabled"])]
+    if masked:
+        yield StringCommand("systemctl unmask", *map(QuoteString, masked))
+    # a mask hides whether the unit was enabled; enabling twice changes nothing
+    off = [name for name in names if name in masked or units[name]["enabled"] != "enabled"]
+    if off:
+        yield StringCommand("systemctl enable", *map(QuoteString, off))
+    down = [name for name in names if units[name]["active"] != "active"]
+    if down:
+        # a unit that failed too often in a row is only started again after this
+        yield StringCommand("systemctl reset-failed", *map(QuoteString, down), "2>/dev/null || :")
+        yield StringCommand("systemctl start", *map(QuoteString, down))

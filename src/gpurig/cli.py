@@ -1,0 +1,117 @@
+"""The command line: one function a verb, no logic of its own."""
+
+from __future__ import annotations
+
+import gevent.monkey
+
+gevent.monkey.patch_all()  # before anything opens a socket: each host is a greenlet
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
+
+import click  # noqa: E402
+
+from gpurig import __version__, verbs  # noqa: E402
+from gpurig.errors import GpurigError  # noqa: E402
+
+Command = Callable[..., None]
+
+
+def _target(function: Command) -> Command:
+    """The arguments that every verb on hosts takes."""
+    for decorate in (
+        click.argument("target", required=False, metavar="[INVENTORY|@local|HOST,…]"),
+        click.option("--limit", metavar="HOST,…", help="Only these hosts or groups."),
+        click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else."),
+        click.option("--debug", is_flag=True, help="Show the log and tracebacks."),
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gpurig")
+def gpurig() -> None:
+    """From a bare machine to a proven AI workstation."""
+
+
+@gpurig.command()
+@_target
+@click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]), help="When due.")
+@click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
+@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+@click.option("-y", "yes", is_flag=True, help="Change without asking.")
+def up(**options: Any) -> None:
+    """Set hosts up, or repair what has drifted, and prove it."""
+    sys.exit(verbs.work(verbs.Asked.of("up", options)))
+
+
+@gpurig.command()
+@_target
+@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+def plan(**options: Any) -> None:
+    """Show what `up` would change, and why; change nothing."""
+    sys.exit(verbs.work(verbs.Asked.of("plan", options)))
+
+
+@gpurig.command()
+@_target
+def verify(**options: Any) -> None:
+    """Prove that hosts work; change nothing."""
+    sys.exit(verbs.work(verbs.Asked.of("verify", options)))
+
+
+@gpurig.command()
+@_target
+def facts(**options: Any) -> None:
+    """Show what is there."""
+    sys.exit(verbs.facts(verbs.Asked.of("facts", options)))
+
+
+@gpurig.command()
+@_target
+@click.option("--facts", "saved", type=click.Path(), metavar="FILE", help="Of `facts --json`.")
+def resolve(**options: Any) -> None:
+    """Show which stack fits hosts, and the reasons."""
+    sys.exit(verbs.resolve(verbs.Asked.of("resolve", options), options["saved"]))
+
+
+@gpurig.command()
+@_target
+@click.option("-y", "yes", is_flag=True, help="Trust the keys shown without asking.")
+def trust(**options: Any) -> None:
+    """Show and trust the SSH host keys of hosts seen for the first time."""
+    sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
+
+
+def main() -> None:
+    """Run the command line; errors are sentences, and tracebacks are for ``--debug``."""
+    arguments = sys.argv[1:]
+    try:
+        gpurig.main(args=arguments, standalone_mode=False)
+    except GpurigError as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(_tell(error, arguments))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("gpurig: interrupted; what was done stays done, run it again", err=True)
+        sys.exit(130)
+
+
+def _tell(error: GpurigError, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        command = next((word for word in arguments if word in gpurig.commands), "")
+        frame = {"schema": 1, "command": command, "hosts": {}, "errors": [error.as_json()]}
+        click.echo(json.dumps(frame, indent=2))
+    click.echo(f"gpurig: {error}", err=True)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

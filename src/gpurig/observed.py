@@ -1,0 +1,119 @@
+"""What is on a host: all facts by their key, and those that the resolver reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from gpurig.errors import InputError
+from gpurig.fact import Fact, read
+from gpurig.facts.account import Account, Login
+from gpurig.facts.disk import Disk, Room
+from gpurig.facts.distribution import Distribution, OsRelease
+from gpurig.facts.kernel import Architecture, Kernel, Kernels
+from gpurig.facts.memory import Bytes, Memory
+from gpurig.facts.pci import Accelerators, Gpus, PciDevice
+from gpurig.facts.proxies import Proxies
+from gpurig.facts.python import Interpreter, Pythons
+from gpurig.facts.reboot import Asked, BootId, RebootRequired
+from gpurig.facts.secure_boot import SecureBoot, State
+from gpurig.facts.service_manager import ServiceManager
+from gpurig.facts.virtualization import Kind, Virtualization
+from gpurig.shape import fits
+from gpurig.values import Absent, Unknown, as_json, from_json
+from gpurig.words import NOTHING, WORDS, plain
+
+# In the order in which they are shown.
+FACTS: dict[str, type[Fact[Any]]] = {
+    "os": Distribution,
+    "architecture": Architecture,
+    "kernel": Kernel,
+    "virtualization": Virtualization,
+    "secure_boot": SecureBoot,
+    "service_manager": ServiceManager,
+    "gpus": Gpus,
+    "accelerators": Accelerators,
+    "pythons": Pythons,
+    "user": Account,
+    "memory": Memory,
+    "disk": Disk,
+    "proxies": Proxies,
+    "reboot_required": RebootRequired,
+    "boot_id": BootId,
+}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """
+    What the resolver reads of a host; each field is the value of the fact of its name in `FACTS`.
+
+    The shapes are those of the facts' own docstrings. A field is ABSENT or Unknown like the fact.
+    """
+
+    os: OsRelease | Absent | Unknown
+    architecture: str | Absent | Unknown
+    kernel: Kernels | Absent | Unknown
+    virtualization: Kind | Absent | Unknown
+    secure_boot: State | Absent | Unknown
+    service_manager: str | Absent | Unknown
+    gpus: list[PciDevice] | Absent | Unknown
+    accelerators: list[PciDevice] | Absent | Unknown
+    pythons: list[Interpreter] | Absent | Unknown
+    user: Login | Absent | Unknown
+    memory: Bytes | Absent | Unknown
+    disk: list[Room] | Absent | Unknown
+    proxies: dict[str, dict[str, str]] | Absent | Unknown
+    reboot_required: Asked | Absent | Unknown
+    driver_installed: dict[str, Any] | Absent | Unknown
+    docker_installed: dict[str, Any] | Absent | Unknown
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Observed:
+        """
+        The same from JSON, as `as_json` or ``gpurig facts --json`` gives it.
+
+        Facts that the resolver does not read are passed over, one that is not there is Unknown;
+        InputError where a value has another shape than its fact's.
+        """
+        values: dict[str, Any] = {}
+        for key, shape in get_type_hints(cls).items():
+            value = from_json(facts[key]) if key in facts else Unknown("it is not among the facts")
+            if not fits(value, shape):
+                raise InputError(
+                    "facts-invalid",
+                    f"the fact {key} is not as `gpurig facts --json` writes it",
+                    do="write the facts anew",
+                )
+            values[key] = value
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON: ABSENT as ``null``, Unknown as ``{"unknown": reason}``."""
+        return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
+
+
+def observe() -> Observed:
+    """What the resolver needs, read on the current host."""
+    return Observed(**{field.name: read(FACTS[field.name]) for field in fields(Observed)})
+
+
+def readable(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """
+    The facts in plain words, as pairs of a section and one line of text.
+
+    + facts: values or their JSON by the keys of `FACTS`; a fact that is not given is not told
+    """
+    lines: list[tuple[str, str]] = []
+    for key in [*FACTS, *(key for key in facts if key not in FACTS)]:
+        if key not in facts:
+            continue
+        section, value = key.replace("_", " "), from_json(facts[key])
+        if isinstance(value, Unknown):
+            lines.append((section, f"unknown: {value.reason}"))
+        elif not value:
+            lines.append((section, NOTHING.get(key, "none")))
+        else:
+            lines += [(section, text) for text in WORDS.get(key, plain)(value)]
+    return lines

@@ -1,0 +1,107 @@
+"""
+Running the proofs against one host: pytest with testinfra, in a process of its own.
+
+The parent hands the host over on standard input (it may hold passwords) and reads one JSON line a
+proof. The child opens its own connection and shares nothing else with what changed the host.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gevent.subprocess import PIPE, Popen
+from pyinfra import logger
+
+import gpurig
+from gpurig.errors import InternalError
+from gpurig.inventory import HostSpec
+from gpurig.result import HostResult, Proof, ProofVerdict
+
+PROOFS = Path(gpurig.__file__).parent / "proofs"
+
+
+def prove(
+    spec: HostSpec,
+    result: HostResult,
+    workloads: bool,
+    on_proof: Callable[[Proof], None],
+    on_line: Callable[[str], None],
+) -> list[Proof]:
+    """
+    Run every proof of the host's stack; each is also told to `on_proof` as it ends.
+
+    + workloads: whether the training programs are run, or named as not run
+    """
+    assert result.answer is not None
+    given = {
+        "name": spec.name,
+        "transport": spec.transport,
+        "address": spec.address,
+        "data": dict(spec.data),
+        "stack": result.answer.as_json(),
+        "facts": result.as_json()["facts"],
+        "workloads": workloads,
+    }
+    command = [sys.executable, "-m", "gpurig.proving"]
+    child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+    child.stdin.write(json.dumps(given, default=str))
+    child.stdin.close()
+    proofs = []
+    for line in child.stdout:
+        told = json.loads(line)
+        if "line" in told:
+            on_line(told["line"])
+            continue
+        proof = Proof(**(told["proof"] | {"verdict": ProofVerdict(told["proof"]["verdict"])}))
+        proofs.append(proof)
+        on_proof(proof)
+    said = child.stderr.read()
+    logger.debug("%s: proofs: %s", spec.name, said)
+    if child.wait() not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
+        lines = said.strip().splitlines() or ["no output"]
+        raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
+    return proofs
+
+
+def main() -> int:
+    """The child: read the host from standard input, run pytest, print a JSON line a proof."""
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+    import pytest
+
+    from gpurig.proofs.plugin import Proving
+    from gpurig.runner import Link, prepare_engine
+
+    given = json.loads(sys.stdin.read())
+    out, sys.stdout = sys.stdout, sys.stderr  # pytest's own words are for the log
+
+    def tell(what: dict[str, Any]) -> None:
+        print(json.dumps(what), file=out, flush=True)
+
+    prepare_engine()
+    spec = HostSpec.of(given["name"], given["transport"], given["address"], given["data"])
+    link = Link(spec, on_line=lambda line: tell({"line": line}))
+    link.open()
+    try:
+        plugin = Proving(
+            link,
+            given["stack"],
+            given["facts"],
+            given["workloads"],
+            on_proof=lambda proof: tell({"proof": asdict(proof)}),
+        )
+        # The proofs have a configuration of their own wherever they are installed.
+        arguments = [str(PROOFS), "-c", str(PROOFS / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
+        return int(pytest.main(arguments, plugins=[plugin]))
+    finally:
+        link.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

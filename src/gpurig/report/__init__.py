@@ -1,0 +1,45 @@
+"""What a run leaves to read: report.json, junit.xml and report.html, from one result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gpurig.errors import GpurigError
+from gpurig.report.html import page
+from gpurig.report.junit import suites
+from gpurig.result import HostResult
+
+SCHEMA = 1
+
+
+def frame(command: str, results: list[HostResult]) -> dict[str, Any]:
+    """The JSON of every ``--json`` and of report.json; docs/reference/json.md describes it."""
+    errors = [error.as_json() for result in results for error in result.errors]
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "hosts": {result.name: result.as_json() for result in results},
+        "errors": errors,
+    }
+
+
+def write(folder: Path, command: str, results: list[HostResult], code: int) -> Path:
+    """Write all three into the run's folder; the path of the one that people open."""
+    told = frame(command, results)
+    html = folder / "report.html"
+    try:
+        _private(folder / "report.json", json.dumps(told, indent=2) + "\n")
+        _private(folder / "junit.xml", suites(results))
+        _private(html, page(command, results, code))
+    except OSError as error:
+        raise GpurigError(
+            "report-unwritten", f"the report cannot be written ({error.strerror})", str(folder)
+        ) from error
+    return html
+
+
+def _private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text)

@@ -1,0 +1,39 @@
+"""Proofs as JUnit XML, for CI systems that read nothing else."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from gpurig.result import HostResult, ProofVerdict
+
+
+def suites(results: list[HostResult]) -> str:
+    """
+    One suite a host, one case a proof.
+
+    JUnit knows only passed, failed, error and skipped: ``unknown`` is an error, whatever was not
+    shown is skipped with its verdict and reason.
+    """
+    root = ElementTree.Element("testsuites", name="gpurig")
+    for result in results:
+        suite = ElementTree.SubElement(root, "testsuite", name=result.name)
+        for error in result.errors:
+            case = ElementTree.SubElement(suite, "testcase", name=error.code, classname=result.name)
+            ElementTree.SubElement(case, "error", message=str(error))
+        for proof in result.proofs:
+            case = ElementTree.SubElement(
+                suite, "testcase", name=proof.title, classname=proof.id, time=f"{proof.seconds:.2f}"
+            )
+            said = f"{proof.verdict.value}: {proof.reason}"
+            if proof.verdict is ProofVerdict.FAILED:
+                ElementTree.SubElement(case, "failure", message=proof.reason)
+            elif proof.verdict is ProofVerdict.UNKNOWN:
+                ElementTree.SubElement(case, "error", message=proof.reason)
+            elif proof.verdict is not ProofVerdict.PASSED:
+                ElementTree.SubElement(case, "skipped", message=said)
+        cases = list(suite)
+        suite.set("tests", str(len(cases)))
+        for kind, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            suite.set(name, str(sum(case.find(kind) is not None for case in cases)))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"

@@ -1,0 +1,174 @@
+"""What each verb does: load the inventory, run, report; each answers its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.prompt import Confirm
+
+from gpurig import ending, inventory, logbook, observed, report
+from gpurig import trust as hosts_keys
+from gpurig.errors import GpurigError, InputError
+from gpurig.result import HostResult, exit_code
+from gpurig.run import Options, run
+from gpurig.runner import prepare_engine
+from gpurig.screen import Screen
+from gpurig.settings import parse_set, validate
+from gpurig.stack import explain
+from gpurig.stack.resolver import resolve as resolve_stack
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asked for."""
+
+    command: str
+    hosts: list[inventory.HostSpec]
+    json: bool
+    debug: bool
+    yes: bool
+    reboot: str | None
+    prove: str
+    prefetch: bool
+    wishes: dict[str, Any]
+
+    @classmethod
+    def of(cls, command: str, options: dict[str, Any]) -> Asked:
+        """Check every word before any host is contacted; InputError says what is wrong."""
+        wishes = parse_set(options["wishes"])
+        saved = options.get("saved")
+        hosts = [] if saved else inventory.load(options["target"], options["limit"], wishes)
+        return cls(
+            command,
+            hosts,
+            options["as_json"],
+            options["debug"],
+            options.get("yes", False),
+            options.get("reboot"),
+            options.get("prove", "auto"),
+            not options.get("no_prefetch", False),
+            wishes,
+        )
+
+
+def work(asked: Asked) -> int:
+    """`up`, `plan` and `verify`: one run that goes as far as its verb says."""
+    prepare_engine()
+    folder = logbook.open_run(asked.debug)
+    person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
+    options = Options(
+        asked.command,
+        ask=person and not asked.yes,
+        reboot=asked.reboot or "",
+        prove=asked.prove,
+        prefetch=asked.prefetch,
+        person=person,
+    )
+    with Screen([spec.name for spec in asked.hosts], quiet=asked.json) as screen:
+        results = run(asked.hosts, options, screen)
+    code = exit_code(asked.command, results)
+    written = report.write(folder, asked.command, results, code)
+    if asked.json:
+        print(json.dumps(report.frame(asked.command, results), indent=2))
+        return code
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    for spec, result in zip(asked.hosts, results, strict=True):
+        for line in ending.ending(result, spec.settings, asked.command):
+            console.print(line, markup=False)
+    console.print(f"report: {written}", markup=False)
+    return code
+
+
+def facts(asked: Asked) -> int:
+    """Everything that is there, for people or as JSON."""
+    results = _read(asked)
+    if asked.json:
+        print(json.dumps(report.frame("facts", results), indent=2))
+    else:
+        for result in results:
+            _facts_lines(result)
+    return exit_code("facts", results)
+
+
+def _facts_lines(result: HostResult) -> None:
+    print(f"{result.name}:")
+    for error in result.errors:
+        print(f"  error: {error}")
+    for section, text in observed.readable(result.facts):
+        print(f"  {section:18} {text}")
+
+
+def _read(asked: Asked) -> list[HostResult]:
+    prepare_engine()
+    logbook.open_run(asked.debug)
+    with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
+        return run(asked.hosts, Options(asked.command), screen)
+
+
+def resolve(asked: Asked, saved: str | None) -> int:
+    """The stack of each host and its reasons, from the hosts or from saved facts."""
+    results = _saved(saved, asked.wishes) if saved else _read(asked)
+    if asked.json:
+        print(json.dumps(report.frame("resolve", results), indent=2))
+    else:
+        for result in results:
+            print(f"{result.name}:")
+            told = [f"error: {error}" for error in result.errors]
+            if result.answer is not None:
+                told += explain.readable(result.answer)
+            print("\n".join(f"  {line}" for line in told))
+    return exit_code("resolve", results)
+
+
+def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
+    try:
+        hosts = json.loads(Path(file).read_text())["hosts"]
+        read = {name: observed.Observed.from_facts(host["facts"]) for name, host in hosts.items()}
+    except OSError as error:
+        raise InputError("facts-unreadable", f"cannot be read ({error.strerror})", file) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            "facts-invalid", "is not what `gpurig facts --json` writes", file, "write it anew"
+        ) from error
+    settings = validate(wishes, where="--set")
+    results = []
+    for name, facts_of_host in read.items():
+        answer = resolve_stack(settings, facts_of_host)
+        results.append(HostResult(name, facts_of_host.as_json(), answer, connected=True))
+    return results
+
+
+def trust(asked: Asked) -> int:
+    """Each new host key, shown and, after a yes, written to known_hosts."""
+    prepare_engine()
+    logbook.open_run(asked.debug)
+
+    def confirm(host: str, kind: str, seen: str) -> bool:
+        click.echo(f"{host}: {kind} {seen}")
+        if asked.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise InputError(
+                "trust-unasked", "nobody can be asked whether to trust this key", host, "use -y"
+            )
+        return bool(Confirm.ask("Is that the fingerprint the host itself shows?", default=False))
+
+    code = 0
+    for spec in asked.hosts:
+        try:
+            done = hosts_keys.trust(spec, confirm)
+        except GpurigError as error:
+            click.echo(f"gpurig: {error}", err=True)
+            code = max(code, error.exit_code)
+            continue
+        where = f" (written to {done.file})" if done.file else ""
+        click.echo(f"{done.host}: {done.outcome}{where}")
+        code = code or (1 if done.outcome == "declined" else 0)
+    return code

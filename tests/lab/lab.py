@@ -1,0 +1,309 @@
+"""The lab: its folder, its services, and the hosts that are made, kept and removed in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import bases, gpu, machine, network, services
+from .commands import Process, run
+from .errors import LabError, LabMissing
+from .hosts import Description, Host
+from .identity import personalise
+from .repository import Repository, stop_agent
+
+DEFAULT_FOLDER = "/var/cache/gpurig-lab"
+CHECKOUT = Path(__file__).resolve().parents[2]
+TOOLKIT = "nvidia-container-toolkit"
+
+
+class Lab:
+    """
+    One lab; everything it has lies in its folder, outside the checkout.
+
+    + folder: default ``GPURIG_LAB``, else ``/var/cache/gpurig-lab``
+    + shared: the GPU kit and the data; default ``GPURIG_SHARED``, else ``shared`` beside the
+      checkout
+    + owned: hosts made through this object go when this program ends, however it ends
+    """
+
+    def __init__(
+        self, folder: Path | None = None, shared: Path | None = None, *, owned: bool = False
+    ) -> None:
+        self.folder = (folder or Path(os.environ.get("GPURIG_LAB", DEFAULT_FOLDER))).resolve()
+        beside = os.environ.get("GPURIG_SHARED", CHECKOUT.parent / "shared")
+        self.shared = (shared or Path(beside)).resolve()
+        if self.folder.is_relative_to(CHECKOUT):
+            raise LabError(f"the lab's folder {self.folder} lies inside the checkout")
+        self.process = Process.of(os.getpid())
+        self.owner = self.process if owned else None
+        self.key = self.folder / "key"
+        self.known_hosts = self.folder / "known_hosts"
+        self.services = services.Services(self.folder)
+        self.index_url = f"{services.WEB}/simple/"
+        self.mnist_url = f"{services.WEB}/mnist/"
+        self.apt_proxy = services.APT_PROXY
+
+    # -- the lab itself
+
+    def open(self) -> Lab:
+        """Install what is missing, remove what a killed run left, start bridge and services."""
+        for needed in (self.shared / "lab/nvidia", self.shared / "data/mnist"):
+            if not needed.is_dir():
+                raise LabMissing(
+                    f"the lab needs {needed}; set GPURIG_SHARED to its `shared` folder"
+                )
+        bases.install_packages()
+        with self.locked():
+            self._sweep()
+            network.raise_bridge(self.folder)
+            for place in ("bases", "hosts", "snapshots", "repositories", "sessions"):
+                (self.folder / place).mkdir(exist_ok=True)
+            if self.owner:
+                (self.folder / "sessions" / str(self.owner.pid)).write_text(str(self.owner.started))
+            if not self.key.exists():
+                run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
+            shared = {"mnist": self.shared / "data/mnist"}
+            shared |= {"repositories": self.folder / "repositories", TOOLKIT: self.toolkit.folder}
+            self.services.start(shared, self.folder / "index", self.folder / "apt-cache")
+            if not self.toolkit.folder.exists():
+                self.toolkit.publish_toolkit(self.kit)
+        return self
+
+    def close(self) -> None:
+        """Remove the hosts that go with this program; the last one out stops the services."""
+        for host in self.hosts():
+            if self.owner and host.description.owner == self.owner:
+                self.remove(host.name)
+        with self.locked():
+            if self.owner:
+                (self.folder / "sessions" / str(self.owner.pid)).unlink(missing_ok=True)
+            self._sweep()
+            if not any((self.folder / "hosts").iterdir()) and not self._sessions():
+                self._stop()
+
+    def down_all(self) -> None:
+        """Remove every host, whoever made it, and stop the services; caches and bases stay."""
+        for host in self.hosts():
+            self.remove(host.name)
+        with self.locked():
+            self._sweep()
+            self._stop()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """The lab for this program alone; held for moments, never while a host boots."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def kit(self) -> Path:
+        """NVIDIA's mock of NVML, its profiles and the container toolkit's packages."""
+        return self.shared / "lab/nvidia"
+
+    @property
+    def toolkit(self) -> Repository:
+        """The stand-in for NVIDIA's container toolkit repository, with every version at first."""
+        url = f"{services.WEB}/{TOOLKIT}"
+        return Repository(self.folder / TOOLKIT, url, self.folder / "gnupg")
+
+    def repository(self, name: str) -> Repository:
+        """A signed repository of a test's own, empty until something is published in it."""
+        place = self.folder / "repositories" / name
+        return Repository(place, f"{services.WEB}/repositories/{name}", self.folder / "gnupg")
+
+    # -- hosts
+
+    def boot(
+        self,
+        suite: str,
+        name: str,
+        *,
+        snapshot: str = "",
+        gpu: str = "",
+        gpus: int = 1,
+        list_gpu: Sequence[str] = (),
+        python: bool = False,
+        user: str = "",
+        password: str = "",
+    ) -> Host:
+        """
+        Make and boot a host; comes back when ssh answers.
+
+        + suite: trixie or bookworm; "" with a snapshot, which knows its own
+        + gpu, gpus: a kind of GPU and how many of it NVML answers with (t4, a100, l40s, h100, b200)
+        + list_gpu: PCI ids (``10de:2330``) the host lists, though nothing computes there
+        + python: from a base with python3; else it has none
+        + user, password: a user besides root who may use sudo
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+            raise LabError(f"{name} is no name for a host; use small letters, digits and dashes")
+        source, suite, was = self._source(suite, snapshot, python)
+        with self.locked():
+            host = self._reserve(name, suite)
+        try:
+            run("cp", "--archive", "--reflink=auto", source, host.root, what=f"copy {source}")
+            binds: dict[str, Path] = {}
+            if gpu or was.gpu:
+                binds |= self._give_gpu(host, gpu, gpus, was)
+            if list_gpu:
+                binds |= self._list_gpu(host, list_gpu)
+            host.update(binds={inside: str(place) for inside, place in binds.items()}, user=user)
+            keys = personalise(host, self.key.with_suffix(".pub").read_text(), user, password)
+            host.update(host_key=keys)
+            with self.locked():
+                self._write_known_hosts()
+            host.start()
+            host.update(status="up")
+        except BaseException:
+            self.remove(name)
+            raise
+        return host
+
+    def host(self, name: str) -> Host:
+        """The host of this name."""
+        host = Host(self.folder / "hosts" / name)
+        if not (host.folder / "host.json").exists():
+            raise LabError(f"the lab has no host {name}; `lab list` shows those it has")
+        return host
+
+    def hosts(self) -> list[Host]:
+        """Every host, running or not."""
+        found = sorted((self.folder / "hosts").glob("*/host.json"))
+        return [Host(file.parent) for file in found]
+
+    def remove(self, name: str) -> None:
+        """Take a host away at once, with all it had."""
+        machine.kill(name)
+        folder = self.folder / "hosts" / name
+        run("rm", "-rf", "--one-file-system", folder / "root", what=f"remove {name}")
+        with self.locked():
+            shutil.rmtree(folder, ignore_errors=True)
+            self._write_known_hosts()
+
+    def save(self, name: str, snapshot: str) -> None:
+        """Keep a host's file system as a snapshot: it is shut down, copied and booted again."""
+        host = self.host(name)
+        place = self.folder / "snapshots" / snapshot
+        if place.exists():
+            raise LabError(f"there is a snapshot {snapshot} already; `lab forget {snapshot}` first")
+        partial = place.with_name(f"{snapshot}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        host.stop()
+        host.description.write(partial / "host.json")
+        copy = ("cp", "--archive", "--reflink=auto")
+        run(*copy, host.root, partial / "root", what=f"copy {name}")
+        partial.rename(place)
+        host.start()
+        host.update(status="up")
+
+    def snapshots(self) -> list[str]:
+        """The names of the snapshots."""
+        return sorted(file.parent.name for file in self.folder.glob("snapshots/*/host.json"))
+
+    def forget(self, snapshot: str) -> None:
+        """Remove a snapshot."""
+        if snapshot not in self.snapshots():
+            raise LabError(f"the lab has no snapshot {snapshot}")
+        run("rm", "-rf", self.folder / "snapshots" / snapshot, what=f"remove {snapshot}")
+
+    def import_base_image(self, host: Host, name: str) -> None:
+        """Give a host's Docker a minimal Debian of the host's suite as an image of this name."""
+        host.import_image(bases.container_image(self.folder, host.description.suite), name)
+
+    # -- parts
+
+    def _source(self, suite: str, snapshot: str, python: bool) -> tuple[Path, str, Description]:
+        """What a new host is copied from, its suite, and what was known of what it copies."""
+        if not snapshot:
+            blank = Description("", suite, "", "", self.process, None)
+            return bases.base(self.folder, suite, python), suite, blank
+        if snapshot not in self.snapshots():
+            known = ", ".join(self.snapshots()) or "none"
+            raise LabError(f"the lab has no snapshot {snapshot}; it has {known}")
+        place = self.folder / "snapshots" / snapshot
+        was = Description.read(place / "host.json")
+        if suite and suite != was.suite:
+            raise LabError(f"the snapshot {snapshot} is a {was.suite}, not a {suite}")
+        return place / "root", was.suite, was
+
+    def _reserve(self, name: str, suite: str) -> Host:
+        host = Host(self.folder / "hosts" / name)
+        if host.folder.exists():
+            raise LabError(f"there is a host {name} already; `lab down {name}` removes it")
+        address = network.free_address({each.address for each in self.hosts()})
+        host.folder.mkdir(parents=True)
+        Description(name, suite, address, "starting", self.process, self.owner).write(
+            host.folder / "host.json"
+        )
+        return host
+
+    def _give_gpu(self, host: Host, kind: str, count: int, was: Description) -> dict[str, Path]:
+        kind, count = (kind, count) if kind else (was.gpu, was.gpus)
+        if was.driver:  # the library is in the snapshot already, under this version
+            driver = was.driver
+        else:
+            found = bases.archive(self.folder, host.description.suite).version("libnvidia-ml1")
+            driver = found.rpartition(":")[2].partition("-")[0]
+        text = gpu.profile(self.kit, kind, count, driver)
+        gpu.install(host.root, self.kit, text, driver)
+        host.update(gpu=kind, gpus=count, gpu_id=gpu.pci_id(text), driver=driver)
+        return gpu.device_nodes(host.folder / "dev", count)
+
+    def _list_gpu(self, host: Host, ids: Sequence[str]) -> dict[str, Path]:
+        host.update(listed=tuple(ids))
+        return gpu.listing(host.folder / "pci", ids)
+
+    def _sweep(self) -> None:
+        """Remove hosts whose makers or owners were killed, and machines nobody knows."""
+        for host in self.hosts():
+            try:
+                known = host.description
+            except LabError:
+                known = None
+            if known is None or known.orphaned:
+                machine.kill(host.name)
+                run("rm", "-rf", "--one-file-system", host.folder)
+            elif known.status == "up" and not host.running:
+                host.update(status="down", keeper=None)
+        known_names = {host.name for host in self.hosts()}
+        for name in machine.names():
+            if name not in known_names:
+                machine.kill(name)
+        for partial in self.folder.glob("snapshots/*.partial"):
+            run("rm", "-rf", partial)
+        self._write_known_hosts()
+
+    def _sessions(self) -> list[Process]:
+        """Programs that use the lab now."""
+        alive = []
+        for file in (self.folder / "sessions").glob("*"):
+            session = Process(int(file.name), int(file.read_text() or 0))
+            if session.alive:
+                alive.append(session)
+            else:
+                file.unlink()
+        return alive
+
+    def _stop(self) -> None:
+        self.services.stop()
+        stop_agent(self.folder / "gnupg")
+        network.remove_bridge()
+
+    def _write_known_hosts(self) -> None:
+        lines = []
+        for host in self.hosts():
+            known = host.description
+            if known.host_key:
+                lines.append(f"{known.address},{known.name} {known.host_key}\n")
+        staged = self.known_hosts.with_suffix(".new")
+        staged.write_text("".join(lines))
+        staged.rename(self.known_hosts)

@@ -1,0 +1,131 @@
+"""Signed apt repositories laid out as NVIDIA's are, and empty packages to put into them."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .commands import run
+from .errors import LabError, LabMissing
+
+TOOLKIT_VERSIONS = ("1.19.1", "1.20.0")
+IDENTITY = "gpurig lab <lab@example.org>"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """
+    One flat, signed repository: ``deb [signed-by=…] URL/stable/deb/amd64 /``.
+
+    + folder: where it lies; + url: where hosts find it; + keys: the GnuPG home that signs it
+    """
+
+    folder: Path
+    url: str
+    keys: Path
+
+    @property
+    def packages_url(self) -> str:
+        """What follows ``deb`` in a source, before its `` /``."""
+        return f"{self.url}/stable/deb/amd64"
+
+    @property
+    def key_url(self) -> str:
+        """Where hosts find the public key, armored."""
+        return f"{self.url}/gpgkey"
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the key that signs it, 40 hexadecimal digits."""
+        return (self.folder / "fingerprint").read_text().strip()
+
+    def publish(self, packages: Iterable[Path]) -> None:
+        """Make these .deb files, and no others, the content of the repository."""
+        fingerprint = signing_key(self.keys)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "fingerprint").write_text(fingerprint + "\n")
+        (self.folder / "gpgkey").write_text(
+            run("gpg", "--homedir", self.keys, "--armor", "--export", fingerprint)
+        )
+        staged = Path(tempfile.mkdtemp(dir=self.folder))
+        staged.chmod(0o755)
+        for package in packages:
+            shutil.copyfile(package, staged / package.name)
+        index = run("sh", "-c", 'cd "$1" && apt-ftparchive packages .', "sh", staged)
+        (staged / "Packages").write_text(index)
+        (staged / "Packages.gz").write_bytes(gzip.compress(index.encode(), mtime=0))
+        release = run("apt-ftparchive", "-o", "APT::FTPArchive::Release::Origin=gpurig lab",
+                      "release", staged, what="describe a repository")  # fmt: skip
+        (staged / "Release").write_text(release)
+        sign = ("gpg", "--homedir", self.keys, "--batch", "--yes", "--local-user", fingerprint)
+        run(*sign, "--output", staged / "InRelease", "--clearsign", staged / "Release")
+        run(*sign, "--output", staged / "Release.gpg", "-ab", staged / "Release")
+        place, old = self.folder / "stable/deb/amd64", self.folder / "old"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if place.exists():
+            place.rename(old)
+        staged.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def publish_toolkit(self, kit: Path, versions: Iterable[str] = TOOLKIT_VERSIONS) -> None:
+        """Publish these versions of NVIDIA's container toolkit from the GPU kit."""
+        packages: list[Path] = []
+        for version in versions:
+            found = sorted((kit / "debs").glob(f"*_{version}-1_amd64.deb"))
+            if not found:
+                raise LabMissing(f"the GPU kit in {kit} has no container toolkit {version}")
+            packages += found
+        self.publish(packages)
+
+    @property
+    def content(self) -> list[str]:
+        """The names of the .deb files in it."""
+        return sorted(file.name for file in (self.folder / "stable/deb/amd64").glob("*.deb"))
+
+
+def signing_key(keys: Path) -> str:
+    """The fingerprint of the throw-away key in a GnuPG home, made if there is none."""
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    gpg = ("gpg", "--homedir", keys, "--batch", "--quiet")
+    listed = run(*gpg, "--list-secret-keys", "--with-colons")
+    if "fpr:" not in listed:
+        make = ("--passphrase", "", "--quick-generate-key", IDENTITY, "rsa3072", "sign", "never")
+        run(*gpg, *make, what="make a signing key")
+        listed = run(*gpg, "--list-secret-keys", "--with-colons")
+    return next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+
+
+def stop_agent(keys: Path) -> None:
+    """End the agent that GnuPG leaves behind for this home."""
+    if keys.is_dir():
+        run("gpgconf", "--homedir", keys, "--kill", "gpg-agent")
+
+
+def make_deb(
+    folder: Path, name: str, version: str, *, depends: str = "", architecture: str = "amd64"
+) -> Path:
+    """An empty package with a real name, version and dependencies; gives its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fields = {
+        "Package": name,
+        "Version": version,
+        "Architecture": architecture,
+        "Maintainer": IDENTITY,
+        "Depends": depends,
+        "Description": "stand-in: empty",
+    }
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        root = Path(scratch) / "root"
+        (root / "DEBIAN").mkdir(parents=True, mode=0o755)
+        control = "".join(f"{key}: {value}\n" for key, value in fields.items() if value)
+        (root / "DEBIAN/control").write_text(control)
+        said = run("dpkg-deb", "--root-owner-group", "--build", root, folder, what=f"make {name}")
+    built = folder / f"{name}_{version.partition(':')[2] or version}_{architecture}.deb"
+    if not built.exists():
+        raise LabError(f"dpkg-deb did not make {built.name}: {said.strip()}")
+    return built

@@ -1,0 +1,156 @@
+"""The proofs' side of pytest: the host to prove, its stack, and one verdict a proof."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import pytest
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from gpurig.result import Proof, ProofVerdict
+from gpurig.runner import Link
+from gpurig.settings import Settings
+
+
+class Unproven(pytest.skip.Exception):
+    """A proof that ends neither passed nor failed."""
+
+    def __init__(self, verdict: ProofVerdict, reason: str) -> None:
+        super().__init__(reason)
+        self.verdict, self.reason = verdict, reason
+
+
+def not_applicable(reason: str) -> NoReturn:
+    """The host has nothing of which this could be shown."""
+    raise Unproven(ProofVerdict.NOT_APPLICABLE, reason)
+
+
+def not_run(reason: str) -> NoReturn:
+    """It could be shown, and was not tried."""
+    raise Unproven(ProofVerdict.NOT_RUN, reason)
+
+
+def due(reason: str) -> NoReturn:
+    """It can be shown once a person has done something."""
+    raise Unproven(ProofVerdict.DUE, reason)
+
+
+class LinkBackend(BaseBackend):
+    """testinfra over gpurig's own connection, as root."""
+
+    NAME = "gpurig"
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link.spec.name)
+        self.link = link
+
+    def run(self, command: str, *args: str, **_: Any) -> CommandResult:
+        line = self.get_command(command, *args)
+        code, output = self.link.run(line)
+        return self.result(code, line, output.stdout + "\n", output.stderr + "\n")
+
+
+@dataclass
+class Subject:
+    """
+    What is proven about which host.
+
+    + stack, facts: as in the report; `workloads`: whether training programs are to be run
+    """
+
+    stack: dict[str, Any]
+    facts: dict[str, Any]
+    settings: Settings
+    workloads: bool
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gpus(self) -> list[dict[str, Any]]:
+        return list(self.stack["gpus"])
+
+    @property
+    def user(self) -> str:
+        """Who workloads are run as: never root."""
+        return self.settings.users[0] if self.settings.users else "gpurig"
+
+    def needs_gpu(self) -> None:
+        """End the proof where there is no GPU."""
+        if not self.gpus:
+            not_applicable("no NVIDIA GPU")
+
+    def needs_computing_gpu(self) -> None:
+        """End the proof where no GPU can compute, because it is only assumed."""
+        self.needs_gpu()
+        if self.stack["assumed"]:
+            not_run("assumed hardware")
+
+
+class Proving:
+    """The pytest plugin of one host's proofs."""
+
+    def __init__(
+        self,
+        link: Link,
+        stack: dict[str, Any],
+        facts: dict[str, Any],
+        workloads: bool,
+        on_proof: Callable[[Proof], None],
+    ) -> None:
+        self.link, self.on_proof = link, on_proof
+        self.given = stack, facts, link.spec.settings, workloads
+        self.subject = Subject(*self.given)
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        """What is proven."""
+        return self.subject_of_item
+
+    @pytest.fixture(scope="session")
+    def host(self) -> Host:
+        """The host, as testinfra sees it."""
+        return Host(LinkBackend(self.link))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.subject_of_item = Subject(*self.given)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Iterator[None]:
+        report: pytest.TestReport = yield  # type: ignore[misc]  # a wrapper is sent the result
+        ended = report.when == "call" or (report.when == "setup" and not report.passed)
+        if ended:
+            self.on_proof(self._proof(item, call, report))
+        return report  # type: ignore[return-value]
+
+    def _proof(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> Proof:
+        marker = item.get_closest_marker("proof")
+        name = str(marker.args[0]) if marker else item.name
+        title = (getattr(item, "function").__doc__ or item.name).strip().splitlines()[0]
+        error = call.excinfo.value if call.excinfo else None
+        verdict, reason = ProofVerdict.PASSED, ""
+        if isinstance(error, Unproven):
+            verdict, reason = error.verdict, error.reason
+        elif isinstance(error, AssertionError):
+            verdict, reason = ProofVerdict.FAILED, _sentence(error)
+        elif error is not None:
+            verdict = ProofVerdict.UNKNOWN
+            reason = f"{type(error).__name__}: {_sentence(error)}"
+        return Proof(
+            name,
+            title.rstrip("."),
+            verdict,
+            reason,
+            round(report.duration, 2),
+            self.subject_of_item.detail,
+        )
+
+
+def _sentence(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

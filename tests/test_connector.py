@@ -1,0 +1,115 @@
+"""The connector on this machine: cached facts, hidden passwords, uploads, the host's lock."""
+
+from __future__ import annotations
+
+import os
+import stat
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pyinfra.api import StringCommand
+
+from gpurig.connector import GpurigConnector, reading_fact, sudo_error
+from gpurig.errors import HostError
+from gpurig.transport import LocalTransport
+
+
+@pytest.fixture
+def connector() -> Any:
+    """A connector to this machine, outside pyinfra's engine."""
+    made = object.__new__(GpurigConnector)
+    made.host = SimpleNamespace(name="@local")
+    made.facts, made.failure, made.commands = {}, None, 0
+    made.transport = LocalTransport()
+    yield made
+    made.disconnect()
+
+
+def _read(connector: GpurigConnector, command: str) -> tuple[bool, list[str]]:
+    token = reading_fact.set(True)
+    try:
+        ok, output = connector.run_shell_command(StringCommand(command))
+    finally:
+        reading_fact.reset(token)
+    return ok, output.stdout_lines
+
+
+def test_a_fact_is_read_once_until_something_is_changed(connector: GpurigConnector) -> None:
+    """Facts come from the cache until any other command runs."""
+    assert _read(connector, "echo 1") == _read(connector, "echo 1") == (True, ["1"])
+    assert connector.commands == 1
+    connector.run_shell_command(StringCommand("true"))
+    _read(connector, "echo 1")
+    assert connector.commands == 3
+
+
+def test_an_upload_empties_the_cache(connector: GpurigConnector, tmp_path: Path) -> None:
+    """A file that is written may be what a fact reads."""
+    _read(connector, "echo 1")
+    assert connector.put_file(BytesIO(b"x\0y"), str(tmp_path / "it's here"))
+    assert (tmp_path / "it's here").read_bytes() == b"x\0y"
+    assert not connector.facts
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["echo a", "printf a", "printf 'a\\n\\n'", "true", "exit 4", "echo 'it'\\''s'; echo b >&2"],
+)
+def test_facts_read_together_are_as_if_read_singly(
+    connector: GpurigConnector, script: str
+) -> None:
+    """Prefetching changes no output line and no status."""
+    singly = _read(connector, script)
+    connector.facts.clear()
+    connector.prefetch([StringCommand("echo before"), StringCommand(script)], {})
+    before = connector.commands
+    assert _read(connector, script) == singly
+    assert connector.commands == before, "it came from the cache"
+
+
+def test_many_facts_are_split_below_the_argument_limit(connector: GpurigConnector) -> None:
+    """More than the kernel takes in one argument still is read."""
+    commands = [StringCommand(f"echo {i}; : {'x' * 9000}") for i in range(30)]
+    connector.prefetch(commands, {})
+    assert len(connector.facts) == 30
+    assert connector.commands == 3
+
+
+def test_the_lock_is_held_until_the_connection_ends(connector: GpurigConnector) -> None:
+    """A second run is told who is at work; after the first has gone it gets in."""
+    connector.lock("ann on desk", {})
+    second = object.__new__(GpurigConnector)
+    second.host, second.facts, second.transport = connector.host, {}, LocalTransport()
+    with pytest.raises(HostError, match="ann on desk"):
+        second.lock("bob", {})
+    connector.disconnect()
+    second.lock("bob", {})
+    second.disconnect()
+
+
+def test_the_private_folder_is_private_and_removed() -> None:
+    """Uploads of a user who is not root go through a folder nobody else can look into."""
+    transport = LocalTransport()
+    folder = transport.folder()
+    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    transport.close()
+    assert not os.path.exists(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("sudo: a password is required", "sudo wants a password"),
+        ("Sorry, try again.\nsudo: 1 incorrect password attempt", "sudo refuses the password"),
+        ("ann is not in the sudoers file.", "this user may not use sudo"),
+        ("sh: 1: sudo: not found", "root is needed and there is no sudo"),
+    ],
+)
+def test_what_sudo_says_becomes_a_sentence(said: str, what: str) -> None:
+    """sudo's own words, as sudo 1.9 prints them."""
+    error = sudo_error("h", said.splitlines())
+    assert error is not None
+    assert error.what == what
