@@ -42,7 +42,8 @@ class CdiSpecs(Fact[list[Spec]]):
         return framed(
             f"for f in {' '.join(f'{folder}/*.yaml {folder}/*.json' for folder in FOLDERS)}; do"
             ' [ -f "$f" ] || continue; echo "spec $f";'
-            ' tr "," "\\n" < "$f" | sed -n \'s/.*[hH]ostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
+            ' tr "," "\\n" < "$f" |'
+            ' sed -n \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
             ' | sort -u | while read -r p; do [ -e "$p" ] || echo "missing $p"; done;'
             " sed 's/^/| /' \"$f\"; done"
         )
@@ -59,7 +60,7 @@ class CdiSpecs(Fact[list[Spec]]):
             elif line.startswith("| "):
                 texts[-1].append(line[2:])
         return [
-            _spec(spec["path"], "\n".join(text)) | {"missing": spec["missing"]}  # type: ignore[misc]
+            _spec(spec["path"], "\n".join(text)) | {"missing": spec["missing"]}
             for spec, text in zip(specs, texts, strict=True)
         ]
 

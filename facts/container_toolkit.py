@@ -40,7 +40,7 @@ class ToolkitPackages(Fact[dict[str, str]]):
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
-        return dict(line.split(" ", 1) for line in lines if line)  # type: ignore[misc]
+        return dict(line.split(" ", 1) for line in lines if line)
 
 
 class ToolkitVersion(Fact[str]):
@@ -78,9 +78,10 @@ class ToolkitConfig(Fact[ToolkitConfigFile]):
 
     def command(self) -> StringCommand:
         return framed(
-            f"f={CONFIG}; [ -e \"$f\" ] || exit 3;"
+            f'f={CONFIG}; [ -e "$f" ] || exit 3;'
             " for l in /sbin/ldconfig.real /sbin/ldconfig; do [ ! -x $l ] || break; done;"
-            ' echo "$l"; n=$(sed -n \'s/^ *ldconfig *= *"@\\{0,1\\}\\([^"]*\\)".*/\\1/p\' "$f" | head -1);'
+            ' echo "$l"; n=$(sed -n "s/^ *ldconfig *= *[\\"\']@\\{0,1\\}\\([^\\"\']*\\).*/\\1/p"'
+            ' "$f" | head -1);'
             ' if [ -x "$n" ]; then echo there; else echo gone; fi; cat "$f"'
         )
 

@@ -45,7 +45,7 @@ class DockerInstalled(Fact[Installed]):
             f" {' '.join(_SOURCES)} podman-docker 2>/dev/null | sed -n 's/^installed //p';"
             " for f in /snap/bin/docker /usr/local/bin/dockerd;"
             ' do [ ! -e "$f" ] || echo "file $f"; done;'
-            " f=$(command -v dockerd) && echo \"dockerd $f\"; :"
+            ' f=$(command -v dockerd) && echo "dockerd $f"; :'
         )
 
     def parse(self, lines: list[str], code: int) -> Installed | Absent | Unknown:
@@ -116,7 +116,7 @@ class DockerInfo(Fact[Daemon]):
         if code or not said.get("ServerVersion"):
             errors = [str(error) for error in said.get("ServerErrors") or []]
             return Unknown("dockerd does not answer" + "".join(f": {error}" for error in errors))
-        runtimes = {name: entry.get("path", "") for name, entry in said["Runtimes"].items()}
+        runtimes = {name: _path(entry) for name, entry in said["Runtimes"].items()}
         return Daemon(
             version=said["ServerVersion"],
             runtimes=runtimes,
@@ -131,6 +131,10 @@ class DockerInfo(Fact[Daemon]):
             registry_mirrors=(said.get("RegistryConfig") or {}).get("Mirrors") or [],
             containers_running=said["ContainersRunning"] + said["ContainersPaused"],
         )
+
+
+def _path(entry: Any) -> str:
+    return str(entry.get("path") or "") if isinstance(entry, dict) else ""
 
 
 class Container(TypedDict):

@@ -62,7 +62,7 @@ class DaemonConfig(Fact[DaemonFile]):
         path, changed, text = lines[0], int(lines[1]), "\n".join(lines[2:])
         try:
             config = json.loads(
-                text.strip() and text or "{}",
+                text if text.strip() else "{}",
                 object_pairs_hook=_once,
                 parse_constant=_not_json,
             )
@@ -72,6 +72,8 @@ class DaemonConfig(Fact[DaemonFile]):
             )
         except ValueError as error:
             return Unknown(str(error))
+        except RecursionError:
+            return Unknown("its JSON is nested too deeply")
         if not isinstance(config, dict):
             return Unknown("it is not a JSON object")
         for key in ("runtimes", "features"):

@@ -21,8 +21,8 @@ for device in /sys/bus/pci/devices/*; do
     read -r subvendor <"$device/subsystem_vendor"
     read -r subdevice <"$device/subsystem_device"
     driver=$(readlink "$device/driver") && driver=${driver##*/} || driver=-
-    printf '%s ' "${device##*/}" "$vendor" "${id:--}" "${class:--}" "${subvendor:--}" "${subdevice:--}"
-    printf '%s\n' "$driver"
+    printf '%s ' "${device##*/}" "$vendor" "${id:--}" "${class:--}"
+    printf '%s %s %s\n' "${subvendor:--}" "${subdevice:--}" "$driver"
 done 2>/dev/null
 exit 0
 """
@@ -83,7 +83,11 @@ class Gpus(_OnPci):
 
 
 class Accelerators(_OnPci):
-    """Google's TPUs, in the shape of `Gpus`."""
+    """
+    Google's TPUs, in the shape of `Gpus`.
+
+    Its cloud's network cards and disks have the same vendor and are passed over by their class.
+    """
 
     def wanted(self, vendor: str, kind: str) -> bool:
-        return vendor == "0x1ae0"
+        return vendor == "0x1ae0" and kind[:4] not in ("0x01", "0x02", "0x06")

@@ -60,6 +60,4 @@ class GroupMembership(Fact[Membership]):
         word, count = lines[-1].split()
         if word != "without":
             return Unknown(f"unexpected output: {lines[-1]}")
-        return Membership(
-            group=True, member=lines[0] == "member", sessions_without=int(count)
-        )
+        return Membership(group=True, member=lines[0] == "member", sessions_without=int(count))

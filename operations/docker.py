@@ -142,7 +142,8 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     for fact in (daemon, flags, known):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
-    assert isinstance(daemon, dict) and isinstance(known, dict)
+    assert isinstance(daemon, dict)
+    assert isinstance(known, dict)
     config = file["config"]
     told = daemon_json.untaken(config, daemon, flags if isinstance(flags, dict) else {})
     asked = {*told, *daemon_json.unconfirmed(config, file["changed"], known)}
@@ -192,7 +193,7 @@ def _record(hashes: Mapping[str, str]) -> str:
     lines = " ".join(shlex.quote(f"{value} {key}") for key, value in sorted(hashes.items()))
     return (
         f"mkdir -p {RECORD.rpartition('/')[0]} &&"
-        f' printf \'%s\\n\' "{THIS_DAEMON}" {lines} > {RECORD}.new && mv -f {RECORD}.new {RECORD}'
+        f" printf '%s\\n' \"{THIS_DAEMON}\" {lines} > {RECORD}.new && mv -f {RECORD}.new {RECORD}"
     )
 
 
@@ -232,5 +233,3 @@ def _usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Un
 
 def _count(containers: int) -> str:
     return "1 running container" if containers == 1 else f"{containers} running containers"
-
-

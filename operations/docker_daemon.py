@@ -18,21 +18,30 @@ _SAME_RUNTIME = {"nvidia-container-runtime", "/usr/bin/nvidia-container-runtime"
 # What dockerd takes on SIGHUP (moby, daemon/reload.go), as long as the key is in the file:
 # one that was removed keeps its old value until a restart.
 RELOADED = frozenset(
-    "runtimes default-runtime live-restore debug labels registry-mirrors insecure-registries"
-    " max-concurrent-downloads max-concurrent-uploads max-download-attempts shutdown-timeout"
-    " allow-nondistributable-artifacts".split()
+    {
+        "allow-nondistributable-artifacts",
+        "debug",
+        "default-runtime",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
 )
 
 # With live-restore containers outlive a restart, unless what they stand on changes with it
 # (network, storage). These are known not to.
 OUTLIVED = RELOADED | {"features", "log-driver", "log-opts", "default-shm-size"}
 
-# What `docker info` tells by value, in the words of the file; everything else is only known from a
+# What `docker info` tells by value, with dockerd's defaults; everything else is only known from a
 # record (it also tells data-root, but with links followed, so that it need not look the same).
-_TOLD = frozenset(
-    "runtimes default-runtime live-restore debug labels registry-mirrors log-driver".split()
-)
-_DEFAULTS: Mapping[str, Any] = {
+_TOLD: Mapping[str, Any] = {
+    "runtimes": {},
     "default-runtime": "runc",
     "live-restore": False,
     "debug": False,
@@ -103,7 +112,7 @@ def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> 
     + flags: keys given on the command line, which need not be in the file
     """
     found: dict[str, str] = {}
-    for key in sorted(_TOLD - set(flags)):
+    for key in sorted(_TOLD.keys() - set(flags)):
         if key == "runtimes":
             in_use = {n: p for n, p in daemon["runtimes"].items() if not _stock(n)}
             want = {n: e.get("path", "") for n, e in config.get(key, {}).items()}
@@ -114,7 +123,7 @@ def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> 
             if not same:
                 found[key] = ", ".join(sorted(in_use)) or "none"
             continue
-        want_value, is_value = config.get(key, _DEFAULTS[key]), _in_use(daemon, key)
+        want_value, is_value = config.get(key, _TOLD[key]), _in_use(daemon, key)
         if _plain(want_value) != _plain(is_value):
             found[key] = _short(is_value)
     cdi = config.get("features", {}).get("cdi")

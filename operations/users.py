@@ -38,7 +38,7 @@ def docker_group(users: Sequence[str]) -> Generator[StringCommand, None, None]:
         drift(
             actual=f"not in the group docker: {', '.join(missing)}",
             wanted="may use Docker",
-            will="add them to the group docker, which is as good as root; valid from the next login",
+            will="add them to the group docker (as good as root), valid from the next login",
             leaves="all other groups and members",
         )
         for user in missing:

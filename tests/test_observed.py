@@ -37,7 +37,8 @@ def test_observed_survives_json() -> None:
     assert again == observed
     assert again.service_manager is ABSENT
     assert again.secure_boot == Unknown("the firmware cannot be seen from here")
-    assert isinstance(again.gpus, list) and len(again.gpus) == 8
+    assert isinstance(again.gpus, list)
+    assert len(again.gpus) == 8
 
 
 def test_a_fact_that_is_not_given_is_unknown() -> None:
@@ -148,6 +149,7 @@ def test_room_is_told_of_any_path(path: str) -> None:
     rooms = Disk().process(ran.stdout.removesuffix("\n").split("\n"))
 
     if path.startswith("/"):
-        assert isinstance(rooms, list) and path in [room["path"] for room in rooms]
+        assert isinstance(rooms, list)
+        assert path in [room["path"] for room in rooms]
     else:
         assert isinstance(rooms, Unknown)

@@ -9,8 +9,12 @@ from typing import Any, get_type_hints
 from gpurig.errors import InputError
 from gpurig.fact import Fact, read
 from gpurig.facts.account import Account, Login
+from gpurig.facts.cdi import CdiSpecs
+from gpurig.facts.container_toolkit import ToolkitConfig, ToolkitPackages
 from gpurig.facts.disk import Disk, Room
 from gpurig.facts.distribution import Distribution, OsRelease
+from gpurig.facts.docker import DockerInfo, DockerInstalled, Installed, RunningContainers
+from gpurig.facts.docker_daemon import DaemonConfigShown
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
 from gpurig.facts.pci import Accelerators, Gpus, PciDevice
@@ -41,6 +45,13 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "proxies": Proxies,
     "reboot_required": RebootRequired,
     "boot_id": BootId,
+    "docker_installed": DockerInstalled,
+    "docker": DockerInfo,
+    "docker_configuration": DaemonConfigShown,
+    "containers": RunningContainers,
+    "container_toolkit": ToolkitPackages,
+    "container_toolkit_configuration": ToolkitConfig,
+    "cdi_specs": CdiSpecs,
 }
 
 
@@ -67,7 +78,7 @@ class Observed:
     proxies: dict[str, dict[str, str]] | Absent | Unknown
     reboot_required: Asked | Absent | Unknown
     driver_installed: dict[str, Any] | Absent | Unknown
-    docker_installed: dict[str, Any] | Absent | Unknown
+    docker_installed: Installed | Absent | Unknown
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Observed:

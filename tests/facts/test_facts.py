@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api import StringCommand
 
 import gpurig.facts
 from gpurig.fact import Fact
@@ -138,8 +139,10 @@ def test_garbage_never_raises(fact: str, garbage: list[str]) -> None:
 @pytest.mark.parametrize("fact", ASKED_PLAINLY)
 def test_the_command_answers_on_this_machine(fact: str, shell: list[str]) -> None:
     """Each command ends with exit status 0 and its frame, whatever this machine has or lacks."""
+    command = StringCommand(CLASSES[fact]().command()).get_raw_value()
+
     ran = subprocess.run(
-        [*shell, CLASSES[fact]().command().get_raw_value()],
+        [*shell, command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -63,7 +63,7 @@ def _list(lab: Lab, given: argparse.Namespace) -> None:
         rows.append((known.name, known.suite, known.address, state, shown))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if lab.snapshots():
         print("snapshots:", ", ".join(lab.snapshots()))
 

@@ -41,6 +41,17 @@ def run(
     return done.stdout
 
 
+def start(*argv: str | Path, log: Path, env: Mapping[str, str] | None = None) -> Process:
+    """
+    Start a process that outlives this program and belongs to nobody; its output goes to a log.
+
+    A shell starts it in the background, so that init, not this program, is its parent.
+    """
+    background = 'cd / && setsid "$@" >>"$0" 2>&1 </dev/null & echo $!'
+    pid = run("sh", "-c", background, log, *argv, what=f"start {argv[0]}", env=env)
+    return Process.of(int(pid))
+
+
 @dataclass(frozen=True)
 class Process:
     """A process of this machine; its start time tells it from a later one with the same number."""

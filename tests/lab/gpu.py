@@ -105,7 +105,7 @@ def listing(folder: Path, ids: Sequence[str]) -> dict[str, Path]:
     """
     A PCI listing with this machine's own devices and one more for each id (``10de:2330``).
 
-    The host's systemd lays it over ``/sys/bus/pci/devices`` at every boot; it then really lists them.
+    The host's systemd lays it over ``/sys/bus/pci/devices`` at every boot.
     """
     devices, unit = folder / "devices", folder / "lab-pci.service"
     devices.mkdir(parents=True)

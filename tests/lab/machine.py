@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .commands import Process, run
+from .commands import Process, run, start
 from .errors import LabError
 from .network import BRIDGE
 
@@ -33,7 +31,8 @@ def boot(
     """
     Start a machine and come back at once, with the process that keeps it over its reboots.
 
-    + binds: what lies at which path inside; + arguments: for its init, as on a kernel's command line
+    + binds: what lies at which path inside
+    + arguments: for its init, as on a kernel's command line
     """
     options = [
         "--boot",
@@ -54,16 +53,10 @@ def boot(
         *(f"--bind={outside}:{_escaped(inside)}" for inside, outside in binds.items()),
         *arguments,
     ]
-    with log.open("a") as said:
-        started = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", BOOT, "sh", GROUP + name, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-        )
-    return Process.of(started.pid)
+    return start(
+        "unshare", "--mount", "sh", "-c", BOOT, "sh", GROUP + name, *options,
+        log=log, env={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+    )  # fmt: skip
 
 
 def init_of(keeper: Process) -> int | None:

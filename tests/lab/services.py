@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .commands import Process, run
+from .commands import Process, run, start
 from .errors import LabError
 from .network import GATEWAY
 
@@ -52,7 +52,6 @@ class Services:
             os.kill(process.pid, 15)
             deadline = time.monotonic() + 10
             while process.alive and time.monotonic() < deadline:
-                _reap(process.pid)
                 time.sleep(0.02)
             if process.alive:
                 os.kill(process.pid, 9)
@@ -71,20 +70,11 @@ class Services:
         if _listening(port):
             raise LabError(f"port {port} of {GATEWAY} is taken by a program the lab did not start")
         package = Path(__file__).parents[__package__.count(".") + 1]
-        with log.open("w") as said:
-            started = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                cwd="/",
-                start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(package)},
-            )
-        process = Process.of(started.pid)
+        log.unlink(missing_ok=True)
+        process = start(*argv, log=log, env={"PYTHONPATH": str(package)})
         deadline = time.monotonic() + 20
         while not _listening(port):
-            if started.poll() is not None or time.monotonic() > deadline:
+            if not process.alive or time.monotonic() > deadline:
                 raise LabError(f"the lab's {name} service did not start; its log is {log}")
             time.sleep(0.05)
         return process
@@ -152,10 +142,3 @@ def _listening(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # another program started it

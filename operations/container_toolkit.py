@@ -1,0 +1,94 @@
+"""NVIDIA's container toolkit: its packages at one version, and its configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+
+from pyinfra.api import FileUploadCommand, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.container_toolkit import CONFIG, PACKAGES, ToolkitConfig, ToolkitPackages
+from gpurig.operations.file import written
+from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.values import ABSENT, Unknown
+
+
+def one_version(found: Mapping[str, str]) -> dict[str, str]:
+    """
+    What to install so that all packages of the toolkit have one version: name → version.
+
+    + found: the installed ones
+
+    The highest installed version wins: a partial upgrade is finished, nothing is downgraded.
+    Empty when they all have it; with nothing installed every version is empty: the repository's.
+    """
+    if not found:
+        return dict.fromkeys(PACKAGES, "")
+    version = max(found.values(), key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
+    return {package: version for package in PACKAGES if found.get(package) != version}
+
+
+@keeps("container-toolkit.config")
+def config(mode: str) -> Generator[StringCommand | FileUploadCommand, None, None]:
+    """
+    The toolkit's config.toml names an ldconfig of this host and the mode that is wanted.
+
+    + mode: how the NVIDIA runtime works: ``auto``, ``cdi``, ``legacy`` …
+    """
+    file, packages = read(ToolkitConfig), read(ToolkitPackages)
+    for fact in (file, packages):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    assert isinstance(packages, dict)
+    if "nvidia-container-toolkit-base" not in packages:
+        return follows("container-toolkit.packages")
+    if file is ABSENT:
+        return holds(f"there is no {CONFIG}: the toolkit's own defaults count")
+    assert isinstance(file, dict)
+    named, right = file["ldconfig"], f"@{file['ldconfig_found']}"
+    # On Ubuntu /sbin/ldconfig is a script of the package manager; in a container only .real works.
+    script = right == f"{named}.real"
+    usable = named.startswith("@") and file["ldconfig_exists"] and not script
+    text, wrong, wanted = file["text"], [], []
+    if named and not usable:
+        text = with_key(text, "nvidia-container-cli", "ldconfig", right)
+        wrong.append(f"ldconfig is {named}")
+        wanted.append(f"ldconfig {right}")
+    if file["mode"] != mode:
+        text = with_key(text, "nvidia-container-runtime", "mode", mode)
+        wrong.append(f"mode is {file['mode']}")
+        wanted.append(f"mode {mode}")
+    if not wrong:
+        return holds(f"mode {mode}, ldconfig {named or 'by default'}")
+    drift(
+        actual=", ".join(wrong),
+        wanted=", ".join(wanted),
+        will=f"change {'these keys' if len(wrong) > 1 else 'this key'} in {CONFIG}",
+        leaves="every other line",
+    )
+    # nvidia-ctk config --set would drop the user's comments.
+    yield from written(CONFIG, text, mode=None)
+
+
+def with_key(text: str, table: str, key: str, value: str) -> str:
+    """
+    TOML text in which one key of one table is this string, and every other line is as it was.
+
+    + table: its full name; it is added at the end where there is none
+    """
+    lines = text.splitlines()
+    header = re.compile(rf"\s*\[\s*{re.escape(table)}\s*\]")
+    begin = next((n for n, line in enumerate(lines) if header.match(line)), None)
+    entry = f'{key} = "{value}"'
+    if begin is None:
+        return "\n".join([*lines, "", f"[{table}]", entry]) + "\n"
+    rest = range(begin + 1, len(lines))
+    end = next((n for n in rest if lines[n].lstrip().startswith("[")), len(lines))
+    for n in range(begin + 1, end):
+        if re.match(rf"\s*{re.escape(key)}\s*=", lines[n]):
+            lines[n] = entry
+            break
+    else:
+        lines.insert(begin + 1, entry)
+    return "\n".join(lines) + "\n"

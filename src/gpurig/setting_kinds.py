@@ -1,0 +1,220 @@
+"""
+What a setting's value may be: each check makes the value of what was given.
+
+A check raises ValueError with what the value must be, as it follows "must be": `` "a list of …"``.
+No check repeats the value: it may be secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+_PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
+# Portable user names (POSIX, 3.437): and not all digits, which tools take for a uid.
+_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9._][A-Za-z0-9._-]{0,31}")
+_PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+# Vendors' repositories that the tables know; only these can be moved.
+REPOSITORIES = ("nvidia-container-toolkit",)
+REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
+
+
+def switch(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def text(value: Any) -> str:
+    """One line of text."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("one line of text in quotes")
+    return value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of texts."""
+    return tuple(text(item) for item in _list(value))
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    """One of a few words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def some_of(*words: str) -> Callable[[Any], tuple[str, ...]]:
+    """At least one of a few words, each once, in the order of the words."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        given = _list(value)
+        if not given or any(item not in words for item in given):
+            raise ValueError(f"a list with some of {', '.join(words)}")
+        return tuple(word for word in words if word in given)
+
+    return check
+
+
+def branch(value: Any) -> str:
+    """A driver branch."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|[1-9][0-9]{2}", value):
+        raise ValueError("auto or the three digits of a driver branch in quotes")
+    return value
+
+
+def version_or(*words: str) -> Callable[[Any], str]:
+    """One of a few words, or a version."""
+
+    def check(value: Any) -> str:
+        if isinstance(value, str) and (value in words or re.fullmatch(r"\d+(\.\d+)*", value)):
+            return value
+        raise ValueError(f"{', '.join(words)} or a version in quotes")
+
+    return check
+
+
+def python_version(value: Any) -> str:
+    """A Python by its major and minor version."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|3\.[0-9]{1,2}", value):
+        raise ValueError("auto or a version of two numbers in quotes")
+    return value
+
+
+def frameworks(*names: str) -> Callable[[Any], tuple[str, ...]]:
+    """Requirement specifiers of known frameworks, each named once."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        wanted = f"a list with some of {', '.join(names)}, each once, with versions if you like"
+        try:
+            given = [Requirement(text(item)) for item in _list(value)]
+        except (InvalidRequirement, ValueError) as error:
+            raise ValueError(wanted) from error
+        found = [requirement.name.lower() for requirement in given]
+        strange = any(r.url or r.marker or (r.extras and r.name != "horovod") for r in given)
+        if strange or len(set(found)) < len(found) or not set(found) <= set(names):
+            raise ValueError(wanted)
+        return tuple(str(requirement) for requirement in given)
+
+    return check
+
+
+def absolute_path(value: Any) -> str:
+    """An absolute path without ``..``, a trailing slash or a line end."""
+    right = isinstance(value, str) and value.startswith("/") and value.isprintable()
+    if not right or ".." in value.split("/") or not value.strip("/"):
+        raise ValueError("an absolute path below /, without ..")
+    return "/" + "/".join(part for part in value.split("/") if part)
+
+
+def users(value: Any) -> tuple[str, ...]:
+    """Names of users, each once; never root, as whom no workload runs."""
+    given = _list(value)
+    if not all(isinstance(item, str) and _USER.fullmatch(item) for item in given):
+        raise ValueError("a list of user names")
+    if "root" in given:
+        raise ValueError("a list of user names without root, as whom no workload runs")
+    return tuple(dict.fromkeys(given))
+
+
+def pci_ids(value: Any) -> tuple[str, ...]:
+    """PCI ids of NVIDIA's devices in lower case; the same one twice means two of them."""
+    given = [item.lower() if isinstance(item, str) else item for item in _list(value)]
+    if not all(isinstance(item, str) and _PCI_ID.fullmatch(item) for item in given):
+        raise ValueError("a list of NVIDIA's PCI ids (10de: and four hexadecimal digits)")
+    return tuple(given)
+
+
+def url(value: Any) -> str:
+    """An http, https or file URL without user or password: it ends up in files and argv."""
+    if _is_url(value, "http", "https", "file") and not urlsplit(value).username:
+        return str(value)
+    raise ValueError("an http, https or file URL without spaces, quotes, user or password")
+
+
+def url_or_path(value: Any) -> str:
+    """A URL, or an absolute path on the host."""
+    if isinstance(value, str) and value.startswith("/"):
+        return absolute_path(value)
+    try:
+        return url(value)
+    except ValueError as error:
+        raise ValueError(f"an absolute path or {error}") from error
+
+
+def proxy(value: Any) -> str:
+    """The URL of a proxy; it may hold user and password."""
+    if not _is_url(value, "http", "https"):
+        raise ValueError("an http or https URL without spaces or quotes")
+    return str(value)
+
+
+def daemon(value: Any) -> dict[str, Any]:
+    """Keys of Docker's daemon.json."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError("a table of daemon.json's keys")
+    if "hosts" in value:
+        raise ValueError("without hosts, which Debian's docker.service sets on its command line")
+    runtimes, features = value.get("runtimes"), value.get("features")
+    if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
+        raise ValueError("without runtimes.nvidia, which the container toolkit's layer keeps")
+    if isinstance(features, Mapping) and "cdi" in features:
+        raise ValueError("without features.cdi, which the container toolkit's layer keeps")
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError("a table of values that JSON knows") from error
+    return dict(plain)
+
+
+def repositories(value: Any) -> dict[str, dict[str, str]]:
+    """Where vendors' repositories are: per name url, key_url and fingerprint, each optional."""
+    if not isinstance(value, Mapping) or any(name not in REPOSITORIES for name in value):
+        raise ValueError(f"a table of repositories, of which {', '.join(REPOSITORIES)} is known")
+    return {name: _repository(name, given) for name, given in value.items()}
+
+
+def _repository(name: str, given: Any) -> dict[str, str]:
+    if not isinstance(given, Mapping) or any(key not in REPOSITORY_FIELDS for key in given):
+        raise ValueError(f"a table whose {name} has {', '.join(REPOSITORY_FIELDS)} and no more")
+    place: dict[str, str] = {}
+    for key, item in given.items():
+        if key == "fingerprint":
+            place[key] = str(item).replace(" ", "").upper()
+            if not _FINGERPRINT.fullmatch(place[key]):
+                raise ValueError(f"a table whose {name}.fingerprint has 40 hexadecimal digits")
+            continue
+        try:
+            place[key] = url(item).rstrip("/")
+        except ValueError as error:
+            raise ValueError(f"a table whose {name}.{key} is {error}") from error
+    return place
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list")
+    return list(value)
+
+
+def _is_url(value: Any, *schemes: str) -> bool:
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # read for its ValueError
+    except ValueError:
+        return False
+    place = parts.path if parts.scheme == "file" else parts.hostname
+    return parts.scheme in schemes and bool(place)

@@ -1,0 +1,308 @@
+"""The table of all settings: name, type, default, whether secret and available, one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gpurig.setting_kinds import (
+    absolute_path,
+    branch,
+    daemon,
+    frameworks,
+    one_of,
+    pci_ids,
+    proxy,
+    python_version,
+    repositories,
+    some_of,
+    switch,
+    text,
+    texts,
+    url,
+    url_or_path,
+    users,
+    version_or,
+)
+
+COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
+FRAMEWORKS = ("tensorflow", "pytorch", "jax", "keras", "horovod")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    One setting.
+
+    + name: without ``rig_``; kind: its type in words
+    + default: what holds when it is not given
+    + check: makes the value of what was given; raises ValueError with the end of a sentence
+    + example: a right value, as a person writes it in an inventory
+    + doc: one sentence
+    + secret: whether its value is never printed
+    + available: whether this version does what it says
+    + supported: the values that this version does, empty for all; others are known for later
+    """
+
+    name: str
+    kind: str
+    default: Any
+    check: Callable[[Any], Any]
+    example: str
+    doc: str
+    secret: bool = False
+    available: bool = True
+    supported: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """As inventories name it."""
+        return f"rig_{self.name}"
+
+
+_ALL = (
+    Setting(
+        "components",
+        "list",
+        (),
+        some_of(*COMPONENTS),
+        '["docker", "environments"]',
+        "The components to set up, of driver, docker, container-toolkit and environments;"
+        " unset: all that fit the host, while one named here that cannot be done is an error.",
+    ),
+    Setting(
+        "driver_branch",
+        "text",
+        "auto",
+        branch,
+        '"550"',
+        "The branch of the NVIDIA driver; auto: the one that fits.",
+    ),
+    Setting(
+        "driver_flavour",
+        "text",
+        "auto",
+        one_of("auto", "open", "proprietary"),
+        '"proprietary"',
+        "The flavour of its kernel module: auto, open or proprietary.",
+    ),
+    Setting(
+        "driver_source",
+        "text",
+        "auto",
+        one_of("auto", "distribution", "nvidia", "none"),
+        '"distribution"',
+        "Where the driver comes from: auto, distribution, nvidia, or none to leave it alone.",
+        supported=("auto", "distribution", "none"),
+    ),
+    Setting(
+        "boot_kernel",
+        "text",
+        None,
+        text,
+        '"6.12.117+deb13-amd64"',
+        "The kernel to boot next, by its release; unset: the newest installed.",
+        available=False,
+    ),
+    Setting(
+        "cuda",
+        "text",
+        "wheels",
+        version_or("wheels", "system"),
+        '"wheels"',
+        "Where CUDA comes from: wheels in each environment, system, or a version of the system's.",
+        supported=("wheels",),
+    ),
+    Setting(
+        "cudnn",
+        "text",
+        "wheels",
+        version_or("wheels", "system"),
+        '"wheels"',
+        "Where cuDNN comes from: wheels in each environment, system, or a version of the system's.",
+        supported=("wheels",),
+    ),
+    Setting(
+        "frameworks",
+        "list",
+        ("tensorflow",),
+        frameworks(*FRAMEWORKS),
+        '["tensorflow==2.21.0"]',
+        "The frameworks that get an environment each, with an optional version.",
+        supported=("tensorflow",),
+    ),
+    Setting(
+        "accelerator",
+        "text",
+        "auto",
+        one_of("auto", "cpu", "cuda"),
+        '"cpu"',
+        "What environments compute on: cpu, cuda, or auto for what the host has.",
+    ),
+    Setting(
+        "python",
+        "text",
+        "auto",
+        python_version,
+        '"3.13"',
+        "The Python of the environments; auto: the one that the distribution brings.",
+    ),
+    Setting(
+        "venv_root",
+        "path",
+        "/opt/gpurig/venvs",
+        absolute_path,
+        '"/opt/gpurig/venvs"',
+        "The folder that holds the environments.",
+    ),
+    Setting(
+        "keep_extras",
+        "boolean",
+        True,
+        switch,
+        "true",
+        "Whether packages that were added to an environment by hand stay in it.",
+        available=False,
+    ),
+    Setting(
+        "jupyter",
+        "boolean",
+        False,
+        switch,
+        "true",
+        "Whether environments get JupyterLab.",
+        available=False,
+    ),
+    Setting(
+        "workloads",
+        "list",
+        (),
+        texts,
+        '["mnist_keras"]',
+        "The training programs to run as proofs; unset: those that fit the environments.",
+        available=False,
+    ),
+    Setting(
+        "users",
+        "list",
+        (),
+        users,
+        '["ada"]',
+        "The users who may use Docker; workloads run as the first of them, else as user gpurig.",
+    ),
+    Setting(
+        "docker_source",
+        "text",
+        "distribution",
+        one_of("distribution", "docker"),
+        '"distribution"',
+        "Where Docker comes from: distribution (docker.io) or docker (Docker CE).",
+        supported=("distribution",),
+    ),
+    Setting(
+        "docker_rootless",
+        "boolean",
+        False,
+        switch,
+        "true",
+        "Whether Docker runs without root.",
+        available=False,
+    ),
+    Setting(
+        "docker_daemon",
+        "table",
+        {},
+        daemon,
+        '{"log-driver": "local"}',
+        "Keys of daemon.json and their values; every other key stays as it is.",
+    ),
+    Setting(
+        "images",
+        "list",
+        (),
+        texts,
+        '["tensorflow"]',
+        "The container images to build.",
+        available=False,
+    ),
+    Setting(
+        "base_image",
+        "text",
+        None,
+        text,
+        '"debian:trixie"',
+        "The image that container images are built on.",
+        available=False,
+    ),
+    Setting(
+        "repositories",
+        "table",
+        {},
+        repositories,
+        '{"nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"}}',
+        "Other places of vendors' repositories: per name url (a mirror of its root), key_url and"
+        " fingerprint, of which those left out stay the vendor's.",
+    ),
+    Setting(
+        "apt_mirror",
+        "url",
+        None,
+        '"http://mirror.example.com/debian"',
+        "The mirror that contrib and non-free are read from; unset: the one the host uses.",
+    ),
+    Setting(
+        "pypi_index",
+        "url",
+        None,
+        url,
+        url_or_path,
+        '"https://pypi.example.com/simple/"',
+        "The index that wheels are read from; unset: the one the tools use.",
+    ),
+    Setting(
+        "data_mirror",
+        "url or path",
+        None,
+        url_or_path,
+        url_or_path,
+        '"https://data.example.com/mnist/"',
+        "The folder or address that holds the four archives of MNIST.",
+    ),
+    Setting(
+        "proxy",
+        "url",
+        None,
+        proxy,
+        '"http://proxy.example.com:3128"',
+        "The proxy for what hosts download; it may hold a password.",
+        secret=True,
+    ),
+    Setting(
+        "cache",
+        "path",
+        None,
+        absolute_path,
+        '"/srv/cache"',
+        "A folder of downloads that hosts share.",
+        available=False,
+    ),
+    Setting(
+        "reboot",
+        "text",
+        "ask",
+        one_of("never", "ask", "if-needed"),
+        '"if-needed"',
+        "Whether a host is rebooted when something needs it; ask: only with somebody to ask.",
+    ),
+    Setting(
+        "assume_gpu",
+        "list",
+        (),
+        pci_ids,
+        '["10de:2330"]',
+        "PCI ids of NVIDIA GPUs to set up for where there are none, as when images are baked.",
+    ),
+)
+
+TABLE: dict[str, Setting] = {setting.key: setting for setting in _ALL}

@@ -1,0 +1,85 @@
+"""pytest and the lab: the option --lab, the marker ``lab``, the fixtures ``lab`` and ``boot``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .errors import LabError
+from .hosts import Host
+from .lab import Lab
+
+Boot = Callable[..., Host]
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --lab."""
+    parser.getgroup("lab").addoption(
+        "--lab", action="store_true", help="boot real hosts for the tests that need them (root)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", "lab: needs hosts that are really booted; see tests/lab")
+
+
+def wanted(config: pytest.Config) -> bool:
+    """Whether this run boots hosts: it was asked to, or it is the project's CI."""
+    return bool(config.getoption("--lab")) or os.environ.get("CI") == "true"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the lab its tests are left out, and counted; they are never "skipped"."""
+    if wanted(config):
+        return
+    left_out = [item for item in items if item.get_closest_marker("lab")]
+    config.stash[LEFT_OUT] = len(left_out)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("lab")]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say in the last lines what was left out, and how to run it."""
+    if count := config.stash.get(LEFT_OUT, 0):
+        tests = (
+            "1 test that boots a host was" if count == 1 else f"{count} tests that boot hosts were"
+        )
+        terminalreporter.write_line(f"{tests} left out; run them, as root, with --lab")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab, up; hosts made by these tests go at the end. Cannot be had: the test fails."""
+    try:
+        opened = Lab(owned=True).open()
+    except LabError as error:
+        pytest.fail(f"the lab cannot be booted: {error}", pytrace=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def boot(lab: Lab) -> Boot:
+    """
+    ``boot(suite, name, **options)``: a booted host, with the options of ``Lab.boot``.
+
+    A name that another run has taken gets a number; ``lab.remove(host.name)`` ends it early.
+    """
+
+    def booted(suite: str, name: str, **options: Any) -> Host:
+        taken = {host.name for host in lab.hosts()}
+        free = (
+            each for each in (name, *(f"{name}-{n}" for n in range(2, 100))) if each not in taken
+        )
+        try:
+            return lab.boot(suite, next(free), **options)
+        except LabError as error:
+            pytest.fail(f"the host {name} cannot be booted: {error}", pytrace=False)
+
+    return booted

@@ -1,0 +1,1 @@
+"""gpurig as a person runs it, against booted hosts."""

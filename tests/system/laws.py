@@ -1,0 +1,38 @@
+"""What holds of every run on every host, as design.md says it."""
+
+from __future__ import annotations
+
+from lab.hosts import Host
+
+from system.person import Answer, Person, state
+
+GREEN = {"passed", "not-applicable", "not-run"}
+
+
+def plan_told_the_truth(up: Answer, name: str) -> None:
+    """drifted(plan) is changed, and nothing changed but what was drifted or follows."""
+    changed, drifted, follows = up.changed(name), up.drifted(name), up.follows(name)
+    assert drifted <= changed, f"planned and not done: {drifted - changed}"
+    assert changed <= drifted | follows, f"done and not planned: {changed - drifted - follows}"
+    left = set(up.verdicts(name, "final").values()) - {"holds", "due", "left-out"}
+    assert not left, up.verdicts(name, "final")
+
+
+def everything_is_proven(up: Answer, name: str) -> None:
+    """No proof failed or is unknown."""
+    proofs = {proof["id"]: proof for proof in up.host(name)["proofs"]}
+    assert proofs, "nothing was proven"
+    bad = {k: f"{p['verdict']}: {p['reason']}" for k, p in proofs.items() if p["verdict"] not in GREEN}
+    assert not bad, bad
+
+
+def again_changes_nothing(person: Person, inventory: object, host: Host) -> None:
+    """The plan is empty, and a second run leaves every byte of /etc and every package."""
+    before = state(host)
+    plan = person.gpurig("plan", str(inventory), "--json")
+    assert plan.code == 0, plan.err + plan.out
+    assert not plan.drifted(host.name)
+    again = person.gpurig("up", str(inventory), "--json", "--prove", "never")
+    assert again.code == 0, again.err + again.out
+    assert not again.changed(host.name)
+    assert state(host) == before

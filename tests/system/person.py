@@ -1,0 +1,109 @@
+"""A person at a control machine: an inventory file, a bare HOME, and the gpurig command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.hosts import Host
+from lab.lab import Lab
+
+SECONDS = 1800  # a bound on a hung run, far above what any takes
+
+
+@dataclass
+class Answer:
+    """What one command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.out)
+        return told
+
+    def host(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.json["hosts"][name]
+        return found
+
+    def verdicts(self, name: str, when: str = "plan") -> dict[str, str]:
+        """Each promise's verdict, by its id."""
+        return {finding["id"]: finding["verdict"] for finding in self.host(name)[when]}
+
+    def drifted(self, name: str) -> set[str]:
+        """The promises that the plan says are broken."""
+        return {promise for promise, said in self.verdicts(name).items() if said == "drifted"}
+
+    def follows(self, name: str) -> set[str]:
+        return {promise for promise, said in self.verdicts(name).items() if said == "follows"}
+
+    def changed(self, name: str) -> set[str]:
+        return set(self.host(name)["changed"])
+
+    def proofs(self, name: str) -> dict[str, str]:
+        """Each proof's verdict, by its id."""
+        return {proof["id"]: proof["verdict"] for proof in self.host(name)["proofs"]}
+
+
+@dataclass
+class Person:
+    """
+    Somebody with a folder of their own; every command runs there, without a terminal.
+
+    + home: also HOME, so that nothing of the real user's is read or written
+    """
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def gpurig(self, *words: str | Path, stdin: str = "") -> Answer:
+        """Run gpurig with these words."""
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TERM")}
+        done = subprocess.run(
+            [sys.executable, "-m", "gpurig.cli", *map(str, words)],
+            cwd=self.home,
+            env=kept | {"HOME": str(self.home)} | self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def inventory(self, hosts: dict[str, dict[str, Any]], **group: Any) -> Path:
+        """An inventory of these hosts and their data, with data common to all."""
+        file = self.home / f"{'-'.join(hosts) or 'none'}.py"
+        file.write_text(f"lab = ({list(hosts.items())!r}, {group!r})\n")
+        return file
+
+
+def settings(lab: Lab) -> dict[str, Any]:
+    """What a lab host needs to know of the lab: its mirrors, as an administrator would say it."""
+    return {
+        "rig_pypi_index": lab.index_url,
+        "rig_data_mirror": lab.mnist_url,
+        "rig_repositories": {
+            "nvidia-container-toolkit": {
+                "url": lab.toolkit.packages_url,
+                "key_url": lab.toolkit.key_url,
+                "fingerprint": lab.toolkit.fingerprint,
+            }
+        },
+    }
+
+
+def state(host: Host) -> str:
+    """Every file under /etc with its bytes, mode and owner, and every package with its state."""
+    return host.ssh(
+        "cd /etc && find . -xdev ! -type d ! -name mtab -printf '%p %m %u %g %l\\n' | sort;"
+        " find . -xdev -type f -print0 | sort -z | xargs -0 sha256sum; dpkg-query -W"
+        " -f '${Package} ${Version} ${db:Status-Abbrev}\\n'"
+    )[1]

@@ -1,0 +1,168 @@
+"""A bare Debian 13 with an (assumed) H100: the whole path, with CUDA wheels and a real module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lab.hosts import Host
+from lab.lab import Lab
+
+from system import laws
+from system.drifts import DRIFTS
+from system.person import Answer, Person, settings, state
+
+pytestmark = pytest.mark.lab
+
+FOREIGN = {"log-driver": "local", "labels": ["site=b"], "features": {"buildkit": True}}
+
+
+@pytest.fixture(scope="module")
+def host(boot: Callable[..., Host]) -> Host:
+    """The host; bare but for what its user wrote."""
+    made = boot("trixie", "gpu13", gpu="h100", gpus=2)
+    made.ssh("mkdir -p /etc/docker && useradd -m ann && mkdir -p /home/ann/venv/bin")
+    made.write("/etc/docker/daemon.json", json.dumps(FOREIGN, indent=2))
+    made.write("/home/ann/venv/bin/python", "mine\n")
+    made.write("/etc/apt/sources.list.d/ann.list", "# deb http://example.invalid/ann ./\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def inventory(host: Host, person: Person, lab: Lab) -> Path:
+    """Its inventory: two H100 assumed, since the lab's hosts have no GPU that computes."""
+    data = host.ssh_data() | {"rig_assume_gpu": ["10de:2330", "10de:2330"], "rig_users": ["ann"]}
+    return person.inventory({host.name: data}, **settings(lab))
+
+
+@pytest.fixture(scope="module")
+def first(host: Host, inventory: Path, person: Person) -> Answer:
+    """The first `up`."""
+    return person.gpurig("up", inventory, "--json")
+
+
+def test_the_plan_changes_nothing(host: Host, inventory: Path, person: Person) -> None:
+    """A plan of a bare host names what is missing, exits 3 and leaves the host as it is."""
+    before = state(host)
+    plan = person.gpurig("plan", inventory, "--json")
+    assert plan.code == 3, plan.err + plan.out
+    assert {"driver.packages", "docker.packages", "container-toolkit.keyring"} <= plan.drifted(
+        host.name
+    )
+    assert state(host) == before
+
+
+def test_one_command_converges(first: Answer, host: Host) -> None:
+    """`up` brings everything about; the plan before it told the truth."""
+    assert first.code in (0, 4), first.err + first.out
+    laws.plan_told_the_truth(first, host.name)
+
+
+def test_the_stack_is_the_one_for_this_card(first: Answer, host: Host) -> None:
+    """An H100 on Debian 13 gets the proprietary 550: the open one does not build there."""
+    driver = first.host(host.name)["stack"]["driver"]
+    assert (driver["branch"], driver["flavour"]) == ("550", "proprietary")
+
+
+def test_everything_is_proven(first: Answer, host: Host) -> None:
+    """Containers list the GPUs, NVML answers, MNIST is learnt; what needs a GPU is not-run."""
+    laws.everything_is_proven(first, host.name)
+    proofs = first.proofs(host.name)
+    for shown in ("docker.runtime-lists-gpus", "docker.cdi-lists-gpus", "driver.nvml",
+                  "driver.module-for-next-boot", "workloads.mnist", "workloads.matmul"):  # fmt: skip
+        assert proofs[shown] == "passed", first.host(host.name)["proofs"]
+    assert proofs["driver.loaded"] == "not-run", "nothing assumed is ever called passed"
+    mnist = next(p for p in first.host(host.name)["proofs"] if p["id"] == "workloads.mnist")
+    assert mnist["detail"]["accuracy"] >= 0.97
+    assert mnist["detail"]["plots"], "the pictures are in the report"
+
+
+def test_the_module_is_there_for_the_kernel_that_boots_next(first: Answer, host: Host) -> None:
+    """Not `apt exited 0`: the module lies in the tree of the kernel in /boot."""
+    found = host.ssh("ls /lib/modules/*/updates/dkms/ | grep nvidia-current.ko").stdout
+    assert found, "dkms built no module"
+
+
+def test_foreign_content_survives(first: Answer, host: Host) -> None:
+    """What a user wrote is there after the run, value by value and byte by byte."""
+    daemon = json.loads(host.read("/etc/docker/daemon.json"))
+    assert {key: daemon[key] for key in ("log-driver", "labels")} == {
+        key: FOREIGN[key] for key in ("log-driver", "labels")
+    }
+    assert daemon["features"]["buildkit"] is True
+    assert host.read("/home/ann/venv/bin/python") == "mine\n"
+    assert host.read("/etc/apt/sources.list.d/ann.list").startswith("# deb http://example")
+
+
+def test_again_changes_nothing(
+    first: Answer, host: Host, inventory: Path, person: Person
+) -> None:
+    """The second run: 0 changes, and the plan before it says 0."""
+    laws.again_changes_nothing(person, inventory, host)
+
+
+def test_without_prefetching_the_plan_is_the_same(
+    first: Answer, host: Host, inventory: Path, person: Person
+) -> None:
+    """Facts read together and one by one say the same."""
+    together = person.gpurig("plan", inventory, "--json")
+    singly = person.gpurig("plan", inventory, "--json", "--no-prefetch")
+    assert together.host(host.name)["plan"] == singly.host(host.name)["plan"]
+
+
+def test_it_is_still_right_after_a_reboot(
+    first: Answer, host: Host, inventory: Path, person: Person
+) -> None:
+    """What lies under /run is gone after a reboot; nothing of ours may have been kept there."""
+    host.reboot()
+    plan = person.gpurig("plan", inventory, "--json")
+    assert plan.code in (0, 4), plan.err + plan.out
+
+
+def test_ten_things_broken_by_hand_are_named_and_repaired(
+    first: Answer, host: Host, inventory: Path, person: Person, lab: Lab
+) -> None:
+    """Each break is named by its promise, repaired, and nothing else is touched."""
+    lab.import_base_image(host, "base")
+    mine = host.ssh("docker run -d --name mine base sleep infinity").stdout.strip()
+    before = state(host)
+    for drift in DRIFTS:
+        done = host.ssh(drift.script)
+        assert done.rc == 0, f"{drift.name}: {done.stderr}"
+    plan = person.gpurig("plan", inventory, "--json")
+    assert plan.code == 3, plan.err + plan.out
+    expected = {drift.promise for drift in DRIFTS}
+    assert expected <= plan.drifted(host.name) | plan.follows(host.name), (
+        expected - plan.drifted(host.name)
+    )
+    up = person.gpurig("up", inventory, "--json", "--prove", "always")
+    assert up.code in (0, 4), up.err + up.out
+    laws.plan_told_the_truth(up, host.name)
+    laws.everything_is_proven(up, host.name)
+    assert expected <= up.changed(host.name)
+    assert state(host) == before, "the repaired host is the host as it was"
+    assert host.ssh("docker inspect -f '{{.Id}} {{.State.Running}}' mine").stdout.split() == [
+        mine,
+        "true",
+    ], "the user's container runs on"
+
+
+def test_plain_pyinfra_says_the_same(first: Answer, inventory: Path, person: Person) -> None:
+    """`pyinfra INVENTORY deploy/workstation.py` finds nothing to do where gpurig finds nothing."""
+    import os
+    import subprocess
+    import sys
+
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra_cli", "--dry", str(inventory), "deploy/workstation.py"],
+        cwd=root,
+        env=os.environ | {"HOME": str(person.home)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,149 @@
+"""Hosts without a GPU: no python3, a sudo user with a password, one of three unreachable."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lab.hosts import Host
+from lab.lab import Lab
+
+from system import laws
+from system.person import Answer, Person, settings
+
+pytestmark = pytest.mark.lab
+
+CANARY = "canary-9f3b-secret"
+UNREACHABLE = "10.77.0.250"  # an address of the lab's own network that nobody has
+
+
+@pytest.fixture(scope="module")
+def hosts(boot: Callable[..., Host]) -> list[Host]:
+    """A Debian 13 without python3, on which only ann may use sudo, and a Debian 12."""
+    return [
+        boot("trixie", "cpu13", user="ann", password=CANARY),
+        boot("bookworm", "cpu12"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def inventory(hosts: list[Host], person: Person, lab: Lab) -> Path:
+    """Both, and one that does not answer."""
+    first, second = hosts
+    sudo = {"ssh_user": "ann", "_sudo_password": CANARY, "rig_users": ["ann"]}
+    dead = second.ssh_data() | {"ssh_hostname": UNREACHABLE}
+    return person.inventory(
+        {
+            first.name: first.ssh_data() | sudo,
+            second.name: second.ssh_data(),
+            "dead": dead,
+        },
+        **settings(lab),
+    )
+
+
+class Watch:
+    """Looks through every process of this machine (the lab's hosts are among them) for a word."""
+
+    def __init__(self, word: str) -> None:
+        self.word, self.seen, self.looks = word, "", 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def _look(self) -> None:
+        while not self.over.wait(0.05):
+            self.looks += 1
+            listing = subprocess.run(
+                ["ps", "axeww", "-o", "args"], capture_output=True, text=True, check=False
+            ).stdout
+            found = [line for line in listing.splitlines() if self.word in line]
+            self.seen = self.seen or "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def watched(inventory: Path, person: Person) -> tuple[Answer, Watch]:
+    """The first `up`, with somebody watching the process list."""
+    with Watch(CANARY) as watch:
+        answer = person.gpurig("up", inventory, "--json")
+    return answer, watch
+
+
+@pytest.fixture(scope="module")
+def first(watched: tuple[Answer, Watch]) -> Answer:
+    return watched[0]
+
+
+def test_two_converge_and_the_third_is_named(first: Answer, hosts: list[Host]) -> None:
+    """One dead host delays nobody, is named with the reason, and makes the exit code 1."""
+    assert first.code == 1, first.err + first.out
+    (error,) = first.json["errors"]
+    assert (error["host"], error["code"]) == ("dead", "host-unreachable")
+    for host in hosts:
+        laws.plan_told_the_truth(first, host.name)
+        laws.everything_is_proven(first, host.name)
+
+
+def test_what_needs_a_gpu_is_left_out_and_said_once(first: Answer, hosts: list[Host]) -> None:
+    """No driver, no toolkit, no CUDA; proofs of them are not applicable, never passed."""
+    for host in hosts:
+        assert first.host(host.name)["stack"]["driver"] is None
+        said = [f for f in first.host(host.name)["plan"] if f["verdict"] == "left-out"]
+        assert len({finding["id"] for finding in said}) == len(said)
+        assert first.proofs(host.name)["driver.nvml"] == "not-applicable"
+        assert first.proofs(host.name)["workloads.mnist"] == "passed"
+        assert "nvidia" not in host.ssh("dpkg-query -W -f '${Package}\\n'").stdout
+
+
+def test_the_password_is_seen_nowhere(
+    watched: tuple[Answer, Watch], person: Person, hosts: list[Host]
+) -> None:
+    """Not in a process list, not in the log, not in a report, not on the host's disk."""
+    answer, watch = watched
+    assert watch.looks > 100, "nobody was watching"
+    assert not watch.seen
+    assert CANARY not in answer.out + answer.err
+    for file in person.home.rglob("*"):
+        if file.is_file() and file.suffix != ".py":
+            assert CANARY not in file.read_text(errors="replace"), file
+    left = hosts[0].ssh(f"grep -rls {CANARY} /etc /tmp /var/tmp /run /root /opt/gpurig /var/log")
+    assert not left.stdout
+
+
+def test_again_changes_nothing(first: Answer, hosts: list[Host], inventory: Path, person: Person
+                               ) -> None:  # fmt: skip
+    """The second run of each: 0 changes, and the plan before it says 0."""
+    for host in hosts:
+        plan = person.gpurig("plan", inventory, "--limit", host.name, "--json")
+        assert plan.code == 0, plan.err + plan.out
+        again = person.gpurig("up", inventory, "--limit", host.name, "--json")
+        assert again.code == 0, again.err + again.out
+        assert not again.changed(host.name)
+
+
+def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person, hosts: list[Host],
+                                               lab: Lab) -> None:  # fmt: skip
+    """As the only host exit 2, among others exit 1 and named; no traceback."""
+    first, second = hosts
+    wrong = first.ssh_data() | {"ssh_user": "ann", "_sudo_password": "wrong"}
+    alone = somebody.inventory({first.name: wrong}, **settings(lab))
+    answer = somebody.gpurig("plan", alone)
+    assert answer.code == 2, answer.out + answer.err
+    assert "sudo refuses the password" in answer.out
+    assert "Traceback" not in answer.out + answer.err
+    both = somebody.inventory(
+        {first.name: wrong, second.name: second.ssh_data()}, **settings(lab)
+    )
+    answer = somebody.gpurig("plan", both, "--json")
+    assert answer.code == 1, answer.out + answer.err
+    assert [error["host"] for error in answer.json["errors"]] == [first.name]
