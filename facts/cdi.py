@@ -45,7 +45,7 @@ class CdiSpecs(Fact[list[Spec]]):
             ' tr "," "\\n" < "$f" |'
             ' sed -n \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
             ' | sort -u | while read -r p; do [ -e "$p" ] || echo "missing $p"; done;'
-            " sed 's/^/| /' \"$f\"; done"
+            " sed 's/^/| /' \"$f\"; echo; done"
         )
 
     def parse(self, lines: list[str], code: int) -> list[Spec] | Absent | Unknown:
@@ -72,7 +72,7 @@ _LIBRARY = re.compile(r"/(lib[^/\"\s]+\.so\.\d+\.[\d.]+\d)\b")
 def _spec(path: str, text: str) -> Spec:
     """A spec read from its text; nvidia-ctk's YAML is plain enough to be read by line."""
     try:
-        said: dict[str, Any] = json.loads(text) if path.endswith(".json") else _yaml(text)
+        said: dict[str, Any] = json.loads(text) if text[:1] == "{" else _yaml(text)
         version, kind = str(said.get("cdiVersion", "")), str(said.get("kind", ""))
         devices = [str(device["name"]) for device in said.get("devices") or []]
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -150,11 +150,11 @@ class CdiRefresh(Fact[bool]):
         return "refreshes" in lines
 
 
-class NvmlAnswers(Fact[bool]):
-    """Whether the driver answers with at least one GPU, without which no spec can be made."""
+class NvmlGpus(Fact[int]):
+    """How many GPUs the driver answers for; 0 when it does not, and then no spec can be made."""
 
     def command(self) -> StringCommand:
         return framed("timeout 30 nvidia-smi -L 2>/dev/null | grep -c '^GPU '; :")
 
-    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
-        return int(lines[0]) > 0
+    def parse(self, lines: list[str], code: int) -> int | Absent | Unknown:
+        return int(lines[0])

@@ -71,6 +71,16 @@ class DockerInstalled(Fact[Installed]):
         return ABSENT
 
 
+class DockerClient(Fact[str]):
+    """Where the command ``docker`` is, which some packagings have apart; ABSENT without it."""
+
+    def command(self) -> StringCommand:
+        return framed("command -v docker || exit 3")
+
+    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
+        return ABSENT if code else lines[0]
+
+
 class Daemon(TypedDict):
     """
     What a running dockerd tells of its configuration.

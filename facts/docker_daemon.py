@@ -23,13 +23,13 @@ class DaemonFile(TypedDict):
     + path: the file itself, links followed
     + config: what it holds, in its order
     + indent: one step of its indentation, as text
-    + changed: when the file was last changed in any way, in seconds (ctime)
+    + changed: when the file was last changed in any way, in seconds since 1970 (ctime)
     """
 
     path: str
     config: dict[str, Any]
     indent: str
-    changed: int
+    changed: float
 
 
 class DaemonConfig(Fact[DaemonFile]):
@@ -48,7 +48,7 @@ class DaemonConfig(Fact[DaemonFile]):
             StringCommand(
                 "f=$(readlink -f --", file, ');',
                 'if [ ! -e "$f" ]; then [ -L', file, "] && exit 4; exit 3; fi;",
-                'echo "$f"; stat -c %Z -- "$f" && cat -- "$f"',
+                'echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"',
             )
         )  # fmt: skip
 
@@ -59,7 +59,7 @@ class DaemonConfig(Fact[DaemonFile]):
             return Unknown("it is a link that leads nowhere")
         if code:
             return Unknown("it could not be read")
-        path, changed, text = lines[0], int(lines[1]), "\n".join(lines[2:])
+        path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
         try:
             config = json.loads(
                 text if text.strip() else "{}",
@@ -90,6 +90,12 @@ class DaemonConfigShown(DaemonConfig):
 
     def parse(self, lines: list[str], code: int) -> DaemonFile | Absent | Unknown:
         return super().parse([re.sub(r"://[^/\s\"@]*@", "://", line) for line in lines], code)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,12}\.\d{6}", text, re.ASCII):
+        raise ValueError(f"no time: {text}")
+    return float(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,7 +189,7 @@ class Read(TypedDict):
       of this very daemon; ``None`` where nothing was recorded
     """
 
-    started: int
+    started: float
     confirmed: dict[str, str] | None
 
 
@@ -197,16 +203,16 @@ class ConfigRead(Fact[Read]):
 
     def command(self) -> StringCommand:
         return framed(
-            "s=$(TZ=UTC LC_ALL=C systemctl show docker.service --value"
+            "s=$(LC_ALL=C systemctl show docker.service --value --timestamp=us+utc"
             " --property=ExecMainStartTimestamp 2>/dev/null) || exit 3;"
-            ' echo "started $(date -u -d "${s:-@0}" +%s)";'
+            ' echo "started $(date -u -d "${s:-@0}" +%s.%6N)";'
             f' echo "this {THIS_DAEMON}"; cat {RECORD} 2>/dev/null; :'
         )
 
     def parse(self, lines: list[str], code: int) -> Read | Absent | Unknown:
         if code:
             return ABSENT
-        started = int(lines[0].removeprefix("started "))
+        started = _seconds(lines[0].removeprefix("started "))
         daemon = lines[1].removeprefix("this ")
         if len(lines) < 3 or lines[2] != daemon:
             return Read(started=started, confirmed=None)

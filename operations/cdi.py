@@ -12,7 +12,7 @@ from gpurig.facts.cdi import (
     CdiSpecs,
     DriverLibraries,
     DriverOnHost,
-    NvmlAnswers,
+    NvmlGpus,
     Spec,
 )
 from gpurig.facts.container_toolkit import ToolkitVersion
@@ -24,16 +24,20 @@ KEPT = "/etc/cdi/nvidia.yaml"  # survives a reboot
 REFRESHED = "/var/run/cdi/nvidia.yaml"  # written anew at each boot by nvidia-cdi-refresh.service
 
 
-def faults(spec: Spec, driver: DriverOnHost) -> list[str]:
-    """Why containers would not get this host's GPUs by this spec; empty when they would."""
+def faults(spec: Spec, driver: DriverOnHost, gpus: int | None = None) -> list[str]:
+    """
+    Why containers would not get this host's GPUs by this spec; empty when they would.
+
+    + gpus: how many GPUs the driver answers for; ``None`` when there was no reason to ask
+    """
     if not spec["version"] or not spec["kind"]:
         return ["it cannot be read"]
     found = [f"it names {path}, which is not there" for path in spec["missing"][:1]]
     unnamed = sorted(set(driver["libraries"]) - set(spec["libraries"]))
     if unnamed:
         found.append(f"it does not name the installed {unnamed[0]}")
-    if driver["nodes"] and set(driver["nodes"]) != set(spec["nodes"]):
-        found.append(f"it names {len(spec['nodes'])} of {len(driver['nodes'])} GPUs")
+    if gpus and gpus != len(spec["nodes"]):
+        found.append(f"it names {len(spec['nodes'])} GPUs, and there are {gpus}")
     if "all" not in spec["devices"]:
         found.append("it has no device all")
     return found
@@ -54,6 +58,8 @@ def kept(specs: Sequence[Spec], right: Sequence[Spec], refreshes: bool) -> str:
     return next(iter([*lasting, *in_etc, KEPT]))
 
 
+# Comes before Docker is started: dockerd (26.1.5, seen) dies of a spec that was cut off, and its
+# restarts fail until the spec is mended.
 @keeps("container-toolkit.cdi")
 def spec() -> Generator[StringCommand, None, None]:
     """Exactly one CDI spec of kind nvidia.com/gpu, for the GPUs and the driver of this host."""
@@ -69,17 +75,21 @@ def spec() -> Generator[StringCommand, None, None]:
     assert isinstance(found, list)
     # A broken file in the usual place is a spec of ours that was cut off; others are not ours.
     specs = [s for s in found if s["kind"] == KIND or (not s["kind"] and s["path"] in _USUAL)]
-    right = [s for s in specs if not faults(s, driver)]
+    # Device nodes are cheap to look at, but outlive a GPU that is gone: in doubt the driver says.
+    doubt = not specs or any(set(s["nodes"]) != set(driver["nodes"]) for s in specs)
+    number = _gpus() if doubt else None
+    right = [s for s in specs if not faults(s, driver, number)]
     path = kept(specs, right, refreshes is True)
     others = [s["path"] for s in specs if s["path"] != path]
     fresh = any(s["path"] == path for s in right)
     if fresh and not others:
         return holds(f"{path} names the GPUs and the libraries of {driver['version']}")
-    if not fresh and read(NvmlAnswers) is not True:
+    if not fresh and not (_gpus() if number is None else number):
         return due("the CDI spec can only be made once the NVIDIA driver answers (reboot)")
-    wrong = [f"{s['path']}: {fault}" for s in specs for fault in faults(s, driver)[:1]]
+    wrong = [f"{s['path']}: {fault}" for s in specs for fault in faults(s, driver, number)[:1]]
     wrong += [f"more than one: {', '.join(s['path'] for s in specs)}"] if len(specs) > 1 else []
-    wrong += [f"{s['path']} is gone after a reboot" for s in right if s["path"] in others]
+    if path == KEPT:
+        wrong += [f"{s['path']} is gone after a reboot" for s in right if s["path"] in others]
     drift(
         actual="; ".join(wrong) or "no CDI spec of this host's GPUs",
         wanted=f"one CDI spec, {path}, for driver {driver['version']}",
@@ -93,6 +103,11 @@ def spec() -> Generator[StringCommand, None, None]:
     for other in others:
         # runtimes read *.yaml and *.json only
         yield StringCommand("mv -f --", QuoteString(other), QuoteString(f"{other}.replaced"))
+
+
+def _gpus() -> int:
+    number = read(NvmlGpus)
+    return number if isinstance(number, int) else 0
 
 
 _USUAL = (KEPT, REFRESHED)

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Sequence
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.container_toolkit import CONFIG, PACKAGES, ToolkitConfig, ToolkitPackages
+from gpurig.facts.container_toolkit import CONFIG, ToolkitConfig, ToolkitPackages
 from gpurig.operations.file import written
+from gpurig.operations.packages import installed
 from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Unknown
 
 
-def one_version(found: Mapping[str, str]) -> dict[str, str]:
+@keeps("container-toolkit.packages")
+def packages(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     """
-    What to install so that all packages of the toolkit have one version: name → version.
+    The packages of the container toolkit are installed, all of them at one version.
 
-    + found: the installed ones
+    + packages: their names
 
-    The highest installed version wins: a partial upgrade is finished, nothing is downgraded.
-    Empty when they all have it; with nothing installed every version is empty: the repository's.
+    The highest version that is installed holds: a partial upgrade is finished, nothing goes back.
     """
-    if not found:
-        return dict.fromkeys(PACKAGES, "")
-    version = max(found.values(), key=lambda text: [int(n) for n in re.findall(r"\d+", text)])
-    return {package: version for package in PACKAGES if found.get(package) != version}
+    found = read(ToolkitPackages)
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    assert isinstance(found, dict)
+    newest = max(found.values(), key=_numbers, default="")
+    yield from installed(packages, versions=dict.fromkeys(packages, newest))
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 @keeps("container-toolkit.config")

@@ -10,7 +10,7 @@ from typing import Any
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.docker import DOCKER, DockerInfo, DockerInstalled
+from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalled
 from gpurig.facts.docker_daemon import (
     DAEMON_JSON,
     RECORD,
@@ -23,7 +23,7 @@ from gpurig.facts.docker_daemon import (
 from gpurig.facts.systemd import Units
 from gpurig.operations import docker_daemon as daemon_json
 from gpurig.operations.file import written
-from gpurig.operations.packages import installed
+from gpurig.operations.packages import APT, ENVIRONMENT, installed
 from gpurig.operations.systemd import lacking, running
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Absent, Unknown
@@ -40,12 +40,19 @@ def packages(packages: Sequence[str]) -> Commands:
 
     + packages: what to install where there is none
     """
-    found = read(DockerInstalled)
+    found, client = read(DockerInstalled), read(DockerClient)
     if isinstance(found, Unknown):
         return unknown(found.reason)
-    if found is not ABSENT and found["package"] not in packages:
-        return holds(f"{found['package']} {found['version']} is installed")
-    yield from installed(packages)
+    if found is not ABSENT and client is ABSENT:
+        if "docker-cli" not in packages or found["package"] not in packages:
+            # The command is part of the daemon's package: mending it would restart the daemon.
+            return unknown(f"{found['package']} is installed, but there is no command docker")
+        drift("there is no command docker", "docker is installed", "install docker-cli again")
+        yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall docker-cli")
+    elif found is not ABSENT and found["package"] not in packages:
+        holds(f"{found['package']} {found['version']} is installed")
+    else:
+        yield from installed(packages)
 
 
 @keeps("docker.service")
@@ -131,7 +138,7 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     for fact in (docker, file):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
-    if docker is ABSENT:
+    if docker is ABSENT or read(DockerClient) is ABSENT:
         return follows("docker.packages")
     assert isinstance(file, dict)
     if daemon_json.differences(file["config"], keys):
@@ -139,9 +146,9 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     daemon, flags, known = read(DockerInfo), read(DaemonFlags), read(ConfigRead)
     if daemon is ABSENT:
         return follows("docker.service")
-    for fact in (daemon, flags, known):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    unread = [fact.reason for fact in (daemon, flags, known) if isinstance(fact, Unknown)]
+    if unread:
+        return unknown(unread[0])
     assert isinstance(daemon, dict)
     assert isinstance(known, dict)
     config = file["config"]
@@ -175,7 +182,9 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     )
     # A container that was started since is not stopped for this: the next look says it is due.
     quiet = "" if outlived else f'[ -n "$({DOCKER} ps --quiet)" ] || '
-    yield StringCommand(f"{quiet}{{ systemctl restart docker.service && {_record(hashes)}; }}")
+    # systemd refuses a third start in a minute unless it is told to count anew.
+    restart = "systemctl reset-failed docker.service; systemctl restart docker.service"
+    yield StringCommand(f"{quiet}{{ {restart} && {_record(hashes)}; }}")
 
 
 # dockerd takes SIGHUP without an answer; an event says when the new configuration is in effect.
@@ -220,7 +229,7 @@ def _usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Un
     if isinstance(flags, Unknown):
         return Unknown(f"flags of docker.service: {flags.reason}")
     if isinstance(found, Absent):
-        found = DaemonFile(path=path, config={}, indent="    ", changed=0)
+        found = DaemonFile(path=path, config={}, indent="    ", changed=0.0)
     for key in [*found["config"], *(keys or {})]:
         if isinstance(flags, dict) and key in flags:
             return Unknown(

@@ -163,11 +163,11 @@ def untold(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def unconfirmed(config: Mapping[str, Any], changed: int, read: Read) -> set[str]:
+def unconfirmed(config: Mapping[str, Any], changed: float, read: Read) -> set[str]:
     """
     The keys of which it is not known that the daemon has read their value.
 
-    + changed: when the file was last changed, in seconds
+    + changed: when the file was last changed, in seconds since 1970
 
     Where nothing was recorded, clocks are the last resort, in the one direction that is safe: a
     file that has not changed since before the daemon started is what it read.

@@ -20,7 +20,8 @@ def lacking(units: dict[str, Unit]) -> list[str]:
             found.append(f"{name} is {unit['load']}")
         elif unit["enabled"] in ("disabled", "enabled-runtime", "linked"):
             found.append(f"{name} is {unit['enabled']}")
-        if unit["active"] not in ("active", "reloading", "activating") and not masked:
+        # "activating" may be a unit that systemd starts over and over
+        if unit["active"] not in ("active", "reloading") and not masked:
             found.append(f"{name} is {unit['active']}")
     return found
 
@@ -34,7 +35,7 @@ def running(units: dict[str, Unit], names: Sequence[str]) -> Generator[StringCom
     off = [name for name in names if name in masked or units[name]["enabled"] != "enabled"]
     if off:
         yield StringCommand("systemctl enable", *map(QuoteString, off))
-    down = [name for name in names if units[name]["active"] != "active"]
+    down = [name for name in names if units[name]["active"] not in ("active", "reloading")]
     if down:
         # a unit that failed too often in a row is only started again after this
         yield StringCommand("systemctl reset-failed", *map(QuoteString, down), "2>/dev/null || :")

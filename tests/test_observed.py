@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ def test_observed_survives_json() -> None:
     assert again.secure_boot == Unknown("the firmware cannot be seen from here")
     assert isinstance(again.gpus, list)
     assert len(again.gpus) == 8
+
+
+def test_each_thing_the_resolver_reads_has_a_fact() -> None:
+    """Every field of Observed is read on hosts, by the fact of its name."""
+    assert {field.name for field in fields(Observed)} <= set(FACTS)
 
 
 def test_a_fact_that_is_not_given_is_unknown() -> None:

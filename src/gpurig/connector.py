@@ -217,18 +217,25 @@ class GpurigConnector(BaseConnector):
             line = f"sh -c {shlex.quote(script)}"
             if not arguments.get("_sudo"):
                 return line, b""
-            return _with_sudo(line, None, arguments.get("_sudo_password"), b"", keep_stdin=True)
+            line, data = _with_sudo(line, None, arguments.get("_sudo_password"), b"", True)
+            return line, data * 3  # sudo asks three times; stdin stays open, so it must not wait
 
         self.facts.clear()
-        other = self._open.lock(holder, as_root)
-        if other is not None:
-            raise HostError(
-                "host-locked",
-                f"another run is at work there: {other}",
-                where=self.host.name,
-                do="wait until it has ended",
-                host=self.host.name,
+        name = self.host.name
+        answer = self._open.lock(holder, as_root)
+        if answer is None:
+            return
+        if answer[0] != "held":
+            raise sudo_error(name, answer) or HostError(
+                "host-unlockable", f"its lock cannot be taken ({' '.join(answer)})", name, host=name
             )
+        raise HostError(
+            "host-locked",
+            f"another run is at work there: {' '.join(answer[1:]) or 'somebody'}",
+            where=name,
+            do="wait until it has ended",
+            host=name,
+        )
 
 
 def sudo_error(host: str, lines: list[str]) -> HostError | None:

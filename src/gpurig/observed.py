@@ -9,14 +9,18 @@ from typing import Any, get_type_hints
 from gpurig.errors import InputError
 from gpurig.fact import Fact, read
 from gpurig.facts.account import Account, Login
-from gpurig.facts.cdi import CdiSpecs
+from gpurig.facts.cdi import CdiSpecs, NvmlGpus
 from gpurig.facts.container_toolkit import ToolkitConfig, ToolkitPackages
 from gpurig.facts.disk import Disk, Room
 from gpurig.facts.distribution import Distribution, OsRelease
-from gpurig.facts.docker import DockerInfo, DockerInstalled, Installed, RunningContainers
+from gpurig.facts.docker import DockerInfo, DockerInstalled, RunningContainers
+from gpurig.facts.docker import Installed as DockerPackages
 from gpurig.facts.docker_daemon import DaemonConfigShown
+from gpurig.facts.dpkg import HalfDone
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
+from gpurig.facts.nvidia import DriverInstalled, DriverUserSpace, DriverLoaded, ModuleForNextBoot
+from gpurig.facts.nvidia import Installed as DriverPackages
 from gpurig.facts.pci import Accelerators, Gpus, PciDevice
 from gpurig.facts.proxies import Proxies
 from gpurig.facts.python import Interpreter, Pythons
@@ -45,12 +49,18 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "proxies": Proxies,
     "reboot_required": RebootRequired,
     "boot_id": BootId,
+    "half_configured": HalfDone,
+    "driver_installed": DriverInstalled,
+    "driver_next_boot": ModuleForNextBoot,
+    "driver_loaded": DriverLoaded,
+    "driver_libraries": DriverUserSpace,
+    "nvml_gpus": NvmlGpus,
     "docker_installed": DockerInstalled,
     "docker": DockerInfo,
-    "docker_configuration": DaemonConfigShown,
+    "docker_config": DaemonConfigShown,
     "containers": RunningContainers,
     "container_toolkit": ToolkitPackages,
-    "container_toolkit_configuration": ToolkitConfig,
+    "toolkit_config": ToolkitConfig,
     "cdi_specs": CdiSpecs,
 }
 
@@ -77,8 +87,8 @@ class Observed:
     disk: list[Room] | Absent | Unknown
     proxies: dict[str, dict[str, str]] | Absent | Unknown
     reboot_required: Asked | Absent | Unknown
-    driver_installed: dict[str, Any] | Absent | Unknown
-    docker_installed: Installed | Absent | Unknown
+    driver_installed: DriverPackages | Absent | Unknown
+    docker_installed: DockerPackages | Absent | Unknown
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Observed:
@@ -108,6 +118,11 @@ class Observed:
 def observe() -> Observed:
     """What the resolver needs, read on the current host."""
     return Observed(**{field.name: read(FACTS[field.name]) for field in fields(Observed)})
+
+
+def look() -> dict[str, Any]:
+    """Every fact of `FACTS` on the current host, as JSON by its key."""
+    return {key: as_json(read(fact)) for key, fact in FACTS.items()}
 
 
 def readable(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

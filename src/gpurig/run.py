@@ -13,7 +13,7 @@ import gevent
 import gevent.event
 from pyinfra import logger
 
-from gpurig import disk, proving
+from gpurig import disk, observed, proving
 from gpurig.deploy.workstation import workstation
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
@@ -155,6 +155,9 @@ class _HostRun:
         self.link.open()
         self.result.connected = True
         self.listener.stage(name, "reading facts")
+        if options.command == "facts":
+            self.link.plan(lambda: self.result.facts.update(observed.look()))
+            return
         plan = self.link.plan(workstation)
         self.result.plan = list(plan.findings.values())
         self._keep(plan)
@@ -163,7 +166,7 @@ class _HostRun:
         if options.command not in ("up", "verify") or self.result.refused:
             return
         if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
-            disk.check(name, plan)
+            self._check_room(plan)
             if not self.answer.get():
                 raise _Stopped
             self._change()
@@ -176,6 +179,11 @@ class _HostRun:
                 on_proof=lambda proof: self.listener.proof(name, proof),
                 on_line=lambda line: self.listener.line(name, line),
             )
+
+    def _check_room(self, plan: Record) -> None:
+        if isinstance(plan.answer, Stack) and plan.observed is not None:
+            findings = list(plan.findings.values())
+            disk.check(self.spec.name, plan.answer, self.spec.settings, plan.observed, findings)
 
     def _change(self) -> None:
         name = self.spec.name

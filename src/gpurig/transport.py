@@ -64,29 +64,30 @@ class Transport:
             self._folder = output.stdout_lines[0]
         return self._folder
 
-    def lock(self, holder: str, as_root: Callable[[str], tuple[str, bytes]]) -> str | None:
+    def lock(self, holder: str, as_root: Callable[[str], tuple[str, bytes]]) -> list[str] | None:
         """
-        Take the host's lock until `close`; the holder's own words if somebody else has it.
+        Take the host's lock until `close`; what was answered instead where that is not possible.
 
         The lock is a flock(2) held by a process that ends with this connection, so a run that was
-        killed never leaves it behind.
+        killed never leaves it behind. The answer is ``held`` and the holder's own words, or what
+        kept the command from running.
         """
         script = (
             f"exec 9>>{LOCK}; if flock -n 9; then printf '%s\\n' {shlex.quote(holder)} >{LOCK};"
             f" echo locked; cat >/dev/null; else echo held; cat {LOCK}; fi"
         )
         line, stdin = as_root(script)
-        into, out, _err, status, close = self._start(line)
+        into, out, err, status, close = self._start(line)
         into.write(stdin)
         into.flush()
-        answer = [next(iter(out), "")]
-        if _text(answer[0]).strip() == "locked":
+        first = _text(next(iter(out), "")).strip()
+        if first == "locked":
             self._lock = (into, status, close)
             return None
-        answer += list(out)
+        answer = [first, *(_text(line).strip() for lines in (out, err) for line in lines)]
         into.close()
         close()
-        return " ".join(_text(line).strip() for line in answer[1:]) or "somebody"
+        return answer
 
     def close(self) -> None:
         """Give the lock back, remove the private folder, hang up."""
@@ -212,4 +213,4 @@ class SSHTransport(Transport):
 
 def _first(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    return text.splitlines()[0].removeprefix("[Errno None] ")

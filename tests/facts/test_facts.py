@@ -26,13 +26,14 @@ MODULES = [
     import_module(f"gpurig.facts.{module.name}")
     for module in pkgutil.iter_modules(gpurig.facts.__path__)
 ]
-CLASSES: dict[str, type[Fact[Any]]] = {
-    name: kind
+FOUND: list[tuple[str, type[Fact[Any]]]] = [
+    (name, kind)
     for module in MODULES
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Fact) and kind.__module__ == module.__name__
     if not name.startswith("_")
-}
+]
+CLASSES = dict(FOUND)
 ASKED_PLAINLY = [
     name
     for name, fact in CLASSES.items()
@@ -59,6 +60,11 @@ def _is_a_fact(value: object) -> bool:
     """Whether it is plain JSON data, ABSENT or an Unknown with a sentence."""
     json.dumps(as_json(value))
     return value is not None and (not isinstance(value, Unknown) or bool(value.reason))
+
+
+def test_no_two_facts_have_the_same_name() -> None:
+    """A folder of captured outputs belongs to one fact, and so does a name that people read."""
+    assert len(CLASSES) == len(FOUND)
 
 
 @pytest.mark.parametrize("captured", CAPTURED, ids=_id)

@@ -30,6 +30,7 @@ REQUIRED = {  # command: the package that brings it
     "gpg-agent": "gpg-agent",
     "apt-ftparchive": "apt-utils",
     "xz": "xz-utils",
+    "mkfs.xfs": "xfsprogs",
     "unshare": "util-linux",
     "nsenter": "util-linux",
 }

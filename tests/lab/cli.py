@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _prepare(lab: Lab, given: argparse.Namespace) -> None:
     lab.open()
     for suite in given.suites or bases.SUITES:
-        print(bases.base(lab.folder, suite))
+        print(bases.base(lab.disk, suite))
+    lab.close()
 
 
 def _up(lab: Lab, given: argparse.Namespace) -> None:
@@ -56,14 +57,16 @@ def _up(lab: Lab, given: argparse.Namespace) -> None:
 
 def _list(lab: Lab, given: argparse.Namespace) -> None:
     rows = [("NAME", "SUITE", "ADDRESS", "STATE", "GPU")]
-    for host in lab.hosts():
+    for host in lab.attach().hosts():
         known = host.description
         state = known.status if host.running or known.status == "starting" else "down"
         shown = f"{known.gpus} x {known.gpu}" if known.gpu else " ".join(known.listed) or "-"
         rows.append((known.name, known.suite, known.address, state, shown))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
     if lab.snapshots():
         print("snapshots:", ", ".join(lab.snapshots()))
 
@@ -73,6 +76,7 @@ def _enter(lab: Lab, given: argparse.Namespace) -> None:
 
 
 def _down(lab: Lab, given: argparse.Namespace) -> None:
+    lab.attach()
     if given.all:
         lab.down_all()
     elif not given.names:
@@ -86,13 +90,24 @@ def _reboot(lab: Lab, given: argparse.Namespace) -> None:
     lab.host(given.name).reboot()
 
 
+def _start(lab: Lab, given: argparse.Namespace) -> None:
+    host = lab.open().host(given.name)
+    if host.running:
+        raise LabError(f"{given.name} runs already")
+    host.start()
+
+
+def _stop(lab: Lab, given: argparse.Namespace) -> None:
+    lab.host(given.name).stop()
+
+
 def _snapshot(lab: Lab, given: argparse.Namespace) -> None:
     lab.open()
     lab.save(given.name, given.snapshot)
 
 
 def _forget(lab: Lab, given: argparse.Namespace) -> None:
-    lab.forget(given.snapshot)
+    lab.attach().forget(given.snapshot)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     reboot = verbs.add_parser("reboot", help="restart a host's user space")
     reboot.add_argument("name", metavar="NAME")
     reboot.set_defaults(verb=_reboot)
+
+    for word, verb, said in (("start", _start, "boot a host that is down"),
+                             ("stop", _stop, "shut a host down and keep it")):  # fmt: skip
+        added = verbs.add_parser(word, help=said)
+        added.add_argument("name", metavar="NAME")
+        added.set_defaults(verb=verb)
 
     snapshot = verbs.add_parser("snapshot", help="keep a host's file system under a name")
     snapshot.add_argument("name", metavar="NAME")

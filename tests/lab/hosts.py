@@ -77,7 +77,7 @@ class Host:
     """
     One host; its folder holds the root file system, its description and its console's log.
 
-    + folder: ``LAB/hosts/NAME``; the lab's key and known_hosts lie two folders above it
+    + folder: ``LAB/disk/hosts/NAME``; the lab's key and known_hosts lie in ``LAB``
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,12 +103,12 @@ class Host:
     @property
     def key(self) -> Path:
         """The private key that root (and the sudo user) accepts."""
-        return self.folder.parents[1] / "key"
+        return self.folder.parents[2] / "key"
 
     @property
     def known_hosts(self) -> Path:
         """The lab's known_hosts file: this host's real key, and those of the others."""
-        return self.folder.parents[1] / "known_hosts"
+        return self.folder.parents[2] / "known_hosts"
 
     @property
     def running(self) -> bool:
@@ -122,6 +122,7 @@ class Host:
         arguments = gpu.LISTING_ARGUMENTS if self.description.listed else ()
         self.update(keeper=machine.boot(self.name, self.root, self.log, binds, arguments))
         self.wait(timeout)
+        self.update(status="up")
 
     def stop(self) -> None:
         """Shut it down as its own ``poweroff`` does; what does not end is killed."""

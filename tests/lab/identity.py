@@ -12,7 +12,16 @@ from .hosts import Host
 from .network import GATEWAY
 from .services import APT_PROXY
 
-NETWORK = "[Match]\nName=host0\n[Network]\nAddress={address}/24\nLinkLocalAddressing=no\n"
+# The hardware address follows from the address: neighbours remember it from host to host.
+NETWORK = """\
+[Match]
+Name=host0
+[Link]
+MACAddress=02:00:{hardware}
+[Network]
+Address={address}/24
+LinkLocalAddressing=no
+"""
 HOSTS = "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
@@ -35,7 +44,8 @@ def personalise(host: Host, authorized: str, user: str = "", password: str = "")
     (etc / "apt/apt.conf.d/01proxy").write_text(_apt_settings())
     network = etc / "systemd/network/10-lab.network"
     network.parent.mkdir(parents=True, exist_ok=True)
-    network.write_text(NETWORK.format(address=host.address))
+    hardware = ":".join(f"{int(part):02x}" for part in host.address.split("."))
+    network.write_text(NETWORK.format(address=host.address, hardware=hardware))
     run("systemctl", "--root", host.root, "--quiet", "enable", "systemd-networkd.service")
     shutil.rmtree(host.root / "root/.ssh", ignore_errors=True)
     _authorize(host.root / "root", authorized, 0, 0)

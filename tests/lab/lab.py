@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import bases, gpu, machine, network, services
+from . import bases, gpu, machine, network, services, storage
 from .commands import Process, run
 from .errors import LabError, LabMissing
 from .hosts import Description, Host
@@ -40,6 +40,7 @@ class Lab:
         self.shared = (shared or Path(beside)).resolve()
         if self.folder.is_relative_to(CHECKOUT):
             raise LabError(f"the lab's folder {self.folder} lies inside the checkout")
+        self.disk = self.folder / "disk"
         self.process = Process.of(os.getpid())
         self.owner = self.process if owned else None
         self.key = self.folder / "key"
@@ -60,12 +61,13 @@ class Lab:
                 )
         bases.install_packages()
         with self.locked():
-            self._sweep()
             network.raise_bridge(self.folder)
-            for place in ("bases", "hosts", "snapshots", "repositories", "sessions"):
+            storage.mount(self.folder)
+            self._sweep()
+            for place in ("disk/hosts", "disk/snapshots", "repositories", "runs"):
                 (self.folder / place).mkdir(exist_ok=True)
             if self.owner:
-                (self.folder / "sessions" / str(self.owner.pid)).write_text(str(self.owner.started))
+                (self.folder / "runs" / str(self.owner.pid)).write_text(str(self.owner.started))
             if not self.key.exists():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
             shared = {"mnist": self.shared / "data/mnist"}
@@ -75,6 +77,13 @@ class Lab:
                 self.toolkit.publish_toolkit(self.kit)
         return self
 
+    def attach(self) -> Lab:
+        """Only make visible what it has: nothing is installed, started or removed."""
+        if (self.folder / "disk.img").exists():
+            with self.locked():
+                storage.mount(self.folder)
+        return self
+
     def close(self) -> None:
         """Remove the hosts that go with this program; the last one out stops the services."""
         for host in self.hosts():
@@ -82,9 +91,9 @@ class Lab:
                 self.remove(host.name)
         with self.locked():
             if self.owner:
-                (self.folder / "sessions" / str(self.owner.pid)).unlink(missing_ok=True)
+                (self.folder / "runs" / str(self.owner.pid)).unlink(missing_ok=True)
             self._sweep()
-            if not any((self.folder / "hosts").iterdir()) and not self._sessions():
+            if not any((self.disk / "hosts").iterdir()) and not self._runs():
                 self._stop()
 
     def down_all(self) -> None:
@@ -161,7 +170,6 @@ class Lab:
             with self.locked():
                 self._write_known_hosts()
             host.start()
-            host.update(status="up")
         except BaseException:
             self.remove(name)
             raise
@@ -169,20 +177,20 @@ class Lab:
 
     def host(self, name: str) -> Host:
         """The host of this name."""
-        host = Host(self.folder / "hosts" / name)
+        host = Host(self.disk / "hosts" / name)
         if not (host.folder / "host.json").exists():
             raise LabError(f"the lab has no host {name}; `lab list` shows those it has")
         return host
 
     def hosts(self) -> list[Host]:
         """Every host, running or not."""
-        found = sorted((self.folder / "hosts").glob("*/host.json"))
+        found = sorted((self.disk / "hosts").glob("*/host.json"))
         return [Host(file.parent) for file in found]
 
     def remove(self, name: str) -> None:
         """Take a host away at once, with all it had."""
         machine.kill(name)
-        folder = self.folder / "hosts" / name
+        folder = self.disk / "hosts" / name
         run("rm", "-rf", "--one-file-system", folder / "root", what=f"remove {name}")
         with self.locked():
             shutil.rmtree(folder, ignore_errors=True)
@@ -191,7 +199,7 @@ class Lab:
     def save(self, name: str, snapshot: str) -> None:
         """Keep a host's file system as a snapshot: it is shut down, copied and booted again."""
         host = self.host(name)
-        place = self.folder / "snapshots" / snapshot
+        place = self.disk / "snapshots" / snapshot
         if place.exists():
             raise LabError(f"there is a snapshot {snapshot} already; `lab forget {snapshot}` first")
         partial = place.with_name(f"{snapshot}.partial")
@@ -203,21 +211,20 @@ class Lab:
         run(*copy, host.root, partial / "root", what=f"copy {name}")
         partial.rename(place)
         host.start()
-        host.update(status="up")
 
     def snapshots(self) -> list[str]:
         """The names of the snapshots."""
-        return sorted(file.parent.name for file in self.folder.glob("snapshots/*/host.json"))
+        return sorted(file.parent.name for file in self.disk.glob("snapshots/*/host.json"))
 
     def forget(self, snapshot: str) -> None:
         """Remove a snapshot."""
         if snapshot not in self.snapshots():
             raise LabError(f"the lab has no snapshot {snapshot}")
-        run("rm", "-rf", self.folder / "snapshots" / snapshot, what=f"remove {snapshot}")
+        run("rm", "-rf", self.disk / "snapshots" / snapshot, what=f"remove {snapshot}")
 
     def import_base_image(self, host: Host, name: str) -> None:
         """Give a host's Docker a minimal Debian of the host's suite as an image of this name."""
-        host.import_image(bases.container_image(self.folder, host.description.suite), name)
+        host.import_image(bases.container_image(self.disk, host.description.suite), name)
 
     # -- parts
 
@@ -225,18 +232,18 @@ class Lab:
         """What a new host is copied from, its suite, and what was known of what it copies."""
         if not snapshot:
             blank = Description("", suite, "", "", self.process, None)
-            return bases.base(self.folder, suite, python), suite, blank
+            return bases.base(self.disk, suite, python), suite, blank
         if snapshot not in self.snapshots():
             known = ", ".join(self.snapshots()) or "none"
             raise LabError(f"the lab has no snapshot {snapshot}; it has {known}")
-        place = self.folder / "snapshots" / snapshot
+        place = self.disk / "snapshots" / snapshot
         was = Description.read(place / "host.json")
         if suite and suite != was.suite:
             raise LabError(f"the snapshot {snapshot} is a {was.suite}, not a {suite}")
         return place / "root", was.suite, was
 
     def _reserve(self, name: str, suite: str) -> Host:
-        host = Host(self.folder / "hosts" / name)
+        host = Host(self.disk / "hosts" / name)
         if host.folder.exists():
             raise LabError(f"there is a host {name} already; `lab down {name}` removes it")
         address = network.free_address({each.address for each in self.hosts()})
@@ -251,7 +258,7 @@ class Lab:
         if was.driver:  # the library is in the snapshot already, under this version
             driver = was.driver
         else:
-            found = bases.archive(self.folder, host.description.suite).version("libnvidia-ml1")
+            found = bases.archive(self.disk, host.description.suite).version("libnvidia-ml1")
             driver = found.rpartition(":")[2].partition("-")[0]
         text = gpu.profile(self.kit, kind, count, driver)
         gpu.install(host.root, self.kit, text, driver)
@@ -274,21 +281,20 @@ class Lab:
                 run("rm", "-rf", "--one-file-system", host.folder)
             elif known.status == "up" and not host.running:
                 host.update(status="down", keeper=None)
-        known_names = {host.name for host in self.hosts()}
-        for name in machine.names():
-            if name not in known_names:
+        if network.bridge_owner() in (None, str(self.folder)):  # else they are another lab's
+            for name in set(machine.names()) - {host.name for host in self.hosts()}:
                 machine.kill(name)
-        for partial in self.folder.glob("snapshots/*.partial"):
+        for partial in self.disk.glob("snapshots/*.partial"):
             run("rm", "-rf", partial)
         self._write_known_hosts()
 
-    def _sessions(self) -> list[Process]:
+    def _runs(self) -> list[Process]:
         """Programs that use the lab now."""
         alive = []
-        for file in (self.folder / "sessions").glob("*"):
-            session = Process(int(file.name), int(file.read_text() or 0))
-            if session.alive:
-                alive.append(session)
+        for file in (self.folder / "runs").glob("*"):
+            process = Process(int(file.name), int(file.read_text() or 0))
+            if process.alive:
+                alive.append(process)
             else:
                 file.unlink()
         return alive
@@ -296,7 +302,8 @@ class Lab:
     def _stop(self) -> None:
         self.services.stop()
         stop_agent(self.folder / "gnupg")
-        network.remove_bridge()
+        network.remove_bridge(self.folder)
+        storage.unmount(self.folder)
 
     def _write_known_hosts(self) -> None:
         lines = []

@@ -38,9 +38,9 @@ def bridge_owner() -> str | None:
     return str(json.loads(shown.stdout)[0].get("ifalias", ""))
 
 
-def remove_bridge() -> None:
-    """Take the bridge away, if it is there."""
-    if bridge_owner() is not None:
+def remove_bridge(folder: Path) -> None:
+    """Take this lab's bridge away, if it is there."""
+    if bridge_owner() == str(folder):
         run("ip", "link", "delete", BRIDGE, what="remove the lab's bridge")
 
 

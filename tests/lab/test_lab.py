@@ -46,7 +46,7 @@ def test_two_hosts_are_two_machines(trixie: Any, bookworm: Any) -> None:
     for host in (trixie, bookworm):
         assert host.run("systemctl is-system-running").stdout == "running\n"
         assert host.run("getent hosts $(hostname)").rc == 0, "its own name resolves"
-        assert host.run("command -v python3", check=False).rc == 1, "python3 is not there"
+        assert host.run("command -v python3", check=False).rc == 127, "no python3"
 
 
 def test_ssh_checks_the_host_key(trixie: Any, bookworm: Any, tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""NVIDIA's container toolkit, from its signed repository to the CDI spec."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from gpurig.operations import apt, cdi
+from gpurig.operations import container_toolkit as operations
+from gpurig.settings import Settings
+from gpurig.stack.model import Stack
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them
+
+
+@deploy("Container toolkit")
+def container_toolkit(stack: Stack, settings: Settings) -> None:
+    """Keyring, repository, packages, configuration, CDI spec: each stands on the one before."""
+    toolkit = stack.container_toolkit
+    if toolkit is None:
+        return
+    apt.keyring(layer="container-toolkit", repository=toolkit.repository)
+    apt.repository(
+        layer="container-toolkit",
+        repository=toolkit.repository,
+        architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
+    )
+    operations.packages(packages=toolkit.packages)
+    operations.config(mode=toolkit.mode)
+    cdi.spec()

@@ -1,0 +1,31 @@
+"""Docker, with the NVIDIA runtime where there are GPUs."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from gpurig.operations import docker as operations
+from gpurig.operations.docker_daemon import wanted
+from gpurig.settings import Settings
+from gpurig.stack.model import Stack
+
+
+@deploy("Docker")
+def docker(stack: Stack, settings: Settings) -> None:
+    """
+    Install Docker, write its daemon.json, run it, and let it take what is written.
+
+    The package starts the daemon before its file is there; dockerd must be installed to check the
+    file, and a restart of a fresh daemon takes half a second.
+    """
+    if stack.docker is None:
+        return
+    keys = wanted(
+        settings.docker_daemon,
+        nvidia=stack.container_toolkit is not None,
+        cdi=stack.container_toolkit is not None and stack.docker.cdi_feature,
+    )
+    operations.packages(packages=stack.docker.packages)
+    operations.daemon_config(keys=keys)
+    operations.service()
+    operations.running_config(keys=keys)

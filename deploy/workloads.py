@@ -1,0 +1,18 @@
+"""What the proofs of training need on the host."""
+
+from __future__ import annotations
+
+from pyinfra.api.deploy import deploy
+
+from gpurig.operations import workloads as training
+from gpurig.settings import Settings
+from gpurig.stack.model import Stack
+
+
+@deploy("Workloads")
+def workloads(stack: Stack, settings: Settings) -> None:
+    """The user, the programs and the folder of their data."""
+    user = settings.users[0] if settings.users else training.USER
+    training.user(user)
+    training.programs()
+    training.data(user)

@@ -1,0 +1,166 @@
+"""apt: its sources, deb822 and one-line, and the keys in keyrings, by fingerprint."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.fact import Fact, framed
+from gpurig.openpgp import fingerprints
+from gpurig.values import ABSENT, Absent, Unknown
+
+
+class Source(TypedDict):
+    """
+    One source of packages, as apt reads it.
+
+    + file: where it stands; uris, suites, components: as written
+    + signed_by: path of a keyring, fingerprints, an embedded key, or empty
+    + architectures: those it is limited to
+    """
+
+    file: str
+    types: list[str]
+    uris: list[str]
+    suites: list[str]
+    components: list[str]
+    signed_by: str
+    architectures: list[str]
+
+
+class Sources(Fact[list[Source]]):
+    """
+    All enabled sources of /etc/apt, one-line and deb822, in apt's order.
+
+    ``[{"file": "/etc/apt/sources.list.d/debian.sources", "types": ["deb"], "uris": ["http://…"],
+    "suites": ["trixie"], "components": ["main"], "signed_by": "/usr/share/…", "architectures": []}]``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "[ -d /etc/apt ] || exit 3;"
+            " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
+            " /etc/apt/sources.list.d/*.sources; do [ -e \"$f\" ] || continue;"
+            ' echo "### $f"; cat "$f" || exit 4; echo; done'
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[Source] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("a file of apt's sources cannot be read")
+        files: list[tuple[str, list[str]]] = []
+        for line in lines:
+            if line.startswith("### /etc/apt/"):
+                files.append((line.removeprefix("### "), []))
+            elif files:
+                files[-1][1].append(line)
+        found: list[Source] = []
+        for file, text in files:
+            found += _deb822(file, text) if file.endswith(".sources") else _one_line(file, text)
+        return found
+
+
+def _deb822(file: str, lines: list[str]) -> list[Source]:
+    found = []
+    for stanza in _stanzas(lines):
+        if stanza.get("enabled", "yes").lower() in ("no", "false", "without", "off", "disable"):
+            continue
+        found.append(
+            Source(
+                file=file,
+                types=stanza.get("types", "").split(),
+                uris=stanza.get("uris", "").split(),
+                suites=stanza.get("suites", "").split(),
+                components=stanza.get("components", "").split(),
+                signed_by=stanza.get("signed-by", "").strip(),
+                architectures=stanza.get("architectures", "").split(),
+            )
+        )
+    return [source for source in found if source["types"] and source["uris"]]
+
+
+def _stanzas(lines: list[str]) -> list[dict[str, str]]:
+    stanzas: list[dict[str, str]] = [{}]
+    field = ""
+    for line in lines:
+        if not line.strip():
+            stanzas.append({})
+        elif line.startswith("#"):
+            continue
+        elif line[0] in " \t":
+            if field:
+                stanzas[-1][field] += "\n" + line.strip()
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            field = name.strip().lower()
+            stanzas[-1][field] = value.strip()
+    return [stanza for stanza in stanzas if stanza]
+
+
+def _one_line(file: str, lines: list[str]) -> list[Source]:
+    found = []
+    for line in lines:
+        words = line.split("#", 1)[0].split()
+        if len(words) < 3 or words[0] not in ("deb", "deb-src"):
+            continue
+        options: dict[str, str] = {}
+        if words[1].startswith("["):
+            end = next((n for n, word in enumerate(words) if word.endswith("]")), None)
+            if end is None:
+                continue
+            inside = " ".join(words[1 : end + 1]).strip("[] ")
+            options = dict(word.split("=", 1) for word in inside.split() if "=" in word)
+            words = [words[0], *words[end + 1 :]]
+        if len(words) < 3:
+            continue
+        found.append(
+            Source(
+                file=file,
+                types=[words[0]],
+                uris=[words[1]],
+                suites=[words[2]],
+                components=words[3:],
+                signed_by=options.get("signed-by", ""),
+                architectures=options.get("arch", "").replace(",", " ").split(),
+            )
+        )
+    return found
+
+
+class Keyring(TypedDict):
+    """A keyring's keys by fingerprint, and its mode as octal digits."""
+
+    fingerprints: list[str]
+    mode: str
+
+
+class Keys(Fact[Keyring]):
+    """
+    The keys in a keyring file, binary or armoured.
+
+    + path: the file
+
+    ``{"fingerprints": ["C95B321B61E88C1809C4F759DDCAE044F796ECB0"], "mode": "644"}``; a file that
+    is no keyring has no fingerprints. gpg is not needed on the host.
+    """
+
+    def command(self, path: str) -> StringCommand:
+        file = shlex.quote(path)
+        return framed(
+            f"[ -e {file} ] || exit 3; stat -L -c %a {file} && base64 -w0 {file} && echo"
+        )
+
+    def parse(self, lines: list[str], code: int) -> Keyring | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code or not lines:
+            return Unknown("the keyring cannot be read")
+        data = base64.b64decode("".join(lines[1:]), validate=True)
+        try:
+            return Keyring(fingerprints=fingerprints(data), mode=lines[0])
+        except ValueError:
+            return Keyring(fingerprints=[], mode=lines[0])

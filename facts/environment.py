@@ -1,0 +1,135 @@
+"""Python environments: the interpreter, and every file of every distribution in it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.fact import Fact, framed
+from gpurig.values import ABSENT, Absent, Unknown
+
+# Run by the environment's own interpreter, without site so that nothing in it can interfere.
+# A distribution is broken where a file of its RECORD is missing or has another size.
+_LOOK = r"""
+import csv, json, os, sys
+site = sys.argv[1]
+found, broken = {}, []
+for entry in sorted(os.listdir(site)):
+    if not entry.endswith(".dist-info"):
+        continue
+    name, _, version = entry[: -len(".dist-info")].partition("-")
+    found[name] = version
+    try:
+        with open(os.path.join(site, entry, "RECORD"), newline="", encoding="utf-8") as record:
+            rows = list(csv.reader(record))
+        for path, _, size, *_ in rows:
+            if path.endswith(".pyc") or path.startswith(entry + "/INSTALLER"):
+                continue
+            there = os.stat(os.path.join(site, path)).st_size
+            if size and there != int(size):
+                raise ValueError(path)
+    except (OSError, ValueError):
+        broken.append(name)
+print(json.dumps({"installed": found, "broken": broken}))
+"""
+
+
+class Contents(TypedDict):
+    """
+    What an environment holds.
+
+    + python: its interpreter's version, ``3.13``
+    + installed: version by the distribution's name, as its folder is called
+    + broken: distributions with a file missing or of another size
+    """
+
+    python: str
+    installed: dict[str, str]
+    broken: list[str]
+
+
+class EnvironmentContents(Fact[Contents]):
+    """
+    One environment; ABSENT where there is none.
+
+    + path: its folder
+
+    ``{"python": "3.13", "installed": {"numpy": "2.5.5", …}, "broken": []}``; ``python`` is empty
+    where the interpreter does not start, and nothing is known to be broken then.
+    """
+
+    def command(self, path: str) -> StringCommand:
+        folder = shlex.quote(path)
+        return framed(
+            f"cd {folder} 2>/dev/null || exit 3; v=$(bin/python -I -S -c"
+            " 'import sys; print(\"%d.%d\" % sys.version_info[:2])' 2>/dev/null) || v=;"
+            " if [ -z \"$v\" ]; then echo; ls -d lib/python*/site-packages/*.dist-info 2>/dev/null;"
+            f' exit 0; fi; echo "$v"; [ -d "lib/python$v/site-packages" ] || exit 0;'
+            f" bin/python -I -S -c {shlex.quote(_LOOK)} lib/python$v/site-packages"
+        )
+
+    def parse(self, lines: list[str], code: int) -> Contents | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code or not lines:
+            return Unknown("its packages cannot be listed")
+        if lines[0] and len(lines) > 1:
+            told = json.loads(lines[1])
+            if not isinstance(told, dict):
+                raise ValueError(lines[1])
+            return Contents(python=lines[0], installed=told["installed"], broken=told["broken"])
+        names = [line.rsplit("/", 1)[-1].removesuffix(".dist-info") for line in lines[1:]]
+        left = {name.partition("-")[0]: name.partition("-")[2] for name in names}
+        return Contents(python="", installed=left, broken=[])
+
+
+class Tools(Fact[str]):
+    """
+    The version of uv in gpurig's tools environment; ABSENT where it does not answer.
+
+    + path: the environment's folder
+
+    ``"0.13.9"``
+    """
+
+    def command(self, path: str) -> StringCommand:
+        return framed(f"{shlex.quote(path)}/bin/uv --version 2>/dev/null")
+
+    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
+        if code or not lines:
+            return ABSENT
+        return lines[0].split()[1]
+
+
+class Content(TypedDict):
+    """A folder's files by name: checksum; and the owner and mode of the folder."""
+
+    files: dict[str, str]
+    owner: str
+    mode: str
+
+
+class Folder(Fact[Content]):
+    """
+    The files of one folder (no deeper), and whose it is; ABSENT where there is none.
+
+    + path: the folder
+
+    ``{"files": {"matmul.py": "9f86d0…"}, "owner": "root", "mode": "755"}``
+    """
+
+    def command(self, path: str) -> StringCommand:
+        return framed(
+            f"cd {shlex.quote(path)} 2>/dev/null || exit 3; stat -c '%U %a' .;"
+            " for f in *; do [ -f \"$f\" ] && sha256sum \"$f\"; done; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> Content | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        owner, mode = lines[0].split()
+        files = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in lines[1:]}
+        return Content(files=files, owner=owner, mode=mode)

@@ -1,0 +1,77 @@
+"""
+A small lab: two machines with GPUs, one without, and every setting there is.
+
+Copy it and put your own hosts in. It is a pyinfra inventory: a list is a group of hosts, a tuple
+gives a host or a group data of its own. What is said of a host replaces what is said of its group,
+and that replaces what is said of ``all``. A setting that is commented out shows its default, unless
+its comment calls it an example. Try it with ``gpurig plan inventories/lab.py``.
+"""
+
+# Two machines alike. Keys that begin with ssh_ are pyinfra's; ~/.ssh/config is read as well.
+gpus = (
+    [
+        ("gpu01", {"ssh_hostname": "gpu01.example.com"}),
+        ("gpu02", {"ssh_hostname": "gpu02.example.com", "ssh_port": 22}),
+    ],
+    {
+        # The NVIDIA driver. What is installed and lawful is kept, whatever the default would be.
+        # "rig_driver_branch": "auto",  # or "550"
+        # "rig_driver_flavour": "auto",  # or "open", "proprietary"
+        # "rig_driver_source": "auto",  # or "distribution"; "none" leaves the driver alone
+        # Where there is no GPU yet, as when an image is baked: its PCI id, once for each.
+        # "rig_assume_gpu": ["10de:2330"],  # an example
+        # Whether to reboot when only that helps: ask (at a terminal), never, if-needed.
+        "rig_reboot": "if-needed",
+    },
+)
+
+# A machine without a GPU gets the same but for the driver, the toolkit and CUDA.
+cpus = [
+    (
+        "cpu01",
+        {
+            "ssh_hostname": "cpu01.example.com",
+            # "rig_components": ["docker", "environments"],  # an example; unset: all that fit
+        },
+    ),
+]
+
+# What holds for all of them.
+all = (  # pyinfra reads the group of this name
+    ["gpu01", "gpu02", "cpu01"],
+    {
+        "ssh_user": "ada",  # with sudo; a password is asked of neither argv nor this file
+        # Who may use Docker. Workloads run as the first of them, else as a user named gpurig.
+        "rig_users": ["ada"],
+        # Python environments, one a framework, below this folder.
+        # "rig_frameworks": ["tensorflow"],  # or ["tensorflow==2.21.0"]
+        # "rig_accelerator": "auto",  # or "cpu", "cuda"
+        # "rig_python": "auto",  # the distribution's
+        # "rig_venv_root": "/opt/gpurig/venvs",
+        # "rig_cuda": "wheels",
+        # "rig_cudnn": "wheels",
+        # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
+        # "rig_docker_source": "distribution",
+        "rig_docker_daemon": {
+            "log-driver": "local",
+            "log-opts": {"max-size": "10m", "max-file": "3"},
+        },
+        # Where things are downloaded from. Examples: nothing is set by default.
+        # "rig_apt_mirror": "http://mirror.example.com/debian",
+        # "rig_pypi_index": "https://pypi.example.com/simple/",
+        # "rig_data_mirror": "/srv/mnist",
+        # "rig_proxy": "http://proxy.example.com:3128",  # secret; shown nowhere
+        # "rig_repositories": {
+        #     "nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"},
+        # },
+        # Known, and not available in this version.
+        # "rig_boot_kernel": "6.12.117+deb13-amd64",
+        # "rig_keep_extras": True,
+        # "rig_jupyter": False,
+        # "rig_workloads": ["mnist_keras"],
+        # "rig_docker_rootless": False,
+        # "rig_images": ["tensorflow"],
+        # "rig_base_image": "debian:trixie",
+        # "rig_cache": "/srv/cache",
+    },
+)

@@ -1,0 +1,246 @@
+"""apt: repositories in deb822 files of our own, each with its key by fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.apt import Keys, Source, Sources
+from gpurig.facts.distribution import Distribution
+from gpurig.operations.file import written
+from gpurig.operations.packages import LOCK_SECONDS
+from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.stack.model import Repository
+from gpurig.values import ABSENT, Unknown
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
+HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
+
+
+def keyring_path(repository: Repository) -> str:
+    """Where the keyring of a repository lies."""
+    return f"/usr/share/keyrings/{repository.name}.gpg"
+
+
+@keeps("{layer}.keyring")
+def keyring(layer: str, repository: Repository) -> Commands:
+    """
+    The repository's keyring holds exactly the key of the fingerprint that is accepted.
+
+    + layer: whose repository it is; the promise is ``{layer}.keyring``
+
+    The host fetches the key itself with apt's own downloader, so that its proxies and mirrors
+    count; it takes its place only after its fingerprint was compared.
+    """
+    path = keyring_path(repository)
+    keys, sources = read(Keys, path=path), read(Sources)
+    if isinstance(keys, Unknown):
+        return unknown(f"{path}: {keys.reason}")
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    assert isinstance(sources, list)
+    theirs = _theirs(sources, repository)
+    if theirs:
+        return holds(f"{theirs['file']} has this repository with a key of its own")
+    if keys is not ABSENT:
+        assert isinstance(keys, dict)
+        readable = int(keys["mode"], 8) & 0o444 == 0o444
+        if keys["fingerprints"] == [repository.fingerprint] and readable:
+            return holds(f"{path} holds {repository.fingerprint}")
+    drift(
+        actual="no keyring" if keys is ABSENT else _shown(keys),
+        wanted=f"the key {repository.fingerprint}",
+        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
+    )
+    yield from _fetched(repository, path)
+
+
+def _fetched(repository: Repository, path: str) -> Commands:
+    """Download beside the place, compare, move; a key of another fingerprint is never put there."""
+    staged = f"/run/gpurig-{repository.name}.key"
+    yield StringCommand(
+        "rm -f", QuoteString(staged), "&& /usr/lib/apt/apt-helper download-file",
+        QuoteString(repository.key_url), QuoteString(staged),
+    )  # fmt: skip
+    keys = read(Keys, path=staged)
+    got = keys["fingerprints"] if isinstance(keys, dict) else []
+    if got != [repository.fingerprint]:
+        told = ", ".join(got) or "no OpenPGP key"
+        message = f"{repository.key_url} has {told} instead of {repository.fingerprint}"
+        yield StringCommand("rm -f", QuoteString(staged))
+        yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
+        return
+    # apt reads armour from .asc files only; ours is binary whatever was fetched.
+    dearmour = "sed -n '/^$/,/^[=-]/{/^[=-]/d;p}'"
+    source, target = QuoteString(staged), QuoteString(f"{path}.gpurig-new")
+    yield StringCommand(
+        "if grep -q 'BEGIN PGP' ", source, "; then", dearmour, source, "| base64 -d >", target,
+        "; else cat", source, ">", target, "; fi && chmod 644", target, "&& mv -f", target,
+        QuoteString(path), "&& rm -f", source,
+    )  # fmt: skip
+
+
+@keeps("{layer}.repository")
+def repository(layer: str, repository: Repository, architecture: str) -> Commands:
+    """
+    apt knows the repository, once, signed by its own keyring.
+
+    + layer: whose repository it is; the promise is ``{layer}.repository``
+    + architecture: dpkg's name of the host's architecture
+
+    A source that the user wrote for the same place stays and counts: two of them with different
+    keys stop apt.
+    """
+    sources = read(Sources)
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    assert isinstance(sources, list)
+    theirs = _theirs(sources, repository)
+    if theirs:
+        return holds(f"{theirs['file']} has it")
+    file = _file(repository)
+    wanted = Source(
+        file=file,
+        types=["deb"],
+        uris=[repository.uri],
+        suites=[repository.suite],
+        components=list(repository.components),
+        signed_by=keyring_path(repository),
+        architectures=[architecture],
+    )
+    ours = [source for source in sources if source["file"] == file]
+    if ours == [wanted]:
+        return holds(f"{file} has {repository.uri}")
+    drift(
+        actual="not in apt's sources" if not ours else f"{file} differs",
+        wanted=repository.uri,
+        will=f"write {file}",
+    )
+    yield from written(file, HEADER + _stanza(wanted))
+    yield _refreshed(file)
+
+
+@keeps("packages.sources")
+def components(components: Sequence[str], mirror: str | None = None) -> Commands:
+    """
+    apt sees these components of the distribution's archive, beside what the user has enabled.
+
+    + components: ``contrib``, ``non-free`` …
+    + mirror: another mirror of the archive than the one the host uses
+    """
+    sources, system = read(Sources), read(Distribution)
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    if not isinstance(system, dict):
+        return unknown("the distribution's code name cannot be read")
+    assert isinstance(sources, list)
+    distribution = system["codename"]
+    others = [source for source in sources if source["file"] != COMPONENTS_FILE]
+    wanted = _missing(others, components, distribution, mirror)
+    ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
+    if ours == wanted:
+        return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
+    if not any("main" in source["components"] for source in others):
+        return unknown(f"apt has no source of {distribution} main to go by")
+    names = sorted({name for source in wanted for name in source["components"]})
+    drift(
+        actual=f"{', '.join(names)} not among apt's sources" if not ours else "differs",
+        wanted=", ".join(components),
+        will=f"write {COMPONENTS_FILE}",
+        leaves="every other source",
+    )
+    if not wanted:
+        yield StringCommand("rm -f", QuoteString(COMPONENTS_FILE))
+        return
+    yield from written(COMPONENTS_FILE, HEADER + "\n".join(map(_stanza, wanted)))
+    yield _refreshed(COMPONENTS_FILE)
+
+
+def _missing(
+    others: Iterable[Source], components: Sequence[str], distribution: str, mirror: str | None
+) -> list[Source]:
+    """Ours for each of the host's sources of main, with the components that it does not name."""
+    others = list(others)
+    wanted: list[Source] = []
+    for source in others:
+        suites = [suite for suite in source["suites"] if suite.split("-")[0] == distribution]
+        if "deb" not in source["types"] or "main" not in source["components"] or not suites:
+            continue
+        for suite in suites:
+            lacking = [
+                name
+                for name in components
+                if not any(
+                    name in other["components"]
+                    and suite in other["suites"]
+                    and other["uris"] == source["uris"]
+                    for other in others
+                )
+            ]
+            if not lacking:
+                continue
+            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
+            entry = source | {
+                "file": COMPONENTS_FILE, "types": ["deb"], "uris": uris, "suites": [suite],
+                "components": lacking,
+            }  # fmt: skip
+            same = next((w for w in wanted if w | {"suites": []} == entry | {"suites": []}), None)
+            if same is not None:
+                same["suites"].append(suite)
+            else:
+                wanted.append(Source(**entry))  # type: ignore[typeddict-item]
+    return wanted
+
+
+def _theirs(sources: list[Source], repository: Repository) -> Source | None:
+    """The user's own source of this repository, if they have one."""
+    for source in sources:
+        if source["file"] == _file(repository) or "deb" not in source["types"]:
+            continue
+        if any(_same(uri, repository.uri) for uri in source["uris"]):
+            return source
+    return None
+
+
+def _same(one: str, other: str) -> bool:
+    # NVIDIA's own list says $(ARCH), which apt fills in.
+    return one.replace("$(ARCH)", other.rstrip("/").rsplit("/", 1)[-1]).rstrip("/") == other.rstrip("/")
+
+
+def _file(repository: Repository) -> str:
+    return f"/etc/apt/sources.list.d/gpurig-{repository.name}.sources"
+
+
+def _stanza(source: Source) -> str:
+    lines = [
+        f"Types: {' '.join(source['types'])}",
+        f"URIs: {' '.join(source['uris'])}",
+        f"Suites: {' '.join(source['suites'])}",
+    ]
+    if source["components"]:
+        lines.append(f"Components: {' '.join(source['components'])}")
+    if source["architectures"]:
+        lines.append(f"Architectures: {' '.join(source['architectures'])}")
+    if source["signed_by"]:
+        key = source["signed_by"].replace("\n", "\n ")
+        lines.append(f"Signed-By: {key}")
+    return "\n".join(lines) + "\n"
+
+
+def _refreshed(file: str) -> StringCommand:
+    """The lists of one file's sources, and of nothing else."""
+    return StringCommand(
+        f"LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
+        f" -o Dir::Etc::sourcelist={file} -o Dir::Etc::sourceparts=-"
+        " -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update"
+    )
+
+
+def _shown(keys: object) -> str:
+    held = keys["fingerprints"] if isinstance(keys, dict) else []
+    return f"a keyring with {', '.join(held) or 'no key'}"
+

@@ -1,0 +1,90 @@
+"""Packages of apt: the missing ones are installed in one transaction; what is there holds."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+
+from pyinfra.api import QuoteString, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.dpkg import Packages
+from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.values import Unknown
+
+LOCK_SECONDS = 600  # how long another apt or dpkg is waited for; unattended-upgrades takes minutes
+
+ENVIRONMENT = "DEBIAN_FRONTEND=noninteractive LC_ALL=C"
+APT = (
+    f"apt-get -q -y -o DPkg::Lock::Timeout={LOCK_SECONDS} -o Dpkg::Use-Pty=0"
+    " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+)
+
+
+@keeps("{layer}.packages")
+def packages(
+    layer: str, packages: Sequence[str], recommends: bool = False
+) -> Generator[StringCommand, None, None]:
+    """
+    These packages are installed, in whatever lawful version the host has.
+
+    + layer: whose packages they are; the promise is ``{layer}.packages``
+    + packages: names
+    + recommends: also what they recommend
+    """
+    yield from installed(packages, recommends=recommends)
+
+
+def installed(
+    packages: Sequence[str],
+    recommends: bool = False,
+    versions: Mapping[str, str] | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    State how these packages stand, and install the missing ones in one transaction.
+
+    + versions: exact versions to install, by name, where they matter; empty: the repository's
+
+    For use inside an operation that `keeps` a promise. The lists are refreshed only when apt
+    cannot install from those it has. A package on hold is never moved.
+    """
+    found = read(Packages, packages=" ".join(packages))
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    assert isinstance(found, dict)
+    versions = versions or {}
+    missing = [name for name in packages if found.get(name, {}).get("state") != "installed"]
+    other = [
+        name
+        for name in packages
+        if name not in missing and versions.get(name) and found[name]["version"] != versions[name]
+    ]
+    if not missing and not other:
+        return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
+    held = [name for name in (*missing, *other) if found.get(name, {}).get("held")]
+    if held:
+        return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
+    words = [f"{name}={versions[name]}" if versions.get(name) else name for name in packages]
+    wrong = [f"{name} is not installed" for name in missing]
+    wrong += [f"{name} is {found[name]['version']}" for name in other]
+    drift(
+        actual=", ".join(wrong),
+        wanted="installed" if not other else f"all at {', '.join(sorted(set(versions.values())))}",
+        will=f"install {', '.join(w for n, w in zip(packages, words, strict=True) if n in missing + other)}",
+    )
+    yield install(words, recommends, downgrade=bool(other))
+
+
+def install(
+    packages: Sequence[str], recommends: bool = False, downgrade: bool = False
+) -> StringCommand:
+    """The command that installs packages (``name`` or ``name=version``), refreshing lists if needed."""
+    option = "" if recommends else " --no-install-recommends"
+    option += " --allow-downgrades" if downgrade else ""
+    words: list[str | QuoteString] = [QuoteString(word) for word in packages]
+    line = StringCommand(f"{ENVIRONMENT} {APT} install{option}", *words)
+    refresh = f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update"
+    # A dry run tells whether the lists at hand are enough; a 404 tells it only on the way.
+    return StringCommand(
+        "if", line, "--dry-run >/dev/null 2>&1; then", line, "|| {", refresh, "&&", line, "; };",
+        "else", refresh, "&&", line, "; fi",
+    )  # fmt: skip

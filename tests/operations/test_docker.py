@@ -1,0 +1,214 @@
+"""Docker's promises on a booted host: from bare, again, after each drift, with the user's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from lab.lab import Lab
+from lab.plugin import Boot
+
+from gpurig.errors import HostError
+from gpurig.operations import docker
+from gpurig.operations.docker_daemon import wanted
+from gpurig.promise import Verdict
+
+from .passes import Passes, all_hold
+
+pytestmark = pytest.mark.lab
+
+FILE = "/etc/docker/daemon.json"
+SUITES = {"trixie": (("docker.io", "docker-cli"), True), "bookworm": (("docker.io",), False)}
+RESTART = "systemctl reset-failed docker.service; systemctl restart docker.service"
+
+passes: Passes
+packages: tuple[str, ...]
+keys: dict[str, object]
+
+
+def deployed() -> None:
+    """Docker's operations in the order of its deploy."""
+    docker.packages(packages=packages)
+    docker.daemon_config(keys=keys)
+    docker.service()
+    docker.running_config(keys=keys)
+
+
+@pytest.fixture(scope="module", params=SUITES, autouse=True)
+def _host(request: pytest.FixtureRequest, boot: Boot) -> Iterator[None]:
+    """A fresh host of each distribution, with Docker from nothing."""
+    global passes, packages, keys
+    packages, cdi = SUITES[request.param]
+    keys = wanted({"log-opts": {"max-size": "5m"}}, nvidia=True, cdi=cdi)
+    passes = Passes.over(boot(request.param, f"dk-{request.param[:4]}"))
+    found = passes.plan(deployed)
+    assert found["docker.packages"].verdict is Verdict.DRIFTED
+    assert found["docker.service"].verdict is Verdict.FOLLOWS
+    assert all_hold(passes.up(deployed)), "one run converges from bare"
+    yield
+    passes.link.close()
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> None:
+    """Each test begins with a host that holds."""
+    assert all_hold(passes.plan(deployed))
+
+
+def test_again_changes_no_byte() -> None:
+    """A second run changes no file under /etc and no package."""
+    seen = "find /etc -type f -exec sha256sum {} + | sort -k2; dpkg-query -W"
+    before = passes.shell(seen)
+
+    assert all_hold(passes.up(deployed))
+
+    assert passes.shell(seen) == before
+
+
+DRIFTS = {
+    "the runtime points elsewhere": (
+        f"sed -i '/\"path\"/s/nvidia-container-runtime/gone/' {FILE}",
+        {"docker.daemon-config"},
+    ),
+    "daemon.json replaced and taken": (
+        f"echo '{{\"log-driver\": \"local\"}}' > {FILE}; {RESTART}",
+        {"docker.daemon-config"},
+    ),
+    "daemon.json removed and taken": (f"rm {FILE}; {RESTART}", {"docker.daemon-config"}),
+    "written but not taken": (
+        f"cp {FILE} /root/d; echo '{{}}' > {FILE}; {RESTART}; cat /root/d > {FILE}",
+        {"docker.running-config"},
+    ),
+    "stopped": ("systemctl stop docker.socket docker.service", {"docker.service"}),
+    "disabled": ("systemctl disable docker.service docker.socket", {"docker.service"}),
+    "masked": (
+        "systemctl stop docker.socket docker.service;"
+        " systemctl mask docker.service docker.socket",
+        {"docker.service"},
+    ),
+    "package removed": ("apt-get -qq -y remove docker.io", {"docker.packages"}),
+}
+
+
+@pytest.mark.parametrize(("drift", "broken"), DRIFTS.values(), ids=DRIFTS)
+def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
+    """The plan names the promise that is broken, one run repairs it, the next finds nothing."""
+    passes.shell(drift)
+
+    assert passes.drifted(deployed) == broken
+    assert all_hold(passes.up(deployed))
+
+
+def test_foreign_keys_keep_their_values_and_order() -> None:
+    """What the user wrote into daemon.json stays, in its order, with its indentation and mode."""
+    theirs = (
+        '{\n  "labels": ["größe=1"],\n  "runtimes": {"mine": {"path": "/usr/bin/runc"}},\n'
+        '  "data-root": "/var/lib/docker"\n}\n'
+    )
+    passes.host.write(FILE, theirs, mode=0o640)
+    passes.shell(f"chown root:docker {FILE}; {RESTART}")
+
+    assert all_hold(passes.up(deployed))
+
+    text = passes.shell(f"cat {FILE}")
+    config = json.loads(text)
+    assert list(config)[:3] == ["labels", "runtimes", "data-root"]
+    assert config["labels"] == ["größe=1"]
+    assert config["runtimes"]["mine"] == {"path": "/usr/bin/runc"}
+    assert config["runtimes"]["nvidia"]["path"] == "nvidia-container-runtime"
+    assert '\n  "labels"' in text
+    assert passes.shell(f"stat -c '%a %U:%G' {FILE}").split() == ["640", "root:docker"]
+
+
+def test_a_link_is_written_through() -> None:
+    """A daemon.json that is a link stays one; the file it names gets the keys."""
+    passes.shell(f"mv {FILE} /srv/daemon.json; ln -s /srv/daemon.json {FILE}; echo '{{}}' > {FILE}")
+
+    assert all_hold(passes.up(deployed))
+
+    assert passes.shell(f"readlink {FILE}").strip() == "/srv/daemon.json"
+    passes.shell(f"rm {FILE}; mv /srv/daemon.json {FILE}")
+    assert all_hold(passes.up(deployed))
+
+
+UNREADABLE = {
+    "trailing comma": ('{\n  "debug": true,\n}', "line 3 column 1"),
+    "runtimes is no object": ('{"runtimes": ["nvidia"]}', "runtimes is not an object"),
+    "a flag says it too": ('{"hosts": ["fd://"]}', "docker.service"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), UNREADABLE.values(), ids=UNREADABLE)
+def test_what_dockerd_cannot_read_is_unknown_and_left_alone(text: str, says: str) -> None:
+    """No byte of a daemon.json that is not understood changes, and the sentence says where."""
+    before = passes.shell(f"cat {FILE}")
+    passes.host.write(FILE, text)
+
+    found = passes.up(deployed)
+
+    assert found["docker.daemon-config"].verdict is Verdict.UNKNOWN
+    assert says in found["docker.daemon-config"].reason
+    assert passes.shell(f"cat {FILE}") == text
+    passes.host.write(FILE, before)
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_value_that_dockerd_refuses_never_replaces_the_file() -> None:
+    """dockerd judges the new text before it takes the old one's place, where it can."""
+    before = passes.shell(f"cat {FILE}")
+    can_check = "--validate" in passes.shell("dockerd --help")  # since 23.0
+
+    if can_check:
+        with pytest.raises(HostError, match="nonsense"):
+            passes.link.apply(lambda: docker.daemon_config(keys={"nonsense": 1}))
+
+    assert can_check is (packages != SUITES["bookworm"][0])
+    assert passes.shell(f"cat {FILE}") == before
+    assert "gpurig-new" not in passes.shell("ls /etc/docker")
+
+
+def test_a_running_container_outlives_the_repair(lab: Lab) -> None:
+    """With a container running the daemon is reloaded; what needs a restart is due, by name."""
+    lab.import_base_image(passes.host, "base")
+    passes.shell(f"echo '{{\"log-opts\": {{\"max-size\": \"5m\"}}}}' > {FILE}; {RESTART}")
+    container = passes.shell("docker run --detach --name mine base sleep 1000").strip()
+
+    found = passes.up(deployed)
+
+    assert passes.shell("docker ps --no-trunc --quiet").split() == [container]
+    assert "nvidia" in passes.shell("docker info --format '{{json .Runtimes}}'")
+    if "features" in keys:
+        assert found["docker.running-config"].verdict is Verdict.DUE
+        assert "1 running container" in found["docker.running-config"].reason
+    else:
+        assert all_hold(found)
+    passes.shell("docker rm --force mine")
+    assert all_hold(passes.up(deployed)), "once nothing runs, a restart is harmless"
+
+
+def test_killed_before_the_restart_it_is_taken_up_again() -> None:
+    """Between writing daemon.json and the restart nothing is forgotten."""
+    passes.shell(f"echo '{{}}' > {FILE}; {RESTART}; systemctl reset-failed docker.service")
+    passes.link.apply(lambda: docker.daemon_config(keys=keys))
+
+    assert passes.drifted(deployed) == {"docker.running-config"}
+    assert all_hold(passes.up(deployed))
+
+
+def test_after_a_reboot_it_holds() -> None:
+    """The record of what the daemon took is gone, and nothing needs to be done."""
+    passes.host.reboot()
+    passes.link.reopen()
+
+    assert all_hold(passes.plan(deployed))
+
+
+def test_a_snap_is_named_and_nothing_is_changed() -> None:
+    """Docker from a snap has another daemon.json: all that is said is why."""
+    passes.shell("mkdir -p /snap/bin; cp /bin/true /snap/bin/docker")
+
+    found = passes.up(deployed)
+
+    assert all(one.verdict is Verdict.UNKNOWN for one in found.values())
+    passes.shell("rm -r /snap")

@@ -1,0 +1,162 @@
+"""What is written into daemon.json, and what the daemon is known to have taken of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gpurig.facts.docker import Daemon
+from gpurig.facts.docker_daemon import Read
+from gpurig.operations.docker_daemon import (
+    NVIDIA_RUNTIME,
+    differences,
+    merged,
+    unconfirmed,
+    untaken,
+    untold,
+    wanted,
+)
+
+NVIDIA = wanted({}, nvidia=True, cdi=True)
+
+
+def _daemon(**said: Any) -> Daemon:
+    fresh = Daemon(
+        version="26.1.5+dfsg1",
+        runtimes={"runc": "runc", "io.containerd.runc.v2": "runc"},
+        default_runtime="runc",
+        cdi_spec_dirs=[],
+        live_restore=False,
+        log_driver="json-file",
+        data_root="/var/lib/docker",
+        storage_driver="overlay2",
+        debug=False,
+        labels=[],
+        registry_mirrors=[],
+        containers_running=0,
+    )
+    return Daemon(**{**fresh, **said})  # type: ignore[typeddict-item]
+
+
+def test_without_a_gpu_and_wishes_nothing_is_wanted() -> None:
+    """A host that needs no key gets no daemon.json."""
+    assert wanted({}, nvidia=False, cdi=False) == {}
+
+
+def test_foreign_keys_and_their_order_stay() -> None:
+    """Merging appends; it never reorders and never drops."""
+    theirs = {"labels": ["a=1"], "runtimes": {"mine": {"path": "/x"}}, "features": {"b": True}}
+
+    result = merged(theirs, NVIDIA)
+
+    assert list(result) == ["labels", "runtimes", "features"]
+    assert list(result["runtimes"]) == ["mine", "nvidia"]
+    assert result["features"] == {"b": True, "cdi": True}
+
+
+def test_merging_twice_changes_nothing() -> None:
+    """What was merged differs in nothing."""
+    assert differences(merged({"mtu": 1400}, NVIDIA), NVIDIA) == []
+
+
+def test_the_users_own_wish_outranks_ours() -> None:
+    """A key in rig_docker_daemon replaces the one that comes with the toolkit."""
+    keys = wanted({"features": {"cdi": False}}, nvidia=True, cdi=True)
+
+    assert keys["features"] == {"cdi": False}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"path": "nvidia-container-runtime"},
+        {"path": "/usr/bin/nvidia-container-runtime", "runtimeArgs": ["--debug"]},
+    ],
+)
+def test_another_spelling_of_the_runtime_holds(entry: dict[str, Any]) -> None:
+    """The same executable by another name, or with the user's own arguments, is no drift."""
+    assert differences({"runtimes": {"nvidia": entry}}, {"runtimes": NVIDIA["runtimes"]}) == []
+
+
+def test_a_difference_is_named_by_its_path() -> None:
+    """The sentence names the key itself, not the object it is in."""
+    config = {"runtimes": {"nvidia": {**NVIDIA_RUNTIME, "path": "/opt/old"}}}
+
+    ((key, actual, _),) = differences(config, {"runtimes": NVIDIA["runtimes"]})
+
+    assert key == "runtimes.nvidia.path"
+    assert actual == 'runtimes.nvidia.path is "/opt/old"'
+
+
+TAKEN = {
+    "defaults": ({}, _daemon()),
+    "a runtime": (
+        {"runtimes": {"nvidia": dict(NVIDIA_RUNTIME)}},
+        _daemon(runtimes={"runc": "runc", "nvidia": "nvidia-container-runtime"}),
+    ),
+    "a shim without a path": (
+        {"runtimes": {"kata": {"runtimeType": "io.containerd.kata.v2"}}},
+        _daemon(runtimes={"runc": "runc", "kata": ""}),
+    ),
+    "CDI": ({"features": {"cdi": True}}, _daemon(cdi_spec_dirs=["/etc/cdi"])),
+    "CDI, which Docker 20 does not know": (
+        {"features": {"cdi": True}},
+        _daemon(version="20.10.24+dfsg1"),
+    ),
+    "a mirror, with dockerd's slash": (
+        {"registry-mirrors": ["https://mirror.example"]},
+        _daemon(registry_mirrors=["https://mirror.example/"]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "daemon"), TAKEN.values(), ids=TAKEN)
+def test_what_the_daemon_tells_is_taken(config: dict[str, Any], daemon: Daemon) -> None:
+    """A daemon that tells the value of the file has taken it."""
+    assert untaken(config, daemon, []) == {}
+
+
+UNTAKEN = {
+    "runtimes": ({"runtimes": {"nvidia": dict(NVIDIA_RUNTIME)}}, _daemon()),
+    "a runtime that was removed": ({}, _daemon(runtimes={"runc": "runc", "old": "/opt/old"})),
+    "features": ({"features": {"cdi": True}}, _daemon()),
+    "log-driver": ({"log-driver": "local"}, _daemon()),
+    "live-restore": ({"live-restore": True}, _daemon()),
+    "default-runtime": ({}, _daemon(default_runtime="nvidia")),
+}
+
+
+@pytest.mark.parametrize(("config", "daemon"), UNTAKEN.values(), ids=UNTAKEN)
+def test_what_the_daemon_tells_otherwise_is_not_taken(
+    config: dict[str, Any], daemon: Daemon
+) -> None:
+    """A daemon that tells another value has not taken the file's, and removed keys count."""
+    assert len(untaken(config, daemon, [])) == 1
+
+
+def test_a_flag_of_the_unit_is_not_missed_in_the_file() -> None:
+    """What the command line says need not be in daemon.json."""
+    assert untaken({}, _daemon(log_driver="journald"), ["log-driver"]) == {}
+
+
+def test_a_file_older_than_the_daemon_is_what_it_read() -> None:
+    """Without a record the clocks decide, in the safe direction only."""
+    config = {"log-opts": {"max-size": "5m"}}
+
+    assert unconfirmed(config, 100.0, Read(started=101.0, confirmed=None)) == set()
+    assert unconfirmed(config, 101.0, Read(started=101.0, confirmed=None)) == {"log-opts"}
+
+
+def test_a_record_outranks_the_clocks() -> None:
+    """What this daemon was seen to take counts, values that changed or went away do not."""
+    known = untold({"log-opts": {"max-size": "5m"}, "mtu": 1400})
+    read = Read(started=1.0, confirmed=known)
+
+    assert unconfirmed({"log-opts": {"max-size": "5m"}, "mtu": 1400}, 2.0, read) == set()
+    assert unconfirmed({"log-opts": {"max-size": "9m"}}, 2.0, read) == {"log-opts", "mtu"}
+
+
+def test_what_is_recorded_is_no_value() -> None:
+    """The record holds hashes only: a daemon.json may hold a password."""
+    assert "secret" not in str(untold({"proxies": {"http-proxy": "http://me:secret@proxy"}}))
