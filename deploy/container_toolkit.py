@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pyinfra.api.deploy import deploy
-
+from gpurig.layer import layer
 from gpurig.operations import apt, cdi
 from gpurig.operations import container_toolkit as operations
 from gpurig.settings import Settings
@@ -12,7 +11,7 @@ from gpurig.stack.model import Stack
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them
 
 
-@deploy("Container toolkit")
+@layer("Container toolkit")
 def container_toolkit(stack: Stack, settings: Settings) -> None:
     """Keyring, repository, packages, configuration, CDI spec: each stands on the one before."""
     toolkit = stack.container_toolkit

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pyinfra.api.deploy import deploy
-
+from gpurig.layer import layer
 from gpurig.operations import docker as operations
 from gpurig.operations.docker_daemon import wanted
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
-@deploy("Docker")
+@layer("Docker")
 def docker(stack: Stack, settings: Settings) -> None:
     """
     Install Docker, write its daemon.json, run it, and let it take what is written.

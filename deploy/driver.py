@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from pyinfra.api.deploy import deploy
-
-from gpurig.operations import apt, driver as nvidia, initramfs, kernel, modprobe, packages
+from gpurig.layer import layer
+from gpurig.operations import apt, initramfs, kernel, modprobe, packages
+from gpurig.operations import driver as nvidia
 from gpurig.promise import left_out
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
-@deploy("Driver")
+@layer("Driver")
 def driver(stack: Stack, settings: Settings) -> None:
     """Archive components, headers, blacklist, packages, module, initramfs, service, the module."""
     wanted = stack.driver
     assert wanted is not None
-    apt.components(wanted.components, settings.apt_mirror)
+    if wanted.components:
+        apt.components(components=wanted.components, mirror=settings.apt_mirror)
     if stack.kernel:
-        kernel.headers(stack.kernel.packages)
+        kernel.headers(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
-    packages.packages("driver", wanted.packages)
+    if wanted.packages:  # none where a driver from elsewhere is kept
+        packages.packages(layer="driver", packages=wanted.packages)
     if wanted.build:
-        nvidia.module_for_next_boot(wanted.dkms, wanted.flavour)
+        nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour)
         initramfs.initramfs()
     if stack.assumed:
         left_out("driver.loaded", "assumed hardware")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pyinfra.api.deploy import deploy
-
+from gpurig.layer import layer
 from gpurig.operations import users as operations
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
-@deploy("Users")
+@layer("Users")
 def users(stack: Stack, settings: Settings) -> None:
     """Let the given users use Docker, where there is Docker."""
     if stack.docker is not None and settings.users:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pyinfra.api.deploy import deploy
-
+from gpurig.layer import layer
 from gpurig.operations import workloads as training
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
-@deploy("Workloads")
+@layer("Workloads")
 def workloads(stack: Stack, settings: Settings) -> None:
     """The user, the programs and the folder of their data."""
     user = settings.users[0] if settings.users else training.USER
-    training.user(user)
+    training.user(user=user)
     training.programs()
-    training.data(user)
+    training.data(user=user)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pyinfra import host
-from pyinfra.api.deploy import deploy
 
 from gpurig.deploy.container_toolkit import container_toolkit
 from gpurig.deploy.docker import docker
@@ -12,6 +11,7 @@ from gpurig.deploy.environments import environments
 from gpurig.deploy.packages import packages
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
+from gpurig.layer import layer
 from gpurig.observed import observe
 from gpurig.promise import answered, left_out
 from gpurig.settings import validate
@@ -19,7 +19,7 @@ from gpurig.stack.model import Refusal
 from gpurig.stack.resolver import resolve
 
 
-@deploy("Workstation")
+@layer("Workstation")
 def workstation() -> None:
     """Read the facts, resolve the stack, and bring each of its layers about, in order."""
     settings = validate(host.data.dict(), where=host.name)
@@ -33,10 +33,10 @@ def workstation() -> None:
     packages(stack, settings)
     if stack.driver:
         driver(stack, settings)
+    if stack.container_toolkit:  # before Docker: dockerd does not start on a broken CDI spec
+        container_toolkit(stack, settings)
     if stack.docker:
         docker(stack, settings)
-    if stack.container_toolkit:
-        container_toolkit(stack, settings)
     users(stack, settings)
     if stack.environments:
         environments(stack, settings)

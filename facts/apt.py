@@ -36,14 +36,15 @@ class Sources(Fact[list[Source]]):
     All enabled sources of /etc/apt, one-line and deb822, in apt's order.
 
     ``[{"file": "/etc/apt/sources.list.d/debian.sources", "types": ["deb"], "uris": ["http://…"],
-    "suites": ["trixie"], "components": ["main"], "signed_by": "/usr/share/…", "architectures": []}]``
+    "suites": ["trixie"], "components": ["main"], "signed_by": "/usr/share/…",
+    "architectures": []}]``
     """
 
     def command(self) -> StringCommand:
         return framed(
             "[ -d /etc/apt ] || exit 3;"
             " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
-            " /etc/apt/sources.list.d/*.sources; do [ -e \"$f\" ] || continue;"
+            ' /etc/apt/sources.list.d/*.sources; do [ -e "$f" ] || continue;'
             ' echo "### $f"; cat "$f" || exit 4; echo; done'
         )
 
@@ -150,9 +151,7 @@ class Keys(Fact[Keyring]):
 
     def command(self, path: str) -> StringCommand:
         file = shlex.quote(path)
-        return framed(
-            f"[ -e {file} ] || exit 3; stat -L -c %a {file} && base64 -w0 {file} && echo"
-        )
+        return framed(f"[ -e {file} ] || exit 3; stat -L -c %a {file} && base64 -w0 {file} && echo")
 
     def parse(self, lines: list[str], code: int) -> Keyring | Absent | Unknown:
         if code == 3:

@@ -82,9 +82,7 @@ class Unmet(Fact[list[str]]):
     """
 
     def command(self) -> StringCommand:
-        return framed(
-            "command -v apt-get >/dev/null || exit 3; LC_ALL=C apt-get check -qq 2>&1"
-        )
+        return framed("command -v apt-get >/dev/null || exit 3; LC_ALL=C apt-get check -qq 2>&1")
 
     def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
         if code == 3:

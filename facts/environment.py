@@ -66,7 +66,7 @@ class EnvironmentContents(Fact[Contents]):
         return framed(
             f"cd {folder} 2>/dev/null || exit 3; v=$(bin/python -I -S -c"
             " 'import sys; print(\"%d.%d\" % sys.version_info[:2])' 2>/dev/null) || v=;"
-            " if [ -z \"$v\" ]; then echo; ls -d lib/python*/site-packages/*.dist-info 2>/dev/null;"
+            ' if [ -z "$v" ]; then echo; ls -d lib/python*/site-packages/*.dist-info 2>/dev/null;'
             f' exit 0; fi; echo "$v"; [ -d "lib/python$v/site-packages" ] || exit 0;'
             f" bin/python -I -S -c {shlex.quote(_LOOK)} lib/python$v/site-packages"
         )
@@ -124,7 +124,7 @@ class Folder(Fact[Content]):
     def command(self, path: str) -> StringCommand:
         return framed(
             f"cd {shlex.quote(path)} 2>/dev/null || exit 3; stat -c '%U %a' .;"
-            " for f in *; do [ -f \"$f\" ] && sha256sum \"$f\"; done; :"
+            ' for f in *; do [ -f "$f" ] && sha256sum "$f"; done; :'
         )
 
     def parse(self, lines: list[str], code: int) -> Content | Absent | Unknown:

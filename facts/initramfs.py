@@ -9,7 +9,9 @@ from pyinfra.api import StringCommand
 from gpurig.fact import Fact, framed
 from gpurig.values import ABSENT, Absent, Unknown
 
-RECORD = "/var/lib/gpurig/initramfs"  # release, size and time of the image, checksum it was made for
+RECORD = (
+    "/var/lib/gpurig/initramfs"  # release, size and time of the image, checksum it was made for
+)
 
 # The image as it is now: another size or time means that somebody made it anew since.
 IMAGE = "stat -c '%s %.Y' /boot/initrd.img-$k"
@@ -40,7 +42,7 @@ class Initramfs(Fact[Image]):
 
     def command(self) -> StringCommand:
         return framed(
-            f"{NEXT}; [ -n \"$k\" ] && [ -e /boot/initrd.img-$k ] || exit 3; echo \"$k\";"
+            f'{NEXT}; [ -n "$k" ] && [ -e /boot/initrd.img-$k ] || exit 3; echo "$k";'
             " command -v update-initramfs >/dev/null && echo yes || echo no;"
             f" set -- $(cat {RECORD} 2>/dev/null);"
             f' [ "$1 $2 $3" = "$k $({IMAGE})" ] && echo "$4" || echo'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 from pyinfra.api import StringCommand
 
@@ -13,6 +13,18 @@ from gpurig.values import ABSENT, Absent, Unknown
 # Licences of nvidia.ko: NVIDIA/open-gpu-kernel-modules kernel-open/nvidia/nv.c, and Debian's
 # 550.163.01 (nvidia-kernel-dkms).
 FLAVOURS = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}
+
+# What `modprobe nvidia` would load for kernel $1. Debian's packages map the name by an install line
+# ("install nvidia modprobe -i nvidia-current"), which a dry run shows and does not follow.
+_RESOLVE = r"""
+resolve() {
+    f=$(modprobe --dry-run --show-depends --set-version "$1" nvidia 2>/dev/null |
+        sed -n 's/^insmod \([^ ]*\).*/\1/p; s/^install .*modprobe -i \([^ ]*\).*/\1/p' |
+        grep nvidia | tail -n 1)
+    case $f in ''|/*) ;; *) f=$(modinfo -k "$1" -n "$f" 2>/dev/null) ;; esac
+    [ -n "$f" ] && [ -e "$f" ] && echo "$f"
+}
+"""
 
 _LIBRARY = "ldconfig -p | sed -n 's/.*{0}[.]so[.]1 .*=> //p' | head -n 1"
 
@@ -50,11 +62,9 @@ class ModuleForNextBoot(Fact[NextModule]):
 
     def command(self) -> StringCommand:
         return framed(
-            f'{NEXT}; [ -n "$k" ] || exit 3; echo "$k";'
+            f'{_RESOLVE}{NEXT}; [ -n "$k" ] || exit 3; echo "$k";'
             " command -v modprobe >/dev/null || exit 0;"
-            " f=$(modprobe --dry-run --show-depends --set-version $k nvidia 2>/dev/null |"
-            " sed -n 's/^insmod \\([^ ]*\\).*/\\1/p' | grep -E '/nvidia[^/]*[.]ko' | tail -n 1);"
-            ' [ -n "$f" ] && [ -e "$f" ] && echo "$f" && modinfo -F version "$f" &&'
+            ' f=$(resolve "$k") && echo "$f" && modinfo -F version "$f" &&'
             ' modinfo -F license "$f"; :'
         )
 
@@ -82,7 +92,7 @@ class DriverUserSpace(Fact[Libraries]):
     def command(self) -> StringCommand:
         return framed(
             "; ".join(
-                f"f=$({_LIBRARY.format(name)}); r=$([ -n \"$f\" ] && readlink -f \"$f\");"
+                f'f=$({_LIBRARY.format(name)}); r=$([ -n "$f" ] && readlink -f "$f");'
                 f' echo "{name} ${{r##*.so.}}"'
                 for name in ("libcuda", "libnvidia-ml")
             )
@@ -122,12 +132,10 @@ class DriverLoaded(Fact[Loaded]):
 
     def command(self) -> StringCommand:
         return framed(
-            "echo \"version $(cat /sys/module/nvidia/version 2>/dev/null)\";"
-            " echo \"told $(head -n 1 /proc/driver/nvidia/version 2>/dev/null)\";"
+            _RESOLVE + 'echo "version $(cat /sys/module/nvidia/version 2>/dev/null)";'
+            ' echo "told $(head -n 1 /proc/driver/nvidia/version 2>/dev/null)";'
             ' [ -d /sys/module/nouveau ] && echo "nouveau yes"; echo "running $(uname -r)";'
-            " f=$(modprobe --dry-run --show-depends nvidia 2>/dev/null |"
-            " sed -n 's/^insmod \\([^ ]*\\).*/\\1/p' | grep -E '/nvidia[^/]*[.]ko' | tail -n 1);"
-            ' echo "here $([ -n "$f" ] && [ -e "$f" ] && modinfo -F version "$f")"'
+            ' f=$(resolve "$(uname -r)"); echo "here $([ -n "$f" ] && modinfo -F version "$f")"'
         )
 
     def parse(self, lines: list[str], code: int) -> Loaded | Absent | Unknown:
@@ -159,7 +167,7 @@ class DriverInstalled(Fact[Installed]):
     ``{"version": "550.163.01", "flavour": "proprietary", "source": "distribution"}``
     """
 
-    _NAMES = {
+    _NAMES: ClassVar[dict[str, tuple[str, str]]] = {
         "nvidia-kernel-dkms": ("proprietary", "distribution"),
         "nvidia-open-kernel-dkms": ("open", "distribution"),
         "nvidia-kernel-open-dkms": ("open", "nvidia"),

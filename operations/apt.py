@@ -192,7 +192,7 @@ def _missing(
             if same is not None:
                 same["suites"].append(suite)
             else:
-                wanted.append(Source(**entry))  # type: ignore[typeddict-item]
+                wanted.append(Source(**entry))
     return wanted
 
 
@@ -208,7 +208,9 @@ def _theirs(sources: list[Source], repository: Repository) -> Source | None:
 
 def _same(one: str, other: str) -> bool:
     # NVIDIA's own list says $(ARCH), which apt fills in.
-    return one.replace("$(ARCH)", other.rstrip("/").rsplit("/", 1)[-1]).rstrip("/") == other.rstrip("/")
+    return one.replace("$(ARCH)", other.rstrip("/").rsplit("/", 1)[-1]).rstrip("/") == other.rstrip(
+        "/"
+    )
 
 
 def _file(repository: Repository) -> str:
@@ -243,4 +245,3 @@ def _refreshed(file: str) -> StringCommand:
 def _shown(keys: object) -> str:
     held = keys["fingerprints"] if isinstance(keys, dict) else []
     return f"a keyring with {', '.join(held) or 'no key'}"
-

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pyinfra.api import StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.nvidia import DriverUserSpace, DriverLoaded, ModuleForNextBoot
+from gpurig.facts.nvidia import DriverLoaded, DriverUserSpace, ModuleForNextBoot
 from gpurig.facts.secure_boot import SecureBoot
 from gpurig.facts.systemd import Units
 from gpurig.operations.packages import ENVIRONMENT
@@ -130,4 +130,3 @@ def loaded() -> Commands:
         )
     drift(actual="no NVIDIA module is loaded", wanted=f"{version} loaded", will="load the module")
     yield StringCommand("modprobe nvidia")
-

@@ -75,6 +75,7 @@ def interpreter(title: str, path: str, python: str, lock: str) -> Commands:
     for fact in (contents, packages):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
+    assert not isinstance(contents, Unknown)
     if isinstance(contents, dict) and contents["python"] == python:
         return holds(f"Python {python} in {path}")
     old, extras = f"{path}.gpurig-old", []
@@ -129,9 +130,11 @@ def packages(title: str, path: str, lock: str, settings: Settings) -> Commands:
     yield from _uploaded(locks.build_part(lock), f"{_SECRETS}.build")
     yield from _uploaded(lock, f"{_SECRETS}.lock")
     again = "".join(f" --reinstall-package {shlex.quote(name)}" for name in broken)
-    # No cache is kept: linked into an environment, it would be damaged together with it.
+    # Unpacked beside the environments, where there is room (/tmp may be in memory), linked into
+    # place, and not kept: a cache that stays linked would be damaged together with an environment.
+    cache = shlex.quote(f"{path.rpartition('/')[0]}/.gpurig-cache")
     uv = (
-        f"{TOOLS}/bin/uv pip install --no-cache --no-progress --link-mode copy --require-hashes"
+        f"{TOOLS}/bin/uv pip install --cache-dir {cache} --no-progress --require-hashes"
         f" --python {shlex.quote(path)}/bin/python{again}"
     )
     old = shlex.quote(f"{path}.gpurig-old")
@@ -140,9 +143,11 @@ def packages(title: str, path: str, lock: str, settings: Settings) -> Commands:
     cleared = " && ".join(f"rm -rf {site}/{_glob(name)}-*.dist-info" for name in broken) or "true"
     yield StringCommand(
         _within(
-            f"umask 022; {cleared} && {uv} --only-binary :all: -r {_SECRETS}.build &&"
+            f"umask 022; rm -rf {cache}; {cleared} &&"
+            f" {uv} --only-binary :all: -r {_SECRETS}.build &&"
             f" {uv} --no-build-isolation -r {_SECRETS}.lock &&"
-            f" if [ -e {old}/{_OLD} ]; then rm -rf {old}; fi"
+            f" chmod go-w {shlex.quote(path)}/.lock &&"  # uv's own, which it makes for everybody
+            f" {{ [ ! -e {old}/{_OLD} ] || rm -rf {old}; }}; code=$?; rm -rf {cache}; exit $code"
         )
     )
 

@@ -52,7 +52,7 @@ def installed(
         return unknown(found.reason)
     assert isinstance(found, dict)
     versions = versions or {}
-    missing = [name for name in packages if found.get(name, {}).get("state") != "installed"]
+    missing = [n for n in packages if n not in found or found[n]["state"] != "installed"]
     other = [
         name
         for name in packages
@@ -60,16 +60,17 @@ def installed(
     ]
     if not missing and not other:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
-    held = [name for name in (*missing, *other) if found.get(name, {}).get("held")]
+    held = [n for n in (*missing, *other) if n in found and found[n]["held"]]
     if held:
         return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
     words = [f"{name}={versions[name]}" if versions.get(name) else name for name in packages]
-    wrong = [f"{name} is not installed" for name in missing]
+    wrong = [f"{', '.join(missing)} not installed"] if missing else []
     wrong += [f"{name} is {found[name]['version']}" for name in other]
+    moved = [w for n, w in zip(packages, words, strict=True) if n in (*missing, *other)]
     drift(
-        actual=", ".join(wrong),
+        actual=", ".join(wrong) if other or len(missing) < len(packages) else "not installed",
         wanted="installed" if not other else f"all at {', '.join(sorted(set(versions.values())))}",
-        will=f"install {', '.join(w for n, w in zip(packages, words, strict=True) if n in missing + other)}",
+        will=f"install {', '.join(moved)}",
     )
     yield install(words, recommends, downgrade=bool(other))
 
@@ -77,7 +78,7 @@ def installed(
 def install(
     packages: Sequence[str], recommends: bool = False, downgrade: bool = False
 ) -> StringCommand:
-    """The command that installs packages (``name`` or ``name=version``), refreshing lists if needed."""
+    """The command that installs packages (``name`` or ``name=version``), with fresh lists."""
     option = "" if recommends else " --no-install-recommends"
     option += " --allow-downgrades" if downgrade else ""
     words: list[str | QuoteString] = [QuoteString(word) for word in packages]

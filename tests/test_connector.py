@@ -58,9 +58,7 @@ def test_an_upload_empties_the_cache(connector: GpurigConnector, tmp_path: Path)
     "script",
     ["echo a", "printf a", "printf 'a\\n\\n'", "true", "exit 4", "echo 'it'\\''s'; echo b >&2"],
 )
-def test_facts_read_together_are_as_if_read_singly(
-    connector: GpurigConnector, script: str
-) -> None:
+def test_facts_read_together_are_as_if_read_singly(connector: GpurigConnector, script: str) -> None:
     """Prefetching changes no output line and no status."""
     singly = _read(connector, script)
     connector.facts.clear()

@@ -1,4 +1,4 @@
-"""gpurig's connector for pyinfra: SSH and local, private uploads, hidden passwords, cached facts."""
+"""gpurig's connector for pyinfra: private uploads, hidden passwords, facts that are read once."""
 
 from __future__ import annotations
 

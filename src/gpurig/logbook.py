@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from pyinfra import logger
 
 from gpurig.errors import GpurigError
+from gpurig.inventory import HostSpec
 
 
-def open_run(debug: bool) -> Path:
+class _Redacted(logging.Formatter):
+    """Lines in which no secret stands, whoever logged it: pyinfra logs arguments as they are."""
+
+    def __init__(self, form: str, secrets: Iterable[str]) -> None:
+        super().__init__(form)
+        self.secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self.secrets:
+            line = line.replace(secret, "*****")
+        return line
+
+
+def secrets_of(hosts: Iterable[HostSpec]) -> list[str]:
+    """The values among the hosts' data that must be printed nowhere."""
+    found = []
+    for host in hosts:
+        for key, value in host.data.items():
+            if isinstance(value, str) and ("password" in key or key == "rig_proxy"):
+                found.append(value)
+    return found
+
+
+def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
     """
     The folder of this run, with `log` in it; what pyinfra and gpurig log goes there.
 
     + debug: also on standard error
+    + secrets: words that are never written
     """
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     runs = Path(state) / "gpurig" / "runs"
@@ -38,12 +65,13 @@ def open_run(debug: bool) -> Path:
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     logger.handlers.clear()
-    _add(logging.FileHandler(log), "%(asctime)s %(levelname)s %(message)s")
+    words = list(secrets)
+    _add(logging.FileHandler(log), _Redacted("%(asctime)s %(levelname)s %(message)s", words))
     if debug:
-        _add(logging.StreamHandler(), "%(message)s")
+        _add(logging.StreamHandler(), _Redacted("%(message)s", words))
     return folder
 
 
-def _add(handler: logging.Handler, form: str) -> None:
-    handler.setFormatter(logging.Formatter(form))
+def _add(handler: logging.Handler, formatter: logging.Formatter) -> None:
+    handler.setFormatter(formatter)
     logger.addHandler(handler)

@@ -19,7 +19,7 @@ from gpurig.facts.docker_daemon import DaemonConfigShown
 from gpurig.facts.dpkg import HalfDone
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
-from gpurig.facts.nvidia import DriverInstalled, DriverUserSpace, DriverLoaded, ModuleForNextBoot
+from gpurig.facts.nvidia import DriverInstalled, DriverLoaded, DriverUserSpace, ModuleForNextBoot
 from gpurig.facts.nvidia import Installed as DriverPackages
 from gpurig.facts.pci import Accelerators, Gpus, PciDevice
 from gpurig.facts.proxies import Proxies

@@ -1,4 +1,4 @@
-"""Which keys an OpenPGP keyring holds, by fingerprint; nothing is verified here (RFC 4880, 9580)."""
+"""Which keys an OpenPGP keyring holds, by fingerprint; nothing is verified (RFC 4880, 9580)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def fingerprints(data: bytes) -> list[str]:
         if not body:
             raise ValueError("an empty key")
         if body[0] == 4:
-            digest = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body)  # what RFC 4880 defines
+            digest = hashlib.sha1(
+                b"\x99" + len(body).to_bytes(2, "big") + body
+            )  # what RFC 4880 defines
         elif body[0] == 6:
             digest = hashlib.sha256(b"\x9b" + len(body).to_bytes(4, "big") + body)
         else:

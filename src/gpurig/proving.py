@@ -97,7 +97,9 @@ def main() -> int:
             on_proof=lambda proof: tell({"proof": asdict(proof)}),
         )
         # The proofs have a configuration of their own wherever they are installed.
-        arguments = [str(PROOFS), "-c", str(PROOFS / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
+        arguments = [str(PROOFS), "-c", str(PROOFS / "pytest.ini"), "-q"]
+        # testinfra's own plugin would offer this machine as the host.
+        arguments += ["-p", "no:cacheprovider", "-p", "no:pytest11.testinfra"]
         return int(pytest.main(arguments, plugins=[plugin]))
     finally:
         link.close()

@@ -58,7 +58,7 @@ def prepare_engine() -> None:
     """
     for context in (ctx_state, ctx_inventory):
         object.__setattr__(context.context, "_container", _PerGreenlet())
-    pyinfra.api.host.get_fact = _marked_get_fact
+    pyinfra.api.host.get_fact = _marked_get_fact  # type: ignore[assignment]  # as Host calls it
     pyinfra.is_cli = True
 
 
@@ -138,7 +138,8 @@ class Link:
         state = State(inventory, Config(), check_for_changes=not executing)
         (host,) = inventory
         if self._transport is not None:
-            host.connector.transport = self._transport
+            connector: Any = host.connector  # ours: see the target's name above
+            connector.transport = self._transport
             host.connected = True
             state.activate_host(host)
         return state, host
@@ -146,7 +147,8 @@ class Link:
     def _pass(self, deploy: Deploy, executing: bool) -> Record:
         state, host = self._state(executing)
         record = Record(on_finding=self.on_finding, on_done=self.on_done)
-        _asked[id(state)] = questions = []
+        questions: list[prefetch.Asked] = []
+        _asked[id(state)] = questions
         with (
             ctx_state.use(state),
             ctx_inventory.use(state.inventory),
@@ -173,7 +175,7 @@ class Link:
             return
         questions = prefetch.remembered(self.spec.name)
         defaults, _ = pop_global_arguments(state, host, {})
-        arguments = {key: defaults[key] for key in CONNECTOR_ARGUMENT_KEYS if key in defaults}
+        arguments = {k: v for k, v in defaults.items() if k in CONNECTOR_ARGUMENT_KEYS}
         host.connector.prefetch(prefetch.commands(questions), arguments)
 
     def _failed(self, host: Any, record: Record, error: Exception) -> HostError | InternalError:

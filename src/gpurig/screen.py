@@ -177,21 +177,24 @@ class Screen:
 
 
 def plan_table(results: list[HostResult]) -> Table:
-    """What will change and why, a row a promise; what waits or is unknown below."""
-    table = Table(title="What will change", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    """What will change and why, a row a promise; what waits or is unknown among it."""
+    names = ", ".join(result.name for result in results)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.title, table.title_justify = f"What will change on {names}", "left"
+    table.title_style = "bold"
     many = len(results) > 1
-    for name in (["host"] if many else []) + ["promise", "is", "should be", "gpurig will"]:
-        table.add_column(name, overflow="fold")
+    for _ in range(2 + many):
+        table.add_column(overflow="fold")
     for result in results:
         shown = (Verdict.DRIFTED, Verdict.FOLLOWS, Verdict.DUE, Verdict.UNKNOWN)
         for finding in result.planned(*shown):
-            cells = [finding.actual, finding.wanted, finding.will]
-            if finding.verdict is not Verdict.DRIFTED:
-                cells = [f"({finding.verdict.value})", finding.reason, ""]
+            text = Text(finding.will or f"{finding.verdict.value}: {finding.reason}")
+            if finding.verdict is Verdict.DRIFTED:
+                text.append(f"\n{finding.actual} -> {finding.wanted}", "dim")
             if finding.leaves:
-                cells[2] += f"; leaves {finding.leaves}"
-            style = STYLES[finding.verdict]
-            table.add_row(*([result.name] if many else []), Text(finding.id, style), *cells)
+                text.append(f"; leaves {finding.leaves}", "dim")
+            row = Text(finding.id, STYLES[finding.verdict])
+            table.add_row(*([result.name] if many else []), row, text)
     return table
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from gevent.subprocess import PIPE, Popen
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
 from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.sshuserclient.client import get_host_keys
 from pyinfra.connectors.util import CommandOutput, read_output_buffers
 
 from gpurig.errors import HostError
@@ -146,6 +147,7 @@ class SSHTransport(Transport):
 
     def __init__(self, connector: SSHConnector) -> None:
         super().__init__()
+        get_host_keys.cache.clear()  # pyinfra reads once; `trust` may have added to it
         self.client = StrictClient()
         name = connector.host.name
         arguments = connector.make_paramiko_kwargs()
@@ -192,17 +194,7 @@ class SSHTransport(Transport):
     def _start(self, line: str) -> tuple[Any, Any, Any, Callable[[], int], Callable[[], None]]:
         stdin, stdout, stderr = self.client.exec_command(line)
 
-        class Input:
-            """paramiko's stdin; closing it tells the command that nothing more comes."""
-
-            write, flush = stdin.write, stdin.flush
-
-            @staticmethod
-            def close() -> None:
-                stdin.flush()
-                stdin.channel.shutdown_write()
-
-        return Input, stdout, stderr, stdout.channel.recv_exit_status, stdout.channel.close
+        return stdin, stdout, stderr, stdout.channel.recv_exit_status, stdout.channel.close
 
     def close(self) -> None:
         # A host that is gone takes lock and folder with it, or gives them back when it reboots.

@@ -60,7 +60,7 @@ class Asked:
 def work(asked: Asked) -> int:
     """`up`, `plan` and `verify`: one run that goes as far as its verb says."""
     prepare_engine()
-    folder = logbook.open_run(asked.debug)
+    folder = logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     options = Options(
         asked.command,
@@ -107,7 +107,7 @@ def _facts_lines(result: HostResult) -> None:
 
 def _read(asked: Asked) -> list[HostResult]:
     prepare_engine()
-    logbook.open_run(asked.debug)
+    logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
     with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
         return run(asked.hosts, Options(asked.command), screen)
 
@@ -148,7 +148,7 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
 def trust(asked: Asked) -> int:
     """Each new host key, shown and, after a yes, written to known_hosts."""
     prepare_engine()
-    logbook.open_run(asked.debug)
+    logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
 
     def confirm(host: str, kind: str, seen: str) -> bool:
         click.echo(f"{host}: {kind} {seen}")

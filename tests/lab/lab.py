@@ -171,6 +171,8 @@ class Lab:
                 self._write_known_hosts()
             host.start()
         except BaseException:
+            if host.log.exists():  # all that tells why; the host itself goes
+                shutil.copy(host.log, self.folder / "last-failure.log")
             self.remove(name)
             raise
         return host

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lab.lab import Lab
-from lab.plugin import Boot
 
 from gpurig.operations import apt, cdi, container_toolkit, docker
 from gpurig.operations.docker_daemon import wanted
 from gpurig.promise import Verdict
 from gpurig.stack.model import Repository
+from lab.lab import Lab
+from lab.plugin import Boot
 
 from .passes import Passes, all_hold
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from lab.lab import Lab
-from lab.plugin import Boot
 
 from gpurig.errors import HostError
-from gpurig.operations import docker
+from gpurig.operations import docker, users
 from gpurig.operations.docker_daemon import wanted
 from gpurig.promise import Verdict
+from lab.lab import Lab
+from lab.plugin import Boot
 
 from .passes import Passes, all_hold
 
@@ -72,7 +72,7 @@ DRIFTS = {
         {"docker.daemon-config"},
     ),
     "daemon.json replaced and taken": (
-        f"echo '{{\"log-driver\": \"local\"}}' > {FILE}; {RESTART}",
+        f'echo \'{{"log-driver": "local"}}\' > {FILE}; {RESTART}',
         {"docker.daemon-config"},
     ),
     "daemon.json removed and taken": (f"rm {FILE}; {RESTART}", {"docker.daemon-config"}),
@@ -83,8 +83,7 @@ DRIFTS = {
     "stopped": ("systemctl stop docker.socket docker.service", {"docker.service"}),
     "disabled": ("systemctl disable docker.service docker.socket", {"docker.service"}),
     "masked": (
-        "systemctl stop docker.socket docker.service;"
-        " systemctl mask docker.service docker.socket",
+        "systemctl stop docker.socket docker.service; systemctl mask docker.service docker.socket",
         {"docker.service"},
     ),
     "package removed": ("apt-get -qq -y remove docker.io", {"docker.packages"}),
@@ -159,9 +158,12 @@ def test_a_value_that_dockerd_refuses_never_replaces_the_file() -> None:
     before = passes.shell(f"cat {FILE}")
     can_check = "--validate" in passes.shell("dockerd --help")  # since 23.0
 
+    def nonsense() -> None:
+        docker.daemon_config(keys={"nonsense": 1})
+
     if can_check:
         with pytest.raises(HostError, match="nonsense"):
-            passes.link.apply(lambda: docker.daemon_config(keys={"nonsense": 1}))
+            passes.link.apply(nonsense)
 
     assert can_check is (packages != SUITES["bookworm"][0])
     assert passes.shell(f"cat {FILE}") == before
@@ -171,7 +173,7 @@ def test_a_value_that_dockerd_refuses_never_replaces_the_file() -> None:
 def test_a_running_container_outlives_the_repair(lab: Lab) -> None:
     """With a container running the daemon is reloaded; what needs a restart is due, by name."""
     lab.import_base_image(passes.host, "base")
-    passes.shell(f"echo '{{\"log-opts\": {{\"max-size\": \"5m\"}}}}' > {FILE}; {RESTART}")
+    passes.shell(f'echo \'{{"log-opts": {{"max-size": "5m"}}}}\' > {FILE}; {RESTART}')
     container = passes.shell("docker run --detach --name mine base sleep 1000").strip()
 
     found = passes.up(deployed)
@@ -190,7 +192,11 @@ def test_a_running_container_outlives_the_repair(lab: Lab) -> None:
 def test_killed_before_the_restart_it_is_taken_up_again() -> None:
     """Between writing daemon.json and the restart nothing is forgotten."""
     passes.shell(f"echo '{{}}' > {FILE}; {RESTART}; systemctl reset-failed docker.service")
-    passes.link.apply(lambda: docker.daemon_config(keys=keys))
+
+    def killed() -> None:
+        docker.daemon_config(keys=keys)
+
+    passes.link.apply(killed)
 
     assert passes.drifted(deployed) == {"docker.running-config"}
     assert all_hold(passes.up(deployed))
@@ -202,6 +208,29 @@ def test_after_a_reboot_it_holds() -> None:
     passes.link.reopen()
 
     assert all_hold(passes.plan(deployed))
+
+
+def test_users_come_into_the_group_docker() -> None:
+    """Who is in holds, who has an older session must log in again, who is not there is unknown."""
+    passes.shell("useradd --create-home alice")
+
+    def allowed() -> None:
+        users.docker_group(users=("root", "alice"))
+
+    def unheard_of() -> None:
+        users.docker_group(users=("nobody-here",))
+
+    assert passes.drifted(allowed) == {"users.docker-group"}
+    passes.shell("systemd-run --uid=alice --unit=old sleep 300")
+    assert passes.up(allowed)["users.docker-group"].verdict is Verdict.DUE
+    passes.shell("systemctl stop old.service")
+    assert all_hold(passes.plan(allowed))
+    assert passes.shell("runuser -u alice -- docker info --format '{{.ID}}'").strip()
+
+    found = passes.plan(unheard_of)["users.docker-group"]
+
+    assert found.verdict is Verdict.UNKNOWN
+    assert "nobody-here" in found.reason
 
 
 def test_a_snap_is_named_and_nothing_is_changed() -> None:

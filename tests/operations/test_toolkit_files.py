@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gpurig.facts.cdi import DriverOnHost, Spec
@@ -14,7 +16,7 @@ DRIVER = DriverOnHost(
 )
 
 
-def _spec(path: str = KEPT, **differs: object) -> Spec:
+def _spec(path: str = KEPT, **differs: Any) -> Spec:
     right = Spec(
         path=path,
         version="0.5.0",
@@ -42,7 +44,7 @@ def test_a_right_spec_has_no_fault() -> None:
         {"devices": ["0"]},
     ],
 )
-def test_each_fault_of_a_spec_is_told(differs: dict[str, object]) -> None:
+def test_each_fault_of_a_spec_is_told(differs: dict[str, Any]) -> None:
     """One thing wrong gives one sentence."""
     assert len(faults(_spec(**differs), DRIVER, 1)) == 1
 
@@ -75,7 +77,17 @@ def test_the_spec_that_lasts_is_the_one_that_stays(
     assert kept(specs, specs, refreshes) == stays
 
 
-TOML = '# top\n[a]\nkey = 1\n\n[b] # mine\n#mode = "x"\nmode = "legacy"\nother = 2\n[b.c]\nmode = 3\n'
+TOML = """# top
+[a]
+key = 1
+
+[b] # mine
+#mode = "x"
+mode = "legacy"
+other = 2
+[b.c]
+mode = 3
+"""
 
 
 def test_one_key_changes_and_every_other_line_stays() -> None:

@@ -1,1 +1,20 @@
-"""Proofs run by `gpurig verify`; they are not part of the project's own test suite."""
+"""What a proof may ask for. Run by `gpurig verify`, not by the project's own test suite."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+from gpurig.proofs.plugin import PROVING, LinkBackend, Subject
+
+
+@pytest.fixture(scope="session")
+def host(pytestconfig: pytest.Config) -> Host:
+    """The host, as testinfra sees it."""
+    return Host(LinkBackend(pytestconfig.stash[PROVING].link))
+
+
+@pytest.fixture
+def subject(pytestconfig: pytest.Config) -> Subject:
+    """What is proven about the host."""
+    return pytestconfig.stash[PROVING].item_subject

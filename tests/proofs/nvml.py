@@ -1,6 +1,6 @@
-"""A program for the environment's own Python: what NVML says, as JSON; exit 3 if it says nothing."""
+"""A program for the environment's own Python: what NVML says, as JSON; exit 3 if nothing."""
 
-NVML = '''
+NVML = """
 import json, sys
 import pynvml
 try:
@@ -15,4 +15,4 @@ print(json.dumps({
     "gpus": [f"{i & 0xFFFF:04x}:{i >> 16:04x}" for i in ids],
     "names": [pynvml.nvmlDeviceGetName(device) for device in devices],
 }))
-'''
+"""

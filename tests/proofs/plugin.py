@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import pytest
+from _pytest.outcomes import Skipped  # pytest.skip.Exception, which type checkers do not know
 from testinfra.backend.base import BaseBackend, CommandResult
-from testinfra.host import Host
 
 from gpurig.result import Proof, ProofVerdict
 from gpurig.runner import Link
 from gpurig.settings import Settings
 
 
-class Unproven(pytest.skip.Exception):
+class Unproven(Skipped):
     """A proof that ends neither passed nor failed."""
 
     def __init__(self, verdict: ProofVerdict, reason: str) -> None:
@@ -38,7 +38,7 @@ def due(reason: str) -> NoReturn:
     raise Unproven(ProofVerdict.DUE, reason)
 
 
-class LinkBackend(BaseBackend):
+class LinkBackend(BaseBackend):  # type: ignore[misc]  # testinfra is untyped
     """testinfra over gpurig's own connection, as root."""
 
     NAME = "gpurig"
@@ -101,38 +101,31 @@ class Proving:
     ) -> None:
         self.link, self.on_proof = link, on_proof
         self.given = stack, facts, link.spec.settings, workloads
-        self.subject = Subject(*self.given)
 
-    @pytest.fixture
-    def subject(self) -> Subject:
-        """What is proven."""
-        return self.subject_of_item
-
-    @pytest.fixture(scope="session")
-    def host(self) -> Host:
-        """The host, as testinfra sees it."""
-        return Host(LinkBackend(self.link))
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.stash[PROVING] = self
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self.subject_of_item = Subject(*self.given)
+        self.item_subject = Subject(*self.given)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Iterator[None]:
-        report: pytest.TestReport = yield  # type: ignore[misc]  # a wrapper is sent the result
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
         ended = report.when == "call" or (report.when == "setup" and not report.passed)
         if ended:
             self.on_proof(self._proof(item, call, report))
-        return report  # type: ignore[return-value]
+        return report
 
     def _proof(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> Proof:
         marker = item.get_closest_marker("proof")
         name = str(marker.args[0]) if marker else item.name
-        title = (getattr(item, "function").__doc__ or item.name).strip().splitlines()[0]
+        function = getattr(item, "function", None)
+        title = (function.__doc__ if function else None) or item.name
         error = call.excinfo.value if call.excinfo else None
         verdict, reason = ProofVerdict.PASSED, ""
         if isinstance(error, Unproven):
@@ -144,13 +137,16 @@ class Proving:
             reason = f"{type(error).__name__}: {_sentence(error)}"
         return Proof(
             name,
-            title.rstrip("."),
+            title.strip().splitlines()[0].rstrip("."),
             verdict,
             reason,
             round(report.duration, 2),
-            self.subject_of_item.detail,
+            self.item_subject.detail,
         )
 
 
 def _sentence(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+PROVING = pytest.StashKey[Proving]()

@@ -32,13 +32,14 @@ def test_next_kernel_finds_the_module(host: Host, subject: Subject) -> None:
     kernel = _next_kernel(host)
     wanted = host.run("modprobe --dry-run --show-depends --set-version %s nvidia", kernel)
     assert wanted.rc == 0, f"modprobe nvidia on {kernel}: {wanted.stderr.strip()}"
-    inserted = [line.split()[1] for line in wanted.stdout.splitlines() if "insmod" in line]
-    modules = [path for path in inserted if "nvidia" in path.rsplit("/", 1)[-1]]
-    assert modules, f"modprobe nvidia on {kernel} would load {wanted.stdout.strip()}"
-    license_ = host.check_output("modinfo -F license %s", modules[-1])
+    # "insmod FILE", or where the distribution maps the name: "install modprobe -i NAME OPTIONS".
+    last = wanted.stdout.strip().splitlines()[-1].split()
+    name = last[last.index("-i") + 1] if "-i" in last else last[1]
+    license_ = host.run("modinfo -k %s -F license %s", kernel, name)
+    assert license_.rc == 0, f"modprobe nvidia on {kernel}: {license_.stderr.strip()}"
     flavour = subject.stack["driver"]["flavour"]
-    assert license_ == LICENSES[flavour], f"{modules[-1]} is not the {flavour} module"
-    subject.detail["module"] = modules[-1]
+    assert license_.stdout.strip() == LICENSES[flavour], f"{name} is not the {flavour} module"
+    subject.detail["module"] = name
 
 
 @pytest.mark.proof("driver.one-version")
@@ -92,7 +93,9 @@ def test_nvml_agrees_with_pci_and_disk(host: Host, subject: Subject) -> None:
     told = host.run("%s -I -c %s", python, NVML)
     if told.rc == 3 and subject.stack["assumed"]:
         not_run(f"assumed hardware ({told.stderr.strip()})")
-    assert told.rc == 0, told.stderr.strip().splitlines()[-1] if told.stderr.strip() else "no answer"
+    assert told.rc == 0, (
+        told.stderr.strip().splitlines()[-1] if told.stderr.strip() else "no answer"
+    )
     answer = json.loads(told.stdout)
     subject.detail |= answer
     wanted = sorted(gpu["id"] for gpu in subject.gpus)

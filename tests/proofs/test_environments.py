@@ -52,21 +52,33 @@ def test_only_root_may_change_an_environment(host: Host, subject: Subject) -> No
         assert not loose.stdout.strip(), f"{loose.stdout.strip()} can be changed by others"
 
 
+def _answer(host: Host, subject: Subject, environment: dict[str, Any]) -> dict[str, Any]:
+    """What TensorFlow says of itself, run as an unprivileged user."""
+    told = host.run(
+        "runuser -u %s -- %s -I -c %s", subject.user, _python(subject, environment), DEVICES
+    )
+    assert told.rc == 0, told.stderr.strip().splitlines()[-1]
+    answer: dict[str, Any] = json.loads(told.stdout.strip().splitlines()[-1])
+    subject.detail[environment["name"]] = answer
+    return answer
+
+
+@pytest.mark.proof("environments.framework")
+def test_framework_has_the_resolved_version(host: Host, subject: Subject) -> None:
+    """TensorFlow imports, in the resolved version and build."""
+    for environment in _environments(subject):
+        answer = _answer(host, subject, environment)
+        assert answer["version"] == environment["version"], answer
+        assert answer["cuda"] or environment["accelerator"] == "cpu", "a build without CUDA"
+
+
 @pytest.mark.proof("environments.framework-sees-gpus")
 def test_framework_sees_the_gpus(host: Host, subject: Subject) -> None:
-    """TensorFlow is of the resolved version and sees as many GPUs as the host has."""
-    for environment in _environments(subject):
-        told = host.run("runuser -u %s -- %s -I -c %s", subject.user,
-                        _python(subject, environment), DEVICES)
-        assert told.rc == 0, told.stderr.strip().splitlines()[-1]
-        answer = json.loads(told.stdout.strip().splitlines()[-1])
-        subject.detail[environment["name"]] = answer
-        assert answer["version"] == environment["version"], answer
-        if environment["accelerator"] == "cuda":
-            assert answer["cuda"], "this build of TensorFlow is without CUDA"
-            subject.needs_computing_gpu()
-            assert answer["gpus"] == len(subject.gpus), (
-                f"TensorFlow sees {answer['gpus']} of {len(subject.gpus)} GPUs"
-            )
-        elif not subject.gpus:
-            not_applicable("no NVIDIA GPU; TensorFlow imports and computes on the CPU")
+    """TensorFlow sees as many GPUs as the host has."""
+    subject.needs_computing_gpu()
+    on_gpu = [e for e in _environments(subject) if e["accelerator"] == "cuda"]
+    if not on_gpu:
+        not_applicable("the environments compute on the CPU, as rig_accelerator wants it")
+    for environment in on_gpu:
+        seen = _answer(host, subject, environment)["gpus"]
+        assert seen == len(subject.gpus), f"TensorFlow sees {seen} of {len(subject.gpus)} GPUs"

@@ -24,15 +24,25 @@ def scratch(host: Host, subject: Subject) -> Iterator[str]:
     host.run("rm -rf %s", folder)
 
 
-def _train(host: Host, subject: Subject, scratch: str, program: str, *options: str) -> dict[str, Any]:
+def _train(
+    host: Host, subject: Subject, scratch: str, program: str, *options: str
+) -> dict[str, Any]:
     if not subject.workloads:
         not_run("nothing changed; `gpurig verify` runs it")
     if not subject.stack["environments"]:
         not_applicable("environments are left out on this host")
     environment = subject.stack["environments"][0]["name"]
     python = f"{subject.settings.venv_root}/{environment}/bin/python"
-    words = ["env", "-i", f"HOME={scratch}", f"MPLCONFIGDIR={scratch}", "PATH=/usr/bin:/bin",
-             python, f"{WORKLOADS}/{program}", *options]
+    words = [
+        "env",
+        "-i",
+        f"HOME={scratch}",
+        f"MPLCONFIGDIR={scratch}",
+        "PATH=/usr/bin:/bin",
+        python,
+        f"{WORKLOADS}/{program}",
+        *options,
+    ]
     line = f"cd {scratch} && {shlex.join(words)}"
     told = host.run("runuser -u %s -- sh -c %s", subject.user, line)
     lines = told.stdout.strip().splitlines()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lab.hosts import Host
-
 from system.person import Answer, Person, state
 
 GREEN = {"passed", "not-applicable", "not-run"}
@@ -22,7 +21,9 @@ def everything_is_proven(up: Answer, name: str) -> None:
     """No proof failed or is unknown."""
     proofs = {proof["id"]: proof for proof in up.host(name)["proofs"]}
     assert proofs, "nothing was proven"
-    bad = {k: f"{p['verdict']}: {p['reason']}" for k, p in proofs.items() if p["verdict"] not in GREEN}
+    bad = {
+        k: f"{p['verdict']}: {p['reason']}" for k, p in proofs.items() if p["verdict"] not in GREEN
+    }
     assert not bad, bad
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.hosts import Host
 
+from lab.hosts import Host
 from system.person import Answer, Person
 
 
@@ -23,7 +23,7 @@ def _one_sentence(answer: Answer) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "no such file"),
+        (None, "no such inventory"),
         ("", "no host"),
         ("hosts = []\n", "no host"),
         ("hosts = [\n", "line 1"),
@@ -88,9 +88,7 @@ class TestHostKeys:
     def _data(host: Host, person: Person) -> dict[str, Any]:
         return host.ssh_data() | {"ssh_known_hosts_file": str(person.home / "known_hosts")}
 
-    def test_a_new_key_is_shown_and_trusted_after_a_yes(
-        self, host: Host, somebody: Person
-    ) -> None:
+    def test_a_new_key_is_shown_and_trusted_after_a_yes(self, host: Host, somebody: Person) -> None:
         """The fingerprint is the host's own; `trust` writes it and the next run gets in."""
         inventory = somebody.inventory({"keys": self._data(host, somebody)})
         own = host.ssh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
@@ -127,7 +125,9 @@ class TestHostKeys:
 
     def test_two_runs_at_once(self, host: Host, somebody: Person, tmp_path: Path) -> None:
         """The second is told who is at work there."""
-        holder = "exec 9>>/run/lock/gpurig.lock; flock 9; echo 'ann on desk' > /run/lock/gpurig.lock"
+        holder = (
+            "exec 9>>/run/lock/gpurig.lock; flock 9; echo 'ann on desk' > /run/lock/gpurig.lock"
+        )
         host.ssh(f"nohup sh -c '{holder.replace(chr(39), chr(34))}; sleep 60' >/dev/null 2>&1 &")
         data = host.ssh_data() | {"rig_components": ["docker"]}
         answer = somebody.gpurig("up", somebody.inventory({"keys": data}))

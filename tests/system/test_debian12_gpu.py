@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from lab.hosts import Host
 from lab.lab import Lab
-
 from system import laws
 from system.person import Answer, Person, settings
 
@@ -45,8 +45,6 @@ def test_one_command_converges(first: Answer, host: Host) -> None:
     assert proofs["driver.module-for-next-boot"] == "passed"
 
 
-def test_again_changes_nothing(
-    first: Answer, host: Host, inventory: Path, person: Person
-) -> None:
+def test_again_changes_nothing(first: Answer, host: Host, inventory: Path, person: Person) -> None:
     """The second run: 0 changes, and the plan before it says 0."""
     laws.again_changes_nothing(person, inventory, host)

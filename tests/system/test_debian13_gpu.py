@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from lab.hosts import Host
 from lab.lab import Lab
-
 from system import laws
 from system.drifts import DRIFTS
 from system.person import Answer, Person, settings, state
@@ -71,7 +71,8 @@ def test_everything_is_proven(first: Answer, host: Host) -> None:
     laws.everything_is_proven(first, host.name)
     proofs = first.proofs(host.name)
     for shown in ("docker.runtime-lists-gpus", "docker.cdi-lists-gpus", "driver.nvml",
-                  "driver.module-for-next-boot", "workloads.mnist", "workloads.matmul"):  # fmt: skip
+                  "driver.module-for-next-boot", "workloads.mnist",
+                  "workloads.matmul"):  # fmt: skip
         assert proofs[shown] == "passed", first.host(host.name)["proofs"]
     assert proofs["driver.loaded"] == "not-run", "nothing assumed is ever called passed"
     mnist = next(p for p in first.host(host.name)["proofs"] if p["id"] == "workloads.mnist")
@@ -96,9 +97,7 @@ def test_foreign_content_survives(first: Answer, host: Host) -> None:
     assert host.read("/etc/apt/sources.list.d/ann.list").startswith("# deb http://example")
 
 
-def test_again_changes_nothing(
-    first: Answer, host: Host, inventory: Path, person: Person
-) -> None:
+def test_again_changes_nothing(first: Answer, host: Host, inventory: Path, person: Person) -> None:
     """The second run: 0 changes, and the plan before it says 0."""
     laws.again_changes_nothing(person, inventory, host)
 
@@ -134,8 +133,8 @@ def test_ten_things_broken_by_hand_are_named_and_repaired(
     plan = person.gpurig("plan", inventory, "--json")
     assert plan.code == 3, plan.err + plan.out
     expected = {drift.promise for drift in DRIFTS}
-    assert expected <= plan.drifted(host.name) | plan.follows(host.name), (
-        expected - plan.drifted(host.name)
+    assert expected <= plan.drifted(host.name) | plan.follows(host.name), expected - plan.drifted(
+        host.name
     )
     up = person.gpurig("up", inventory, "--json", "--prove", "always")
     assert up.code in (0, 4), up.err + up.out

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from lab.hosts import Host
 from lab.lab import Lab
-
 from system import laws
 from system.person import Answer, Person, settings
 
@@ -141,9 +141,7 @@ def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person
     assert answer.code == 2, answer.out + answer.err
     assert "sudo refuses the password" in answer.out
     assert "Traceback" not in answer.out + answer.err
-    both = somebody.inventory(
-        {first.name: wrong, second.name: second.ssh_data()}, **settings(lab)
-    )
+    both = somebody.inventory({first.name: wrong, second.name: second.ssh_data()}, **settings(lab))
     answer = somebody.gpurig("plan", both, "--json")
     assert answer.code == 1, answer.out + answer.err
     assert [error["host"] for error in answer.json["errors"]] == [first.name]

@@ -1,4 +1,4 @@
-"""The report that people open: one self-contained page, no script, nothing loaded from elsewhere."""
+"""The report that people open: one self-contained page, no script, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ td { border-top: 1px solid var(--line) } th { color: var(--dim); font-weight: 50
 code, pre { font: 13px/1.45 ui-monospace, monospace } pre { overflow-x: auto; margin: .2rem 0 }
 .v { white-space: nowrap; font-weight: 600 }
 .passed, .holds { color: #2a8c4a } .failed, .unknown { color: #d13438 }
-.drifted, .follows, .due { color: #b8720a } .not-applicable, .not-run, .left-out { color: var(--dim) }
+.drifted, .follows, .due { color: #b8720a }
+.not-applicable, .not-run, .left-out { color: var(--dim) }
 img { max-width: 100%; margin: .5rem 1rem .5rem 0; background: #fff; border-radius: 4px }
 details { margin: .5rem 0 } summary { cursor: pointer }
 """
@@ -95,7 +96,9 @@ def _proofs(proofs: list[Proof]) -> str:
     for proof in proofs:
         detail = {key: value for key, value in proof.detail.items() if key != "plots"}
         for name, data in proof.detail.get("plots", {}).items():
-            pictures.append(f"<img alt='{escape(name)}' src='data:image/png;base64,{escape(data)}'>")
+            pictures.append(
+                f"<img alt='{escape(name)}' src='data:image/png;base64,{escape(data)}'>"
+            )
         more = f"<details><summary>measured</summary>{_pre(_lines(detail))}</details>"
         rows.append(
             [_verdict(proof.verdict.value), escape(proof.title),

@@ -60,10 +60,16 @@ class DriverRow(Row):
     branch: int
     version: str
     flavour: Flavour
+    kernel: str
     packages: list[str]
     module: str
     dkms: str
     components: list[str]
+
+    @property
+    def pair(self) -> tuple[int, Flavour]:
+        """Branch and flavour."""
+        return self.branch, self.flavour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +125,7 @@ class ToolkitRow(Row):
     fingerprint: str
     packages: list[str]
     minimum_version: str
+    mode: str
 
 
 @dataclass(frozen=True, kw_only=True)

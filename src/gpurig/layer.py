@@ -1,0 +1,23 @@
+"""pyinfra's deploy decorator with the type it has: a function of the same arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, cast
+
+from pyinfra.api.deploy import deploy
+
+P = ParamSpec("P")
+
+
+def layer(title: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """
+    A pyinfra deploy: operations in the order in which they stand on each other.
+
+    + title: what pyinfra shows before the names of its operations
+    """
+
+    def decorator(function: Callable[P, None]) -> Callable[P, None]:
+        return cast("Callable[P, None]", deploy(title)(cast("Any", function)))
+
+    return decorator

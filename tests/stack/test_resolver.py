@@ -1,0 +1,319 @@
+"""Hosts that people have, and the stack or the refusal that each gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpurig.stack.model import Stack
+from gpurig.values import as_json
+from stack.observations import IDS, answer, debian, left_out, refusal, stack
+
+H100, BLACKWELL = IDS["hopper"], IDS["blackwell"]
+
+
+def test_an_h100_on_debian_13_gets_the_proprietary_driver():
+    """The open one of the same version does not build on its kernel."""
+    found = stack(debian("13", [H100]))
+    assert found.driver is not None
+    assert (found.driver.minimum_version, found.driver.flavour) == ("550.163.01", "proprietary")
+    assert found.driver.components == ("contrib", "non-free", "non-free-firmware")
+    assert found.driver.dkms == "nvidia-current"
+    reason = next(it for it in found.because if it.choice.startswith("driver"))
+    assert any("does not build" in rejected for rejected in reason.rejected)
+    assert found.kernel is not None
+    assert found.kernel.packages == ("linux-image-amd64", "linux-headers-amd64")
+    assert found.docker is not None
+    assert found.docker.cdi_feature, "Docker 26.1.5 needs features.cdi"
+    assert found.environments[0].lock == "tensorflow-2.21.0-py3.13-x86_64-cuda"
+    assert found.environments[0].pins == (
+        "tensorflow[and-cuda]==2.21.0",
+        "nvidia-ml-py",
+        "tensorflow-datasets==4.9.10",
+        "importlib_resources",
+        "matplotlib",
+        "scikit-learn",
+    )
+
+
+def test_an_h100_on_debian_12_gets_its_own_versions():
+    found = stack(debian("12", [H100]))
+    assert found.driver is not None
+    assert (found.driver.branch, found.driver.flavour) == ("535", "proprietary")
+    assert found.docker is not None
+    assert not found.docker.cdi_feature, "Docker 20.10.24 does not know CDI"
+    assert found.environments[0].lock == "tensorflow-2.21.0-py3.11-x86_64-cuda"
+
+
+@pytest.mark.parametrize("release", ["12", "13"])
+def test_without_a_gpu_nothing_of_nvidia_is_set_up(release):
+    found = stack(debian(release))
+    assert (found.driver, found.container_toolkit, found.cuda, found.cudnn) == (None,) * 4
+    missing = dict.fromkeys(("driver", "container-toolkit", "cuda"), "no NVIDIA GPU")
+    assert left_out(found) == missing
+    assert found.environments[0].pins[0] == "tensorflow==2.21.0"
+    assert found.docker is not None
+
+
+@pytest.mark.parametrize("release", ["12", "13"])
+@pytest.mark.parametrize("place", ["none", "vm"])
+@pytest.mark.parametrize("architecture", ["maxwell", "pascal", "volta", "turing", "ampere", "ada"])
+def test_gpus_that_debian_drives_get_its_driver(architecture, place, release):
+    found = stack(debian(release, [IDS[architecture]], place))
+    assert found.driver is not None
+    assert found.driver.flavour == "proprietary"
+    assert found.environments[0].accelerator == "cuda"
+
+
+@pytest.mark.parametrize("release", ["12", "13"])
+@pytest.mark.parametrize(
+    ("architecture", "why"),
+    [
+        ("blackwell", "570 or newer"),
+        ("rubin", "615 or newer"),
+        ("kepler", "driver 470 is the last"),
+    ],
+)
+def test_gpus_that_debian_does_not_drive_are_refused_with_ways_out(architecture, why, release):
+    found = refusal(debian(release, [IDS[architecture]]))
+    assert why in str(found)
+    assert f"Debian {release}" in str(found)
+    assert any('rig_driver_source = "none"' in way.change for way in found.ways_out)
+
+
+def test_the_ways_out_of_a_blackwell_lead_out():
+    """What a refusal proposes, and this version can do, is not refused."""
+    host = debian("13", [BLACKWELL])
+    assert stack(host, driver_source="none").driver is None
+    found = stack(host, driver_source="none", accelerator="cpu")
+    assert found.environments[0].accelerator == "cpu"
+
+
+def test_pascal_and_blackwell_in_one_host_are_refused_because_of_each_other():
+    found = refusal(debian("13", [IDS["pascal"], BLACKWELL, H100]))
+    assert found.conflict == (
+        "the GPU 10de:1b06 (pascal)",
+        "the GPU 10de:2901 (blackwell)",
+        "one driver for all GPUs of a host",
+    )
+
+
+@pytest.mark.parametrize("architecture", ["maxwell", "pascal", "volta"])
+def test_before_turing_cudnn_is_bounded_and_has_a_lock_of_its_own(architecture):
+    found = stack(debian("13", [IDS[architecture]]))
+    assert found.cudnn is not None
+    assert found.cudnn.maximum == "9.10.2.21"
+    assert "nvidia-cudnn-cu12<=9.10.2.21" in found.environments[0].pins
+    assert found.environments[0].lock.endswith("-cuda-cudnn9.10.2.21")
+
+
+def test_inside_a_container_driver_and_kernel_are_the_outer_machines():
+    found = stack(debian("13", [H100], "container"))
+    assert (found.driver, found.kernel) == (None, None)
+    assert "outer machine's" in left_out(found)["driver"]
+    assert found.environments[0].accelerator == "cuda"
+    assert found.container_toolkit is not None
+
+
+def test_an_image_baked_in_a_container_gets_the_whole_driver():
+    found = stack(debian("13", place="container", kernel=None), assume_gpu=["10DE:2330"])
+    assert found.assumed
+    assert [gpu.id for gpu in found.gpus] == [H100]
+    assert found.driver is not None
+    assert found.kernel is not None
+    assert found.kernel.packages == ("linux-image-amd64", "linux-headers-amd64")
+
+
+def test_an_assumption_gives_way_to_gpus_that_are_there():
+    found = stack(debian("13", [IDS["turing"]]), assume_gpu=[H100])
+    assert [gpu.architecture for gpu in found.gpus] == ["turing"]
+    assert not found.assumed
+    assert any("rig_assume_gpu is passed over" in warning for warning in found.warnings)
+
+
+def test_under_wsl_the_driver_is_that_of_windows():
+    assert "Windows" in left_out(stack(debian("13", [H100], "wsl")))["driver"]
+
+
+def test_without_systemd_docker_is_left_out_unless_it_was_asked_for():
+    host = debian("13", told={"service_manager": None})
+    assert "systemd" in left_out(stack(host))["docker"]
+    found = refusal(host, components=["docker"])
+    assert found.conflict[0] == "rig_components names docker"
+
+
+def test_a_driver_that_was_asked_for_and_cannot_be_is_refused():
+    assert refusal(debian("13"), components=["driver"]).conflict == (
+        "rig_components names driver",
+        "no NVIDIA GPU",
+    )
+
+
+def test_only_the_components_that_were_named_are_set_up():
+    found = stack(debian("13", [H100]), components=["docker"])
+    assert found.docker is not None
+    assert (found.driver, found.container_toolkit, found.environments) == (None, None, ())
+
+
+def test_an_unknown_gpu_is_not_guessed():
+    host = debian("13", ["10de:ffff"])
+    assert "unknown" in str(refusal(host))
+    assert stack(host, driver_source="none").environments[0].accelerator == "cpu"
+    named = stack(host, driver_branch="550", driver_flavour="proprietary")
+    assert named.driver is not None
+    assert any("not checked" in warning for warning in named.warnings)
+
+
+def test_gpus_that_could_not_be_read_are_not_taken_for_none():
+    host = debian("13", told={"gpus": {"unknown": "/sys is not mounted"}})
+    assert "/sys is not mounted" in str(refusal(host))
+    assert stack(host, driver_source="none", accelerator="cpu").driver is None
+
+
+def test_the_cpu_can_be_chosen_beside_a_gpu():
+    found = stack(debian("13", [H100]), accelerator="cpu")
+    assert found.driver is not None
+    assert found.environments[0].lock == "tensorflow-2.21.0-py3.13-x86_64-cpu"
+
+
+def test_cuda_without_a_gpu_is_refused():
+    assert 'rig_accelerator = "cuda"' in refusal(debian("13"), accelerator="cuda").conflict
+
+
+def test_on_aarch64_tensorflow_computes_on_the_cpu():
+    arm = {"running": "6.12.117+deb13-arm64", "next": "6.12.117+deb13-arm64"}
+    kernel = {**arm, "installed": [arm["next"]], "headers": []}
+    found = stack(debian("13", [IDS["ampere"]], told={"architecture": "aarch64", "kernel": kernel}))
+    assert found.environments[0].lock == "tensorflow-2.21.0-py3.13-aarch64-cpu"
+    assert found.kernel is not None
+    assert found.kernel.packages == ("linux-image-arm64", "linux-headers-arm64")
+    assert found.container_toolkit is not None
+    assert found.container_toolkit.repository.uri.endswith("/deb/arm64")
+
+
+def test_the_open_flavour_is_taken_where_it_builds_and_refused_where_it_does_not():
+    old = stack(debian("13", [H100], kernel="6.12.57+deb13-amd64"), driver_flavour="open")
+    assert old.driver is not None
+    assert old.driver.packages[0] == "nvidia-open-kernel-dkms"
+    new = refusal(debian("13", [H100]), driver_flavour="open")
+    assert new.conflict[:2] == (
+        'rig_driver_flavour = "open"',
+        "the kernel 6.12.117+deb13-amd64",
+    )
+    assert [way.change for way in new.ways_out] == ["leave rig_driver_flavour out"]
+
+
+def test_an_installed_open_driver_holds_where_it_is_lawful():
+    there = {"version": "550.163.01", "flavour": "open", "source": "distribution"}
+    old = debian("13", [H100], kernel="6.12.57+deb13-amd64", told={"driver_installed": there})
+    new = debian("13", [H100], told={"driver_installed": there})
+    kept, repaired = stack(old).driver, stack(new).driver
+    assert kept is not None
+    assert repaired is not None
+    assert (kept.flavour, repaired.flavour) == ("open", "proprietary")
+
+
+def test_a_driver_from_elsewhere_holds_where_it_is_lawful():
+    there = {"version": "580.95.05", "flavour": "open", "source": "nvidia"}
+    found = stack(debian("13", [BLACKWELL], told={"driver_installed": there}))
+    assert found.driver is not None
+    assert (found.driver.source, found.driver.packages) == ("nvidia", ())
+    wrong = refusal(debian("13", [IDS["pascal"]], told={"driver_installed": there}))
+    assert "the installed driver 580.95.05 (open, from nvidia)" in wrong.conflict
+
+
+def test_a_branch_that_debian_does_not_bring_is_refused():
+    found = refusal(debian("13", [H100]), driver_branch="580")
+    assert found.conflict[0] == 'rig_driver_branch = "580"'
+
+
+def test_a_python_that_debian_does_not_bring_is_refused():
+    assert stack(debian("12"), python="3.11").environments[0].python == "3.11"
+    assert "Python 3.11" in str(refusal(debian("12"), python="3.13"))
+
+
+def test_a_version_that_the_tables_do_not_know_is_refused():
+    assert stack(debian("13"), frameworks=["tensorflow>=2.20"]).environments
+    assert "2.21.0" in str(refusal(debian("13"), frameworks=["tensorflow==2.99"]))
+
+
+@pytest.mark.parametrize(
+    ("os", "said"),
+    [
+        (
+            {"id": "ubuntu", "version": "24.04", "codename": "noble", "name": "Ubuntu 24.04.3 LTS",
+             "like": ["debian"]},
+            "Ubuntu 24.04.3 LTS is not supported; supported are Debian 12 and Debian 13",
+        ),
+        (None, "its distribution is not known (there is no os-release)"),
+        ({"unknown": "it is no text"}, "its distribution is not known (it is no text)"),
+    ],
+    ids=["ubuntu", "absent", "unknown"],
+)  # fmt: skip
+def test_a_distribution_that_is_not_supported_is_one_sentence(os, said):
+    assert refusal(debian("13", told={"os": os})).conflict == (said,)
+
+
+def test_another_architecture_is_refused():
+    assert "ppc64le" in str(refusal(debian("13", told={"architecture": "ppc64le"})))
+
+
+def test_a_kernel_of_ones_own_needs_its_headers():
+    own = {"running": "6.18.5", "next": None, "installed": [], "headers": []}
+    assert "has no headers" in str(refusal(debian("13", [H100], "vm", told={"kernel": own})))
+    found = stack(debian("13", [H100], "vm", told={"kernel": own | {"headers": ["6.18.5"]}}))
+    assert found.kernel is not None
+    assert found.kernel.packages == ()
+    assert any("6.18.5" in warning for warning in found.warnings)
+
+
+def test_secure_boot_is_warned_of():
+    found = stack(debian("13", [H100], told={"secure_boot": "enabled"}))
+    assert any("Secure Boot" in warning for warning in found.warnings)
+
+
+def test_an_installed_docker_ce_is_kept():
+    there = {"package": "docker-ce", "version": "5:28.5.2-1~debian", "source": "docker"}
+    found = stack(debian("13", [H100], told={"docker_installed": there}))
+    assert found.docker is not None
+    assert (found.docker.packages, found.docker.cdi_feature) == (("docker-ce",), False)
+
+
+def test_a_docker_that_is_not_understood_is_left_alone():
+    host = debian("13", told={"docker_installed": {"unknown": "Docker is a snap here"}})
+    assert left_out(stack(host))["docker"] == "Docker is a snap here"
+    assert "Docker is a snap here" in refusal(host, components=["docker"]).conflict
+
+
+def test_the_toolkits_repository_can_be_moved():
+    place = {"nvidia-container-toolkit": {"url": "https://mirror.example.com/t/"}}
+    found = stack(debian("13", [H100]), repositories=place).container_toolkit
+    assert found is not None
+    assert found.repository.uri == "https://mirror.example.com/t/stable/deb/amd64"
+    assert found.repository.key_url == "https://mirror.example.com/t/gpgkey"
+    assert found.repository.fingerprint == "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
+
+
+@pytest.mark.parametrize("release", ["12", "13"])
+@pytest.mark.parametrize("gpus", [[], [H100]], ids=["no GPU", "H100"])
+def test_a_host_that_converged_gets_the_same_stack(release, gpus):
+    bare = debian(release, gpus)
+    first = stack(bare)
+    driver, docker = first.driver, first.docker
+    facts = {key: as_json(value) for key, value in bare.as_json().items()}
+    assert docker is not None
+    facts["docker_installed"] = {
+        "package": "docker.io",
+        "version": {"12": "20.10.24+dfsg1-1+deb12u1+b6", "13": "26.1.5+dfsg1-9+deb13u1"}[release],
+        "source": docker.source,
+    }
+    if driver:
+        newer = {"12": "535.309.01", "13": "550.163.01"}[release]
+        facts["driver_installed"] = {
+            "version": newer,
+            "flavour": driver.flavour,
+            "source": driver.source,
+        }
+    facts["kernel"]["headers"] = [facts["kernel"]["next"]]
+    again = answer(type(bare).from_facts(facts))
+    assert isinstance(again, Stack)
+    assert again == first

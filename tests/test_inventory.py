@@ -1,0 +1,156 @@
+"""Inventories: hosts with their data, and one sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpurig.errors import InputError
+from gpurig.inventory import HostSpec, load
+
+ROOT = Path(__file__).parents[1]
+HOSTS = """\
+gpus = [("gpu01", {"rig_users": ["bob"]}), "@ssh/gpu02"]
+cpus = (["cpu01"], {"rig_reboot": "never"})
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """An inventory of three hosts with group data beside it."""
+    (tmp_path / "group_data").mkdir()
+    data = 'rig_users = ["ada"]\nrig_reboot = "if-needed"\n'
+    (tmp_path / "group_data" / "all.py").write_text(data)
+    inventory = tmp_path / "lab.py"
+    inventory.write_text(HOSTS)
+    return inventory
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "inventory.py"
+    path.write_text(text)
+    return str(path)
+
+
+def by_name(hosts: list[HostSpec]) -> dict[str, HostSpec]:
+    return {host.name: host for host in hosts}
+
+
+def test_the_more_particular_data_replaces(lab):
+    hosts = by_name(load(str(lab)))
+    assert list(hosts) == ["gpu01", "@ssh/gpu02", "cpu01"]
+    assert hosts["gpu01"].settings.users == ("bob",)
+    assert hosts["@ssh/gpu02"].settings.users == ("ada",)
+    assert hosts["cpu01"].settings.reboot == "never"
+    assert hosts["gpu01"].settings.reboot == "if-needed"
+    assert hosts["gpu01"].groups == ("gpus", "lab")
+
+
+def test_wishes_of_the_command_line_replace_everything(lab):
+    hosts = load(str(lab), overrides={"rig_users": ["eve"]})
+    assert {host.settings.users for host in hosts} == {("eve",)}
+
+
+def test_names_say_how_a_host_is_reached(lab):
+    hosts = by_name(load(str(lab)))
+    assert (hosts["gpu01"].transport, hosts["gpu01"].address) == ("ssh", "gpu01")
+    assert (hosts["@ssh/gpu02"].transport, hosts["@ssh/gpu02"].address) == ("ssh", "gpu02")
+
+
+@pytest.mark.parametrize("source", [None, "@local"])
+def test_this_machine_is_meant_where_nothing_is_named(source):
+    (host,) = load(source)
+    assert (host.name, host.transport) == ("@local", "local")
+
+
+def test_hosts_can_be_named_with_their_user():
+    hosts = load("ada@gpu01,10.77.0.5,fe80::1,@local")
+    assert [host.name for host in hosts] == ["gpu01", "10.77.0.5", "fe80::1", "@local"]
+    assert hosts[0].data == {"ssh_user": "ada"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"),
+    [
+        ("gpu01", ["gpu01"]),
+        ("cpus, gpu01", ["gpu01", "cpu01"]),
+        ("gpu*", ["gpu01", "@ssh/gpu02"]),
+        ("@ssh/gpu02", ["@ssh/gpu02"]),
+    ],
+)
+def test_limit_takes_hosts_and_groups(lab, limit, names):
+    assert [host.name for host in load(str(lab), limit)] == names
+
+
+def test_a_limit_that_matches_nothing_is_told_the_nearest(lab):
+    with pytest.raises(InputError, match=r"^--limit: 'gpu03' matches no host.*did you mean gpu01"):
+        load(str(lab), "cpu01,gpu03")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        ("", "inventory-empty", "names no host"),
+        ("hosts = []", "inventory-empty", "names no host"),
+        ("hosts = [", "inventory-python", "line 1: the inventory cannot be run"),
+        ("x = 1\ny = 1 / 0", "inventory-python", "line 2: .*ZeroDivisionError"),
+        ("import no_such_module", "inventory-python", "line 1: .*no_such_module"),
+        ('hosts = ["gpu01", 5]', "inventory-group", "hosts is not a list of hosts"),
+        ('hosts = ("gpu01", "gpu02")', "inventory-group", "hosts is not a list of hosts"),
+        ('hosts = ["gpu01", "gpu01"]', "inventory-duplicate", "names gpu01 twice"),
+        ('hosts = ["gpu01", "@ssh/gpu01"]', "", "are the same host|is the same"),
+        ('hosts = ["@docker/debian"]', "inventory-connector", "not supported; use @local"),
+        ('hosts = ["gpu 01"]', "inventory-host", "neither an inventory nor a host name"),
+        ('gpus = ["gpu01"]\nall = ["cpu01"]', "inventory-host", "gpu01 is not in the group all"),
+        ('hosts = [("gpu01", {"rig_user": ["a"]})]', "setting-unknown", "gpu01: .*rig_users"),
+        ('hosts = [("gpu01", {"rig_users": "a"})]', "setting-wrong", "gpu01: rig_users must be"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_one_sentence_that_names_it(tmp_path, text, code, said):
+    file = written(tmp_path, text)
+    with pytest.raises(InputError, match=said) as caught:
+        load(file)
+    assert file in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    if code:
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("missing.py", "there is no such inventory"),
+        ("labs/missing", "there is no such inventory"),
+        ("gpu 01", "neither an inventory nor a host name"),
+        ("gpu01,,gpu02", "neither an inventory nor a host name"),
+        ("gpu01,gpu01", "named twice"),
+        ("@vagrant/x", "not supported"),
+        ("-oProxyCommand=x", "neither an inventory nor a host name"),
+    ],
+)
+def test_a_source_that_is_none_is_one_sentence(source, said):
+    with pytest.raises(InputError, match=said):
+        load(source)
+
+
+def test_a_wrong_wish_is_told_of_the_option(lab):
+    with pytest.raises(InputError, match=r"^--set: rig_reboot must be one of"):
+        load(str(lab), overrides={"rig_reboot": "maybe"})
+
+
+def test_one_wrong_host_stops_all_before_any_is_contacted(tmp_path):
+    file = written(tmp_path, 'hosts = ["gpu01", ("gpu02", {"rig_reboot": "x"})]')
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert caught.value.host == "gpu02"
+
+
+def test_the_example_inventories_are_right():
+    lab = by_name(load(str(ROOT / "inventories" / "lab.py")))
+    assert list(lab) == ["gpu01", "gpu02", "cpu01"]
+    assert lab["gpu01"].settings.reboot == "if-needed"
+    assert lab["cpu01"].settings.reboot == "ask"
+    (host,) = load(str(ROOT / "inventories" / "local.py"))
+    assert host.transport == "local"

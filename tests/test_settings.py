@@ -1,0 +1,226 @@
+"""Settings: what is right is taken, what is wrong is one sentence."""
+
+from __future__ import annotations
+
+import ast
+import re
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpurig.errors import InputError
+from gpurig.settings import Settings, describe, parse_set, validate
+from gpurig.settings_reference import page
+from gpurig.settings_table import TABLE
+
+ROOT = Path(__file__).parents[1]
+CANARY = "c4n4ry"
+
+
+def refused(data: dict[str, Any]) -> InputError:
+    with pytest.raises(InputError) as caught:
+        validate(data, "lab.py, gpu01")
+    assert str(caught.value).count("\n") == 0
+    assert str(caught.value).startswith("lab.py, gpu01: ")
+    return caught.value
+
+
+def test_the_dataclass_and_the_table_have_the_same_settings_and_defaults():
+    assert {field.name for field in fields(Settings)} == {it.name for it in describe()}
+    for setting in describe():
+        assert getattr(Settings(), setting.name) == setting.default, setting.key
+
+
+def test_without_any_setting_the_defaults_hold():
+    assert validate({"ssh_user": "ada", "_sudo": True}, "lab.py") == Settings()
+
+
+@pytest.mark.parametrize("setting", describe(), ids=lambda it: it.key)
+def test_every_example_is_right(setting):
+    """An example passes its own check; only what comes later is refused, and says so."""
+    example = setting.example.replace("true", "True")
+    value = ast.literal_eval(example)
+    checked = setting.check(value)
+    if setting.available or checked == setting.default:
+        assert getattr(validate({setting.key: value}, "x"), setting.name) == checked
+    else:
+        error = refused({setting.key: value})
+        assert error.code == "setting-not-available"
+        assert "not available in this version" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"rig_driver_source": "nvidia"},
+        {"rig_cuda": "system"},
+        {"rig_cuda": "12.9"},
+        {"rig_cudnn": "system"},
+        {"rig_frameworks": ["pytorch"]},
+        {"rig_frameworks": ["tensorflow", "horovod[tensorflow]"]},
+        {"rig_docker_source": "docker"},
+    ],
+    ids=str,
+)
+def test_values_that_come_later_are_refused_by_name(data):
+    error = refused(data)
+    assert error.code == "setting-not-available"
+    assert next(iter(data)) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("rig_user", "rig_users"), ("rig_driver_flavor", "rig_driver_flavour")],
+)
+def test_an_unknown_setting_is_told_the_nearest_right_one(key, nearest):
+    error = refused({key: "x"})
+    assert error.code == "setting-unknown"
+    assert f"did you mean {nearest}?" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"rig_components": []},
+        {"rig_components": ["drivers"]},
+        {"rig_driver_branch": 550},
+        {"rig_driver_branch": "55"},
+        {"rig_driver_flavour": "closed"},
+        {"rig_frameworks": "tensorflow"},
+        {"rig_frameworks": ["tensorflow", "tensorflow==2.21.0"]},
+        {"rig_frameworks": ["tensorflow @ https://example.com/x.whl"]},
+        {"rig_python": 3.13},
+        {"rig_venv_root": "venvs"},
+        {"rig_venv_root": "/opt/../etc"},
+        {"rig_venv_root": "/"},
+        {"rig_users": "ada"},
+        {"rig_users": ["root"]},
+        {"rig_users": ["ada; reboot"]},
+        {"rig_users": ["1000"]},
+        {"rig_docker_daemon": ["log-driver"]},
+        {"rig_docker_daemon": {"hosts": ["tcp://0.0.0.0"]}},
+        {"rig_docker_daemon": {"runtimes": {"nvidia": {"path": "/x"}}}},
+        {"rig_docker_daemon": {"log-opts": {1, 2}}},
+        {"rig_repositories": {"nvidia": {"url": "https://example.com"}}},
+        {"rig_repositories": {"nvidia-container-toolkit": {"fingerprint": "DEAD"}}},
+        {"rig_repositories": {"nvidia-container-toolkit": {"urls": "https://example.com"}}},
+        {"rig_apt_mirror": "ftp://example.com"},
+        {"rig_pypi_index": "https://example.com/a b"},
+        {"rig_pypi_index": "https://ada:word@example.com/simple"},
+        {"rig_pypi_index": "https://example.com/\ndeb evil"},
+        {"rig_data_mirror": "mnist"},
+        {"rig_proxy": "example.com:3128"},
+        {"rig_reboot": True},
+        {"rig_assume_gpu": ["2330"]},
+        {"rig_assume_gpu": ["8086:1234"]},
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_one_sentence_with_an_example(data):
+    error = refused(data)
+    assert error.code == "setting-wrong"
+    (key,) = data
+    assert f"for example {key} = {TABLE[key].example}" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"rig_driver_source": "none", "rig_components": ["driver"]},
+        {"rig_driver_source": "none", "rig_driver_branch": "550"},
+        {"rig_components": ["container-toolkit"]},
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_each_other_are_refused(data):
+    assert refused(data).code == "settings-contradict"
+
+
+def test_values_are_brought_into_one_form():
+    found = validate(
+        {
+            "rig_assume_gpu": ["10DE:2330", "10de:2330"],
+            "rig_venv_root": "/opt//venvs/",
+            "rig_users": ("ada", "ada", "bob"),
+            "rig_components": ["environments", "docker"],
+            "rig_proxy": None,
+        },
+        "lab.py",
+    )
+    assert found.assume_gpu == ("10de:2330", "10de:2330")
+    assert found.venv_root == "/opt/venvs"
+    assert found.users == ("ada", "bob")
+    assert found.components == ("docker", "environments")
+
+
+def test_a_secret_is_in_no_error_and_no_representation():
+    for wrong in (f"http://ada:{CANARY}@", f"{CANARY}", f"http://ada:{CANARY} x@h:1"):
+        assert CANARY not in str(refused({"rig_proxy": wrong}))
+    found = validate({"rig_proxy": f"http://ada:{CANARY}@proxy.example.com:3128"}, "x")
+    assert found.proxy is not None
+    assert CANARY not in repr(found)
+
+
+WORDS = st.text('a1:/.\n"{é', max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(TABLE)), VALUES, max_size=4))
+def test_whatever_is_given_is_taken_or_is_one_input_error(data):
+    with suppress(InputError):
+        assert isinstance(validate(data, "lab.py"), Settings)
+
+
+@pytest.mark.parametrize(
+    ("wish", "value"),
+    [
+        ("rig_python=3.10", "3.10"),
+        ("rig_driver_branch=550", "550"),
+        ('rig_python="3.10"', "3.10"),
+        ("rig_users=ada", ["ada"]),
+        ("rig_users=ada, bob", ["ada", "bob"]),
+        ('rig_users=["ada"]', ["ada"]),
+        ("rig_frameworks=tensorflow==2.21.0", ["tensorflow==2.21.0"]),
+        ("rig_jupyter=true", True),
+        ('rig_docker_daemon={log-driver = "local"}', {"log-driver": "local"}),
+        ("rig_proxy=http://a:b@h:1", "http://a:b@h:1"),
+    ],
+)
+def test_set_reads_toml_and_bare_words(wish, value):
+    assert parse_set([wish]) == {wish.partition("=")[0]: value}
+
+
+@pytest.mark.parametrize(
+    "wish", ["rig_users", "rig_user=ada", "users=ada", "rig_jupyter=yes", 'rig_users=["ada"'],
+)  # fmt: skip
+def test_set_says_what_is_wrong_in_one_sentence(wish):
+    with pytest.raises(InputError, match=r"^--set: ") as caught:
+        parse_set([wish])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_later_set_replaces_an_earlier_one():
+    assert parse_set(["rig_reboot=never", "rig_reboot=ask"]) == {"rig_reboot": "ask"}
+
+
+def test_the_reference_page_is_the_table():
+    written = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    assert written == page(), (
+        "run: python -m gpurig.settings_reference > docs/reference/settings.md"
+    )
+
+
+def test_every_setting_appears_exactly_once_in_the_example_inventory():
+    text = (ROOT / "inventories" / "lab.py").read_text()
+    named = re.findall(r'"(rig_\w+)":', text)
+    assert sorted(named) == sorted(TABLE)
