@@ -51,7 +51,7 @@ def test_a_broken_inventory(somebody: Person, text: str | None, said: str) -> No
     [
         ("rig_usres=ann", "rig_users"),
         ("rig_reboot=sometimes", "if-needed"),
-        ("nonsense", "rig_"),
+        ("nonsense", "nonsense has no value"),
         ("rig_assume_gpu=H100", "10de:"),
     ],
 )

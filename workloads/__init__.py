@@ -1,0 +1,1 @@
+"""Training programs that gpurig copies to hosts; each stands alone."""
