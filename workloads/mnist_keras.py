@@ -23,13 +23,19 @@ from pathlib import Path
 from typing import Any
 
 # sha256 of the original archives, as tensorflow_datasets registers them for "mnist"
-# (tensorflow_datasets/image_classification/../url_checksums/mnist.txt).
+# (tensorflow_datasets/url_checksums/mnist.txt).
+# fmt: off
 ARCHIVES = {
-    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    "train-images-idx3-ubyte.gz":
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz":
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz":
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz":
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
+# fmt: on
 ORIGINAL = "https://storage.googleapis.com/cvdf-datasets/mnist/"  # where tensorflow_datasets looks
 
 MNIST, DIGITS = "tensorflow_datasets", "fallback: UCI digits"
