@@ -39,7 +39,7 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
             gpus = ", ".join(gpu.id for gpu in result.answer.gpus)
             lines.append(f"  assumed hardware: {gpus} (rig_assume_gpu); nothing was computed on it")
         lines += [f"  warning: {warning}" for warning in result.answer.warnings]
-        if command == "up" and not result.errors:
+        if command == "up" and result.exit_code(command) in (0, 4):
             lines += _try(result, result.answer, settings)
     return lines
 

@@ -52,9 +52,11 @@ class Screen:
     A `Listener` that prints.
 
     + quiet: print nothing (for ``--json``)
+    + asks: whether the plans of all hosts are shown together, with a question
     """
 
-    def __init__(self, hosts: list[str], quiet: bool = False) -> None:
+    def __init__(self, hosts: list[str], quiet: bool = False, asks: bool = False) -> None:
+        self.asks = asks
         self.console = Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
         self.rows = {host: _Row() for host in hosts}
         self.changing: set[str] = set()
@@ -103,10 +105,12 @@ class Screen:
         self.rows[host].begin("changing")
 
     def planned(self, result: HostResult) -> None:
-        if not result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
+        if self.asks or not result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
             return
-        if self.live is None:
+        if self.console.is_terminal:
             self.console.print(plan_table([result]))
+        else:
+            self.console.print("\n".join(plan_lines(result)), markup=False)
 
     def proof(self, host: str, proof: Proof) -> None:
         reason = f": {proof.reason}" if proof.reason else ""
@@ -196,6 +200,18 @@ def plan_table(results: list[HostResult]) -> Table:
             row = Text(finding.id, STYLES[finding.verdict])
             table.add_row(*([result.name] if many else []), row, text)
     return table
+
+
+def plan_lines(result: HostResult) -> list[str]:
+    """The same as plain lines, one a promise, for logs."""
+    lines = [f"What will change on {result.name}"]
+    for finding in result.planned(Verdict.DRIFTED, Verdict.FOLLOWS, Verdict.DUE, Verdict.UNKNOWN):
+        told = f"{finding.verdict.value}: {finding.reason}"
+        if finding.verdict is Verdict.DRIFTED:
+            told = f"{finding.will} ({finding.actual} -> {finding.wanted})"
+        leaves = f"; leaves {finding.leaves}" if finding.leaves else ""
+        lines.append(f"  {finding.id}: {told}{leaves}")
+    return lines
 
 
 def _seconds(seconds: float) -> str:

@@ -64,13 +64,14 @@ def work(asked: Asked) -> int:
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     options = Options(
         asked.command,
-        ask=person and not asked.yes,
+        ask=person and not asked.yes and asked.command == "up",
         reboot=asked.reboot or "",
         prove=asked.prove,
         prefetch=asked.prefetch,
         person=person,
     )
-    with Screen([spec.name for spec in asked.hosts], quiet=asked.json) as screen:
+    names = [spec.name for spec in asked.hosts]
+    with Screen(names, quiet=asked.json, asks=options.ask) as screen:
         results = run(asked.hosts, options, screen)
     code = exit_code(asked.command, results)
     written = report.write(folder, asked.command, results, code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from testinfra.host import Host
 
@@ -12,6 +14,12 @@ from gpurig.proofs.plugin import PROVING, LinkBackend, Subject
 def host(pytestconfig: pytest.Config) -> Host:
     """The host, as testinfra sees it."""
     return Host(LinkBackend(pytestconfig.stash[PROVING].link))
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """What the host was resolved to have."""
+    return pytestconfig.stash[PROVING].stack
 
 
 @pytest.fixture

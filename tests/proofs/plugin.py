@@ -99,7 +99,7 @@ class Proving:
         workloads: bool,
         on_proof: Callable[[Proof], None],
     ) -> None:
-        self.link, self.on_proof = link, on_proof
+        self.link, self.stack, self.on_proof = link, stack, on_proof
         self.given = stack, facts, link.spec.settings, workloads
 
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -23,7 +24,7 @@ tar -chf - $(printf '%s\n' $files | sort -u) 2>/dev/null | docker import - IMAGE
 
 
 @pytest.fixture(scope="module")
-def image(host: Host) -> Iterator[str]:
+def image(host: Host, needs_docker: None) -> Iterator[str]:
     """A small image of this proof's own; it is removed afterwards."""
     name = f"gpurig-proof:{secrets.token_hex(4)}"
     made = host.run(MAKE_IMAGE.replace("IMAGE", name))
@@ -32,10 +33,10 @@ def image(host: Host) -> Iterator[str]:
     host.run("docker rmi --force %s", name)
 
 
-@pytest.fixture(autouse=True)
-def needs_docker(subject: Subject) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def needs_docker(stack: dict[str, Any]) -> None:
     """End each proof of this file where Docker is left out."""
-    if not subject.stack["docker"]:
+    if not stack["docker"]:
         not_applicable("Docker is left out on this host")
 
 
