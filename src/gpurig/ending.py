@@ -32,6 +32,7 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
             f"  {proof.verdict.value}: {proof.title}: {proof.reason}"
             for proof in result.proofs
             if proof.verdict in (ProofVerdict.FAILED, ProofVerdict.UNKNOWN)
+            or (proof.verdict is ProofVerdict.PASSED and proof.reason)
         ]
     lines += [f"  note: {note}" for note in result.notes]
     if isinstance(result.answer, Stack):

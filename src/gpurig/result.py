@@ -13,7 +13,7 @@ from gpurig.values import as_json
 
 
 class ProofVerdict(str, Enum):
-    """How a proof ended; every one but ``passed`` has a reason."""
+    """How a proof ended; every one but ``passed`` has a reason, and that one may have a remark."""
 
     PASSED = "passed"
     FAILED = "failed"

@@ -66,6 +66,7 @@ class Subject:
     settings: Settings
     workloads: bool
     detail: dict[str, Any] = field(default_factory=dict)
+    remark: str = ""  # what a reader must know of a proof that passed
 
     @property
     def gpus(self) -> list[dict[str, Any]]:
@@ -127,7 +128,7 @@ class Proving:
         function = getattr(item, "function", None)
         title = (function.__doc__ if function else None) or item.name
         error = call.excinfo.value if call.excinfo else None
-        verdict, reason = ProofVerdict.PASSED, ""
+        verdict, reason = ProofVerdict.PASSED, self.item_subject.remark
         if isinstance(error, Unproven):
             verdict, reason = error.verdict, error.reason
         elif isinstance(error, AssertionError):

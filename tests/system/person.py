@@ -29,6 +29,23 @@ class Answer:
         told: dict[str, Any] = json.loads(self.out)
         return told
 
+    @property
+    def problems(self) -> str:
+        """What went wrong, for the message of an assertion."""
+        try:
+            told = self.json
+        except ValueError:
+            return self.out + self.err
+        found = [f"{error['host']}: {error['what']}" for error in told["errors"]]
+        for name, host in told["hosts"].items():
+            for proof in host["proofs"]:
+                if proof["verdict"] in ("failed", "unknown"):
+                    found.append(f"{name}: {proof['id']}: {proof['reason']}")
+            for finding in host["final"] or host["plan"]:
+                if finding["verdict"] in ("drifted", "unknown", "due"):
+                    found.append(f"{name}: {finding['id']}: {finding['verdict']}: {finding}")
+        return f"exit {self.code}\n" + "\n".join(found) + self.err
+
     def host(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.json["hosts"][name]
         return found
@@ -92,8 +109,7 @@ def settings(lab: Lab) -> dict[str, Any]:
         "rig_data_mirror": lab.mnist_url,
         "rig_repositories": {
             "nvidia-container-toolkit": {
-                "url": lab.toolkit.packages_url,
-                "key_url": lab.toolkit.key_url,
+                "url": lab.toolkit.url,
                 "fingerprint": lab.toolkit.fingerprint,
             }
         },

@@ -86,7 +86,7 @@ def first(watched: tuple[Answer, Watch]) -> Answer:
 
 def test_two_converge_and_the_third_is_named(first: Answer, hosts: list[Host]) -> None:
     """One dead host delays nobody, is named with the reason, and makes the exit code 1."""
-    assert first.code == 1, first.err + first.out
+    assert first.code == 1, first.problems
     (error,) = first.json["errors"]
     assert (error["host"], error["code"]) == ("dead", "host-unreachable")
     for host in hosts:
@@ -125,9 +125,9 @@ def test_again_changes_nothing(first: Answer, hosts: list[Host], inventory: Path
     """The second run of each: 0 changes, and the plan before it says 0."""
     for host in hosts:
         plan = person.gpurig("plan", inventory, "--limit", host.name, "--json")
-        assert plan.code == 0, plan.err + plan.out
+        assert plan.code == 0, plan.problems
         again = person.gpurig("up", inventory, "--limit", host.name, "--json")
-        assert again.code == 0, again.err + again.out
+        assert again.code == 0, again.problems
         assert not again.changed(host.name)
 
 

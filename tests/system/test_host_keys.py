@@ -1,0 +1,71 @@
+"""Keys of hosts and of users, and the host's lock, on a booted host."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.hosts import Host
+from system.person import Person
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def host(boot: Callable[..., Host]) -> Host:
+    return boot("trixie", "keys")
+
+
+def _data(host: Host, person: Person) -> dict[str, Any]:
+    return host.ssh_data() | {"ssh_known_hosts_file": str(person.home / "known_hosts")}
+
+
+def test_a_new_key_is_shown_and_trusted_after_a_yes(host: Host, somebody: Person) -> None:
+    """The fingerprint is the host's own; `trust` writes it and the next run gets in."""
+    inventory = somebody.inventory({"keys": _data(host, somebody)})
+    own = host.ssh("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
+    answer = somebody.gpurig("facts", inventory)
+    assert answer.code == 2
+    assert own in answer.out
+    assert "gpurig trust keys" in answer.out
+    assert somebody.gpurig("trust", inventory).code == 2, "nobody was there to say yes"
+    trusted = somebody.gpurig("trust", inventory, "-y")
+    assert trusted.code == 0, trusted.err
+    assert own in trusted.out
+    assert somebody.gpurig("facts", inventory).code == 0
+
+
+def test_a_changed_key_stops(host: Host, somebody: Person) -> None:
+    """Both fingerprints and how to remove the old one; never written over."""
+    other = "AAAAC3NzaC1lZDI1NTE5AAAAIGQ0Y2ZkNDM2ZDQ0Y2ZkNDM2ZDQ0Y2ZkNDM2ZDQ0Y2Zk"
+    file = somebody.home / "known_hosts"
+    file.write_text(f"{host.address} ssh-ed25519 {other}\n")
+    inventory = somebody.inventory({"keys": _data(host, somebody)})
+    for verb in ("plan", "trust"):
+        answer = somebody.gpurig(verb, inventory)
+        told = answer.out + answer.err
+        assert answer.code in (1, 2)
+        assert len(set(re.findall(r"SHA256:\S{43}", told))) == 2, told
+        assert f"ssh-keygen -R {host.address}" in told
+    assert file.read_text() == f"{host.address} ssh-ed25519 {other}\n"
+
+
+def test_a_refused_key_is_one_sentence(host: Host, somebody: Person) -> None:
+    """The user and what was refused."""
+    data = host.ssh_data() | {"ssh_user": "nobody-there"}
+    answer = somebody.gpurig("plan", somebody.inventory({"keys": data}))
+    assert answer.code == 2
+    assert "refuses the key for user nobody-there" in answer.out
+
+
+def test_two_runs_at_once(host: Host, somebody: Person) -> None:
+    """The second is told who is at work there."""
+    holder = "exec 9>>/run/lock/gpurig.lock; flock 9; echo 'ann on desk' > /run/lock/gpurig.lock"
+    host.ssh(f"nohup sh -c '{holder.replace(chr(39), chr(34))}; sleep 60' >/dev/null 2>&1 &")
+    data = host.ssh_data() | {"rig_components": ["docker"]}
+    answer = somebody.gpurig("up", somebody.inventory({"keys": data}))
+    assert answer.code == 1
+    assert "ann on desk" in answer.out
