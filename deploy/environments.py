@@ -15,9 +15,10 @@ from gpurig.stack.model import Stack
 def environments(stack: Stack, settings: Settings) -> None:
     """virtualenv, uv, and each environment with its packages."""
     packages.packages(layer="environments", packages=environment.PACKAGES)
-    environment.tools(settings=settings)
+    downloads = environment.Downloads(settings.pypi_index, settings.proxy)
+    environment.tools(downloads=downloads)
     for wanted in host.loop(stack.environments):
         path = f"{settings.venv_root}/{wanted.name}"
-        lock = locks.text(wanted, stack.architecture, settings.pypi_index)
+        lock = locks.find(wanted, stack.architecture, settings.pypi_index)
         environment.interpreter(title=wanted.name, path=path, python=wanted.python, lock=lock)
-        environment.packages(title=wanted.name, path=path, lock=lock, settings=settings)
+        environment.packages(title=wanted.name, path=path, lock=lock, downloads=downloads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -14,8 +15,8 @@ from gpurig import locks
 from gpurig.fact import read
 from gpurig.facts.dpkg import Packages
 from gpurig.facts.environment import EnvironmentContents, Tools
+from gpurig.locks import Lock
 from gpurig.promise import drift, follows, holds, keeps, unknown
-from gpurig.settings import Settings
 from gpurig.values import ABSENT, Absent, Unknown
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
@@ -30,13 +31,25 @@ _OLD = ".gpurig-old"  # marks an environment that was set aside and may go
 _SECRETS = "/run/gpurig-environment"  # index and proxy may hold passwords: never in a command line
 
 
+@dataclass(frozen=True)
+class Downloads:
+    """
+    How downloads are made; either may hold a password, so neither is ever printed.
+
+    + index: of wheels; proxy: for http and https; ``None``: as the tools have it
+    """
+
+    index: str | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+
+
 @cache
 def _uv_lock() -> str:
     return (files("gpurig.stack") / "locks" / "uv.txt").read_text()
 
 
 @keeps("environments.tools")
-def tools(settings: Settings) -> Commands:
+def tools(downloads: Downloads) -> Commands:
     """uv, in an environment of gpurig's own, by hash, for the host's architecture."""
     wanted = locks.pins(_uv_lock())["uv"]
     there = read(Tools, path=TOOLS)
@@ -49,7 +62,7 @@ def tools(settings: Settings) -> Commands:
         wanted=f"uv {wanted}",
         will=f"make {TOOLS}",
     )
-    yield from _surroundings(settings)
+    yield from _surroundings(downloads)
     yield from _uploaded(_uv_lock(), f"{_SECRETS}.lock")
     # pip comes from the distribution's own wheels, so that nothing unverified is ever run.
     yield StringCommand(
@@ -62,11 +75,11 @@ def tools(settings: Settings) -> Commands:
 
 
 @keeps("environment.{title}.interpreter")
-def interpreter(title: str, path: str, python: str, lock: str) -> Commands:
+def interpreter(title: str, path: str, python: str, lock: Lock) -> Commands:
     """
     The environment exists, its interpreter starts and is the distribution's Python of this version.
 
-    + title: the environment's name; path: its folder; python: ``3.13``; lock: the lock's text
+    + title: the environment's name; path: its folder; python: ``3.13``; lock: what it should hold
 
     A broken one is set aside and removed when the new one is whole, unless the user had added
     packages to it: then it stays beside the new one.
@@ -82,7 +95,7 @@ def interpreter(title: str, path: str, python: str, lock: str) -> Commands:
     if isinstance(contents, Absent):
         actual, will = f"no {path}", f"make {path}"
     else:
-        extras = _extras(contents["installed"], locks.pins(lock))
+        extras = _extras(contents["installed"], locks.pins(lock.text))
         actual = f"Python {contents['python']}" if contents["python"] else "it does not start"
         will = f"make {path} anew"
     leaves = f"the old one in {old}, with {_few(extras)}" if extras else ""
@@ -102,18 +115,18 @@ def _made(folder: str, old: str, python: str, keep: bool) -> str:
 
 
 @keeps("environment.{title}.packages")
-def packages(title: str, path: str, lock: str, settings: Settings) -> Commands:
+def packages(title: str, path: str, lock: Lock, downloads: Downloads) -> Commands:
     """
     Every package of the lock is there, at its version, whole; what the user added stays.
 
-    + title: the environment's name; path: its folder; lock: the lock's text
+    + title: the environment's name; path: its folder; lock: what it should hold
     """
     contents = read(EnvironmentContents, path=path)
     if isinstance(contents, Unknown):
         return unknown(contents.reason)
     if isinstance(contents, Absent) or not contents["python"]:
         return follows(f"environment.{title}.interpreter")
-    wanted = locks.pins(lock)
+    wanted = locks.pins(lock.text)
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
     broken = sorted({locks.normalised(name) for name in contents["broken"]} & set(wanted))
     wrong = [name for name, version in wanted.items() if there.get(name) != version]
@@ -126,9 +139,9 @@ def packages(title: str, path: str, lock: str, settings: Settings) -> Commands:
         will=f"install {_few([*wrong, *(b for b in broken if b not in wrong)])}",
         leaves=_few(extras),
     )
-    yield from _surroundings(settings)
-    yield from _uploaded(locks.build_part(lock), f"{_SECRETS}.build")
-    yield from _uploaded(lock, f"{_SECRETS}.lock")
+    yield from _surroundings(downloads)
+    yield from _uploaded(locks.build_part(lock.text), f"{_SECRETS}.build")
+    yield from _uploaded(lock.text, f"{_SECRETS}.lock")
     again = "".join(f" --reinstall-package {shlex.quote(name)}" for name in broken)
     # Unpacked beside the environments, where there is room (/tmp may be in memory), linked into
     # place, and not kept: a cache that stays linked would be damaged together with an environment.
@@ -152,17 +165,17 @@ def packages(title: str, path: str, lock: str, settings: Settings) -> Commands:
     )
 
 
-def _surroundings(settings: Settings) -> Commands:
+def _surroundings(downloads: Downloads) -> Commands:
     """Index and proxy for what is downloaded, in a file that only root can read."""
     values = {"UV_SYSTEM_CERTS": "1", "PIP_NO_INPUT": "1"}
-    if settings.pypi_index:
-        values |= {"UV_DEFAULT_INDEX": settings.pypi_index, "PIP_INDEX_URL": settings.pypi_index}
-        if settings.pypi_index.startswith("http:"):
+    if downloads.index:
+        values |= {"UV_DEFAULT_INDEX": downloads.index, "PIP_INDEX_URL": downloads.index}
+        if downloads.index.startswith("http:"):
             # Named by the administrator; every file is compared with its hash all the same.
-            host = settings.pypi_index.split("/")[2].rpartition("@")[2]
+            host = downloads.index.split("/")[2].rpartition("@")[2]
             values |= {"UV_INSECURE_HOST": host, "PIP_TRUSTED_HOST": host}
-    if settings.proxy:
-        values |= {"HTTP_PROXY": settings.proxy, "HTTPS_PROXY": settings.proxy}
+    if downloads.proxy:
+        values |= {"HTTP_PROXY": downloads.proxy, "HTTPS_PROXY": downloads.proxy}
         values |= {name.lower(): value for name, value in values.items() if "PROXY" in name}
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     yield from _uploaded(text, f"{_SECRETS}.env")

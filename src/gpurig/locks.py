@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,9 +19,20 @@ BUILD = "setuptools"
 _LIBC = "manylinux_2_28"  # glibc 2.28: older than that of every distribution in the tables
 
 
-def text(environment: Environment, architecture: str, index: str | None = None) -> str:
+@dataclass(frozen=True)
+class Lock:
     """
-    The lock of an environment, as ``pip install --require-hashes -r`` takes it.
+    + key: its name, ``tensorflow-2.21.0-py3.13-x86_64-cuda``
+    + text: as ``pip install --require-hashes -r`` takes it
+    """
+
+    key: str
+    text: str = field(repr=False)  # pyinfra prints the arguments of operations
+
+
+def find(environment: Environment, architecture: str, index: str | None = None) -> Lock:
+    """
+    The lock of an environment.
 
     + architecture: ``x86_64`` or ``aarch64``
     + index: where wheels are looked for if it has to be resolved first
@@ -32,13 +44,13 @@ def text(environment: Environment, architecture: str, index: str | None = None) 
     name = f"{environment.lock}.txt"
     for folder in (Path("locks"), _own()):
         if (folder / name).is_file():
-            return (folder / name).read_text()
+            return Lock(environment.lock, (folder / name).read_text())
     shipped = files("gpurig.stack") / "locks" / name
     if shipped.is_file():
-        return shipped.read_text()
+        return Lock(environment.lock, shipped.read_text())
     resolved = _resolved(environment, architecture, index)
     _keep(_own() / name, resolved)
-    return resolved
+    return Lock(environment.lock, resolved)
 
 
 def pins(lock: str) -> dict[str, str]:

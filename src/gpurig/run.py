@@ -119,6 +119,8 @@ class _HostRun:
         except GpurigError as error:
             error.host = self.spec.name
             self.result.errors.append(error)
+            if error.code == "sudo-refused":
+                self.result.connected = False  # whoever is not let in has not reached the host
         except OSError as error:
             self._lost(error)
         except Exception as error:  # a bug on one host must not take the others with it

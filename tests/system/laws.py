@@ -31,9 +31,9 @@ def again_changes_nothing(person: Person, inventory: object, host: Host) -> None
     """The plan is empty, and a second run leaves every byte of /etc and every package."""
     before = state(host)
     plan = person.gpurig("plan", str(inventory), "--json")
-    assert plan.code == 0, plan.problems
+    assert plan.code in (0, 4), plan.problems
     assert not plan.drifted(host.name)
     again = person.gpurig("up", str(inventory), "--json", "--prove", "never")
-    assert again.code == 0, again.problems
+    assert again.code in (0, 4), again.problems
     assert not again.changed(host.name)
     assert state(host) == before

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,13 +153,10 @@ def test_ten_things_broken_by_hand_are_named_and_repaired(
 
 def test_plain_pyinfra_says_the_same(first: Answer, inventory: Path, person: Person) -> None:
     """`pyinfra INVENTORY deploy/workstation.py` finds nothing to do where gpurig finds nothing."""
-    import os
-    import subprocess
-    import sys
-
     root = Path(__file__).resolve().parents[2]
+    pyinfra = Path(sys.executable).with_name("pyinfra")
     done = subprocess.run(
-        [sys.executable, "-m", "pyinfra_cli", "--dry", str(inventory), "deploy/workstation.py"],
+        [pyinfra, "--dry", inventory, "deploy/workstation.py"],
         cwd=root,
         env=os.environ | {"HOME": str(person.home)},
         capture_output=True,
@@ -164,4 +164,9 @@ def test_plain_pyinfra_says_the_same(first: Answer, inventory: Path, person: Per
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    assert "Ready: deploy/workstation.py" in told
+    rows = [line.split() for line in told.splitlines() if line.strip().startswith("Workstation |")]
+    assert len(rows) > 20, told
+    assert all(row[-2:] == ["-", "-"] for row in rows), told
