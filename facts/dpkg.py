@@ -82,7 +82,7 @@ class Unmet(Fact[list[str]]):
     """
 
     def command(self) -> StringCommand:
-        return framed("command -v apt-get >/dev/null || exit 3; LC_ALL=C apt-get check -qq 2>&1")
+        return framed("command -v apt-get >/dev/null || exit 3; LC_ALL=C apt-get check -q 2>&1")
 
     def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
         if code == 3:
@@ -90,7 +90,7 @@ class Unmet(Fact[list[str]]):
         if code == 0:
             return []
         told = [line.strip() for line in lines if " : " in line and not line.startswith("E:")]
-        if told:
-            return told
+        if told or any("Unmet dependencies" in line for line in lines):
+            return told or ["unmet dependencies"]
         errors = [line for line in lines if line.startswith("E:")]
         return Unknown(f"apt-get check: {(errors or lines or ['no output'])[0]}")

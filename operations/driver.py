@@ -13,7 +13,7 @@ from gpurig.facts.secure_boot import SecureBoot
 from gpurig.facts.systemd import Units
 from gpurig.operations.packages import ENVIRONMENT
 from gpurig.operations.systemd import lacking, running
-from gpurig.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.promise import drift, due, follows, holds, keeps, left_out, unknown
 from gpurig.stack.model import Flavour
 from gpurig.values import Absent, Unknown
 
@@ -77,7 +77,7 @@ def persistenced(starts: bool) -> Commands:
     if isinstance(units, Unknown):
         return unknown(units.reason)
     if isinstance(units, Absent):
-        return unknown("systemd does not run here, so nothing starts it")
+        return left_out("driver.persistenced", "systemd does not run here; its package enables it")
     if units[PERSISTENCED]["load"] == "not-found":
         return follows("driver.packages")
     if not starts:

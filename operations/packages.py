@@ -8,10 +8,13 @@ from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.dpkg import Packages
-from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import Unknown
 
 LOCK_SECONDS = 600  # how long another apt or dpkg is waited for; unattended-upgrades takes minutes
+
+# States of dpkg that its own unfinished work explains; they are packages.dpkg's to end.
+HALF_WAY = ("unpacked", "half-configured", "half-installed", "triggers-awaited", "triggers-pending")
 
 ENVIRONMENT = "DEBIAN_FRONTEND=noninteractive LC_ALL=C"
 APT = (
@@ -60,6 +63,8 @@ def installed(
     ]
     if not missing and not other:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
+    if any(n in found and found[n]["state"] in HALF_WAY for n in missing):
+        return follows("packages.dpkg", "known after the interrupted installation is finished")
     held = [n for n in (*missing, *other) if n in found and found[n]["held"]]
     if held:
         return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
@@ -72,7 +77,8 @@ def installed(
         wanted="installed" if not other else f"all at {', '.join(sorted(set(versions.values())))}",
         will=f"install {', '.join(moved)}",
     )
-    yield install(words, recommends, downgrade=bool(other))
+    # Only those: naming an installed package to apt would upgrade it.
+    yield install(moved, recommends, downgrade=bool(other))
 
 
 def install(

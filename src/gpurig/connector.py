@@ -119,7 +119,11 @@ class GpurigConnector(BaseConnector):
         script = "\n".join(
             f"{fact} 2>/dev/null </dev/null; printf '\\n%s %s\\n' {mark} $?" for _, fact in batch
         )
-        code, output = self.execute(StringCommand(script), arguments)
+        token = reading_fact.set(True)
+        try:
+            code, output = self.execute(StringCommand(script), arguments)
+        finally:
+            reading_fact.reset(token)
         if code:
             self.failure = ("reading facts", output.output_lines)
             raise sudo_error(self.host.name, output.output_lines) or HostError(
@@ -160,7 +164,7 @@ class GpurigConnector(BaseConnector):
                 raise OSError("a command cannot have both input and a sudo password")
             line, data = _with_sudo(line, user, password, data)
         self.commands += 1
-        return self._open.run(line, data, timeout)
+        return self._open.run(line, data, timeout, told=not reading_fact.get())
 
     def put_file(
         self,

@@ -42,16 +42,17 @@ class Transport:
         self._lock: Any = None
 
     def run(
-        self, line: str, stdin: bytes = b"", timeout: int | None = None
+        self, line: str, stdin: bytes = b"", timeout: int | None = None, told: bool = True
     ) -> tuple[int, CommandOutput]:
-        """Run a shell command line; its exit status and output."""
+        """Run a shell command line; its exit status and output. Facts' lines are not told."""
         into, out, err, status, close = self._start(line)
         try:
             # A command may end without reading its input; its status says whether that is bad.
             with suppress(OSError):
                 into.write(stdin)
                 into.close()
-            output = read_output_buffers(self._watched(out), self._watched(err), timeout, False, "")
+            watched = [self._watched(stream, told) for stream in (out, err)]
+            output = read_output_buffers(watched[0], watched[1], timeout, False, "")
             return status(), output
         finally:
             close()
@@ -102,10 +103,11 @@ class Transport:
             self.run(f"rm -rf {shlex.quote(self._folder)}")
             self._folder = None
 
-    def _watched(self, lines: Iterable[str | bytes]) -> Iterator[str]:
+    def _watched(self, lines: Iterable[str | bytes], told: bool) -> Iterator[str]:
         for raw in lines:
             line = _text(raw)
-            self.on_line(line.rstrip("\n"))
+            if told:
+                self.on_line(line.rstrip("\n"))
             yield line
 
     def _start(self, line: str) -> tuple[Any, Any, Any, Callable[[], int], Callable[[], None]]:

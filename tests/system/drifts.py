@@ -65,7 +65,7 @@ DRIFTS = (
     Drift("a user leaves the docker group", "gpasswd -d ann docker", "users.docker-group"),
     Drift(
         "headers will not follow the next kernel",
-        "apt-get remove -y -q linux-headers-amd64",
+        "dpkg --remove linux-headers-amd64",
         "kernel.headers",
     ),
     Drift(

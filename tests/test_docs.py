@@ -1,0 +1,155 @@
+"""The documentation says what the code says: ids, exit codes, settings, commands, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from gpurig import cli, settings_reference
+from gpurig.report.html import EXITS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+ERRORS = {"GpurigError", "InputError", "HostError", "InternalError"}
+SHOWN = {"title": "NAME"}  # arguments that stand in promise ids, as the page writes them
+
+FOLDERS = ("docs", "tests", "benchmarks")
+PAGES = sorted({*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))})
+
+
+def _calls(file: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+
+
+def _constant(node: ast.expr | None) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def _layers(function: str) -> set[str]:
+    """The layers for which deploys call an operation of this name."""
+    return {
+        _constant(keyword.value)
+        for file in (ROOT / "deploy").glob("*.py")
+        for call in _calls(file)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == function
+        for keyword in call.keywords
+        if keyword.arg == "layer"
+    }
+
+
+def _promises() -> set[str]:
+    """The id of every promise that an operation keeps, its layers filled in."""
+    found = set()
+    for file in (ROOT / "operations").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for mark in node.decorator_list:
+                if isinstance(mark, ast.Call) and getattr(mark.func, "id", "") == "keeps":
+                    template = _constant(mark.args[0])
+                    layers = _layers(node.name) if "{layer}" in template else {""}
+                    assert layers, f"no deploy uses {template}"
+                    found |= {template.format(layer=layer, **SHOWN) for layer in layers}
+    return found
+
+
+def _proofs() -> set[str]:
+    """The id of every proof."""
+    return {
+        _constant(call.args[0])
+        for file in (ROOT / "tests/proofs").glob("test_*.py")
+        for call in _calls(file)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "proof"
+    }
+
+
+def _first_column(page: str, header: str) -> set[str]:
+    """What stands as code in the first column of the table with this header."""
+    table = (REFERENCE / page).read_text().split(f"| {header} |", 1)[1].split("\n\n", 1)[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def _exits(page: Path) -> dict[int, str]:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page.read_text(), re.MULTILINE)
+    return {int(code): meaning for code, meaning in rows}
+
+
+def test_every_promise_is_on_the_page_and_nothing_else_is() -> None:
+    """docs/reference/promises.md lists exactly the promises that operations keep."""
+    assert _first_column("promises.md", "id") == _promises()
+
+
+def test_every_proof_is_on_the_page_and_nothing_else_is() -> None:
+    """docs/reference/proofs.md lists exactly the proofs."""
+    assert _first_column("proofs.md", "id") == _proofs()
+
+
+def test_every_error_code_is_on_the_page_and_nothing_else_is() -> None:
+    """docs/reference/json.md lists exactly the codes of the errors that are raised."""
+    raised = {
+        _constant(call.args[0])
+        for file in (ROOT / "src/gpurig").rglob("*.py")
+        for call in _calls(file)
+        if isinstance(call.func, ast.Name) and call.func.id in ERRORS and call.args
+    } - {""}
+    assert _first_column("json.md", "code") == raised
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/exit-codes.md"])
+def test_the_exit_codes_are_those_of_the_reports(page: str) -> None:
+    """The table has the codes and the words of the report."""
+    assert _exits(ROOT / page) == EXITS
+
+
+def test_the_settings_page_is_as_written_from_the_table() -> None:
+    """`python -m gpurig.settings_reference` gives the page."""
+    assert (REFERENCE / "settings.md").read_text() == settings_reference.page()
+
+
+def test_every_command_and_option_is_on_the_page() -> None:
+    """docs/reference/commands.md names what the command line takes, and no option more."""
+    page = (REFERENCE / "commands.md").read_text()
+    options = {
+        option
+        for command in cli.gpurig.commands.values()
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
+    assert _first_column("commands.md", "command") == set(cli.gpurig.commands)
+    written = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
+    assert options <= written, options - written
+    assert written <= options | {"--lab"}, written - options
+
+
+def test_the_readme_names_both_commands() -> None:
+    """The two commands stand in blocks of their own, ready to be copied."""
+    blocks = "\n".join(re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    lines = blocks.splitlines()
+    assert "./gpurig up" in lines
+    assert "./gpurig test" in lines
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_resolves(page: Path) -> None:
+    """A link to a file leads to a file of the repository."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("#"):
+            continue
+        file = (page.parent / target.partition("#")[0]).resolve()
+        assert file.exists(), f"{page.name}: {target}"
+        assert file.is_relative_to(ROOT), f"{page.name}: {target} leaves the repository"
+
+
+def test_every_page_of_the_docs_is_in_the_index() -> None:
+    """docs/index.md leads to each page."""
+    linked = re.findall(r"\]\(([^)]+)\)", (DOCS / "index.md").read_text())
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"index.md"}
+    assert set(linked) == pages
