@@ -1,0 +1,58 @@
+"""Room is looked at before anything is changed, and only for what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gpurig import disk
+from gpurig.errors import HostError
+from gpurig.observed import Observed
+from gpurig.promise import Finding, Verdict
+from gpurig.settings import Settings
+from gpurig.stack.model import Environment, Stack
+from gpurig.values import ABSENT
+
+ENVIRONMENT = Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock")
+STACK = Stack("debian 13", "x86_64", environments=(ENVIRONMENT,))
+MISSING = [
+    Finding("environment.tensorflow.interpreter", Verdict.DRIFTED),
+    Finding("docker.packages", Verdict.DRIFTED),
+]
+
+
+def _observed(*rooms: tuple[str, str, float]) -> Observed:
+    names = Observed.__dataclass_fields__
+    values: dict[str, Any] = dict.fromkeys(names, ABSENT)
+    values["disk"] = [
+        {"path": path, "mount": mount, "free_bytes": int(free * disk.GB), "free_inodes": None}
+        for path, mount, free in rooms
+    ]
+    return Observed(**values)
+
+
+def test_folders_of_one_file_system_share_its_room() -> None:
+    """2.2 GB would do for each alone and do not for both."""
+    rooms = _observed(("/", "/", 2.2), ("/var", "/", 2.2), ("/opt/gpurig/venvs", "/", 2.2))
+    with pytest.raises(HostError, match=r"2\.4 GB are needed"):
+        disk.check("h", STACK, Settings(), rooms, MISSING)
+
+
+def test_folders_of_two_file_systems_do_not() -> None:
+    """Each is compared with its own."""
+    rooms = _observed(("/", "/", 2.2), ("/var", "/var", 0.6), ("/opt/gpurig/venvs", "/", 2.2))
+    disk.check("h", STACK, Settings(), rooms, MISSING)
+
+
+def test_a_host_that_is_right_needs_no_room() -> None:
+    """A full disk does not stop a run that installs nothing."""
+    rooms = _observed(("/", "/", 0.0))
+    disk.check("h", STACK, Settings(), rooms, [Finding("docker.packages", Verdict.HOLDS)])
+
+
+def test_a_folder_that_is_not_there_yet_counts_for_its_file_system() -> None:
+    """rig_venv_root may name a place that will be made."""
+    rooms = _observed(("/", "/", 9.0), ("/x", "/data", 1.0))
+    with pytest.raises(HostError, match=r"/data has 1\.0 GB free"):
+        disk.check("h", STACK, Settings(venv_root="/data/venvs"), rooms, MISSING[:1])
