@@ -45,9 +45,11 @@ class Packages(Fact[dict[str, Package]]):
         found: dict[str, Package] = {}
         for line in lines:
             words = line.split(" ")
-            if len(words) != 4 or words[3] == "not-installed":
+            if len(words) != 4:
                 continue
             name, version, want, state = words
+            if state == "not-installed" and want != "hold":
+                continue
             found[name] = Package(version=version, state=state, held=want == "hold")
         return found
 

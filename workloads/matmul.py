@@ -73,16 +73,24 @@ def size(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    """What NumPy takes as a seed."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below zero")
+    return value
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run, print the JSON line, answer the exit code."""
     parser = argparse.ArgumentParser(description="A matrix product on each device; JSON on stdout.")
     parser.add_argument("--size", type=size, default=1024, help="rows and columns; default: 1024")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=seed, default=1)
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         result = run(options.size, options.seed)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         print(f"matmul: {error}", file=sys.stderr)
         return 2
     print(json.dumps(result))
