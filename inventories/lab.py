@@ -40,7 +40,7 @@ cpus = [
 all = (  # pyinfra reads the group of this name
     ["gpu01", "gpu02", "cpu01"],
     {
-        "ssh_user": "ada",  # with sudo; a password is asked of neither argv nor this file
+        "ssh_user": "ada",  # with sudo; keep its password out of this file: os.environ[…]
         # Who may use Docker. Workloads run as the first of them, else as a user named gpurig.
         "rig_users": ["ada"],
         # Python environments, one a framework, below this folder.

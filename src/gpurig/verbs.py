@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.prompt import Confirm
 from gpurig import ending, inventory, logbook, observed, report
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
+from gpurig.passwords import with_sudo_password
 from gpurig.result import HostResult, exit_code
 from gpurig.run import Options, run
 from gpurig.runner import prepare_engine
@@ -60,8 +61,9 @@ class Asked:
 def work(asked: Asked) -> int:
     """`up`, `plan` and `verify`: one run that goes as far as its verb says."""
     prepare_engine()
-    folder = logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
+    asked = replace(asked, hosts=[with_sudo_password(spec, person) for spec in asked.hosts])
+    folder = logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
     options = Options(
         asked.command,
         ask=person and not asked.yes and asked.command == "up",
