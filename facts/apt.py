@@ -12,6 +12,13 @@ from gpurig.fact import Fact, framed
 from gpurig.openpgp import fingerprints
 from gpurig.values import ABSENT, Absent, Unknown
 
+_FILES = (
+    "[ -d /etc/apt ] || exit 3;"
+    " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
+    ' /etc/apt/sources.list.d/*.sources; do [ -e "$f" ] || continue;'
+    ' echo "### $f"; cat "$f" || exit 4; echo; done'
+)
+
 
 class Source(TypedDict):
     """
@@ -41,12 +48,7 @@ class Sources(Fact[list[Source]]):
     """
 
     def command(self) -> StringCommand:
-        return framed(
-            "[ -d /etc/apt ] || exit 3;"
-            " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
-            ' /etc/apt/sources.list.d/*.sources; do [ -e "$f" ] || continue;'
-            ' echo "### $f"; cat "$f" || exit 4; echo; done'
-        )
+        return framed(_FILES)
 
     def parse(self, lines: list[str], code: int) -> list[Source] | Absent | Unknown:
         if code == 3:
@@ -163,3 +165,38 @@ class Keys(Fact[Keyring]):
             return Keyring(fingerprints=fingerprints(data), mode=lines[0])
         except ValueError:
             return Keyring(fingerprints=[], mode=lines[0])
+
+
+class SourcesShown(Sources):
+    """The same for people: user names and passwords in addresses are cut away on the host."""
+
+    def command(self) -> StringCommand:
+        strip = "sed 's#://[^/@ ]*@#://#g'"
+        return framed(f"out=$({_FILES}) || exit $?; printf '%s\\n' \"$out\" | {strip}")
+
+
+class Keyrings(Fact[dict[str, list[str]]]):
+    """
+    The keys that apt can be told to trust, by keyring file.
+
+    ``{"/usr/share/keyrings/docker.gpg": ["9DC858229FC7DD38854AE2D88D81803C0EBFCD88"]}``; a file
+    that is no keyring has none.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "[ -d /etc/apt ] || exit 3; for f in /usr/share/keyrings/* /etc/apt/keyrings/*"
+            " /etc/apt/trusted.gpg /etc/apt/trusted.gpg.d/*; do"
+            ' [ -f "$f" ] && echo "$f" && base64 -w0 "$f" && echo; done; :'
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        found: dict[str, list[str]] = {}
+        for path, data in zip(lines[::2], lines[1::2], strict=True):
+            try:
+                found[path] = fingerprints(base64.b64decode(data, validate=True))
+            except ValueError:
+                found[path] = []
+        return found

@@ -7,7 +7,7 @@ from typing import TypedDict
 from pyinfra.api import StringCommand
 
 from gpurig.fact import Fact, framed
-from gpurig.values import Absent, Unknown
+from gpurig.values import ABSENT, Absent, Unknown
 
 
 class Package(TypedDict):
@@ -96,3 +96,15 @@ class Unmet(Fact[list[str]]):
             return told or ["unmet dependencies"]
         errors = [line for line in lines if line.startswith("E:")]
         return Unknown(f"apt-get check: {(errors or lines or ['no output'])[0]}")
+
+
+class Holds(Fact[list[str]]):
+    """The packages on hold, by name: ``["docker.io"]``."""
+
+    def command(self) -> StringCommand:
+        return framed("command -v apt-mark >/dev/null || exit 3; apt-mark showhold")
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        return Unknown("apt-mark did not answer") if code else [line for line in lines if line]

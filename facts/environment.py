@@ -133,3 +133,26 @@ class Folder(Fact[Content]):
         owner, mode = lines[0].split()
         files = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in lines[1:]}
         return Content(files=files, owner=owner, mode=mode)
+
+
+class Environments(Fact[dict[str, str]]):
+    """
+    The environments below a folder and the Python each starts with.
+
+    + root: the folder
+
+    ``{"tensorflow": "3.13.5"}``; empty text where an interpreter does not start.
+    """
+
+    def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
+        return framed(
+            f"cd {shlex.quote(root)} 2>/dev/null || exit 3; for e in */pyvenv.cfg; do"
+            ' [ -e "$e" ] || continue; e=${e%/pyvenv.cfg}; echo "$e'
+            " $($e/bin/python -I -S -c 'import platform; print(platform.python_version())'"
+            ' 2>/dev/null)"; done'
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        return {line.split(" ", 1)[0]: line.split(" ", 1)[1].strip() for line in lines}

@@ -9,16 +9,21 @@ from typing import Any, get_type_hints
 from gpurig.errors import InputError
 from gpurig.fact import Fact, read
 from gpurig.facts.account import Account, Login
+from gpurig.facts.apt import Keyrings, SourcesShown
 from gpurig.facts.cdi import CdiSpecs, NvmlGpus
 from gpurig.facts.container_toolkit import ToolkitConfig, ToolkitPackages
 from gpurig.facts.disk import Disk, Room
 from gpurig.facts.distribution import Distribution, OsRelease
+from gpurig.facts.dkms import DkmsStatus
 from gpurig.facts.docker import DockerInfo, DockerInstalled, RunningContainers
 from gpurig.facts.docker import Installed as DockerPackages
 from gpurig.facts.docker_daemon import DaemonConfigShown
-from gpurig.facts.dpkg import HalfDone
+from gpurig.facts.dpkg import HalfDone, Holds, Unmet
+from gpurig.facts.environment import Environments
+from gpurig.facts.initramfs import Initramfs
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
+from gpurig.facts.modprobe import ModprobeConfig
 from gpurig.facts.nvidia import DriverInstalled, DriverLoaded, DriverUserSpace, ModuleForNextBoot
 from gpurig.facts.nvidia import Installed as DriverPackages
 from gpurig.facts.pci import Accelerators, Gpus, PciDevice
@@ -50,6 +55,14 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "reboot_required": RebootRequired,
     "boot_id": BootId,
     "half_configured": HalfDone,
+    "unmet_dependencies": Unmet,
+    "holds": Holds,
+    "apt_sources": SourcesShown,
+    "keyrings": Keyrings,
+    "dkms": DkmsStatus,
+    "modprobe": ModprobeConfig,
+    "initramfs": Initramfs,
+    "environments": Environments,
     "driver_installed": DriverInstalled,
     "driver_next_boot": ModuleForNextBoot,
     "driver_loaded": DriverLoaded,

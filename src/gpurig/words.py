@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpurig.stack.gpus import gpu
+
 # What a person reads where a fact is ABSENT or empty; "none" for all others.
 NOTHING = {
     "service_manager": "none (no systemd as PID 1)",
@@ -63,9 +65,17 @@ def _virtualization(value: Any) -> list[str]:
     return [f"{kind} ({value['name']})" if value["kind"] in ("vm", "container") else kind]
 
 
+def _called(pci_id: str) -> str:
+    """A PCI id with the architecture and compute capability of the tables, where they know it."""
+    known = gpu(pci_id)
+    if known.architecture is None:
+        return pci_id
+    return f"{pci_id} ({known.name}, {known.architecture}, compute {known.compute_capability})"
+
+
 def _devices(value: Any) -> list[str]:
     return [
-        f"{one['id']} at {one['address']}, "
+        f"{_called(one['id'])} at {one['address']}, "
         + (f"kernel driver {one['driver']}" if one["driver"] else "no kernel driver")
         for one in value
     ]
