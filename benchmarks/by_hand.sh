@@ -12,7 +12,7 @@ chown gpurig: /var/lib/gpurig/datasets
 virtualenv -q --python /usr/bin/python3 /opt/gpurig/tools
 /opt/gpurig/tools/bin/pip install -q --index-url "$INDEX" --trusted-host "$INDEX_HOST" uv
 virtualenv -q --python /usr/bin/python3 /opt/gpurig/venvs/tensorflow
-/opt/gpurig/tools/bin/uv pip install -q --no-cache --require-hashes --default-index "$INDEX" \
+/opt/gpurig/tools/bin/uv pip install -q --cache-dir /var/tmp/uv --require-hashes --default-index "$INDEX" \
     --python /opt/gpurig/venvs/tensorflow/bin/python -r "$LOCK"
 docker info >/dev/null
 cd /tmp
