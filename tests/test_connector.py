@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
+from gpurig import transport
 from gpurig.connector import GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError
 from gpurig.transport import LocalTransport
@@ -76,8 +77,11 @@ def test_many_facts_are_split_below_the_argument_limit(connector: GpurigConnecto
     assert connector.commands == 3
 
 
-def test_the_lock_is_held_until_the_connection_ends(connector: GpurigConnector) -> None:
+def test_the_lock_is_held_until_the_connection_ends(
+    connector: GpurigConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second run is told who is at work; after the first has gone it gets in."""
+    monkeypatch.setattr(transport, "LOCK", str(tmp_path / "lock"))
     connector.lock("ann on desk", {})
     second = object.__new__(GpurigConnector)
     second.host, second.facts, second.transport = connector.host, {}, LocalTransport()

@@ -24,7 +24,7 @@ from gpurig.hostkeys import (
     new_key_error,
 )
 
-LOCK = "/run/lock/gpurig.lock"
+LOCK = "/run/gpurig.lock"  # a folder that only root can write to
 
 OnLine = Callable[[str], None]
 

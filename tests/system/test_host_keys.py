@@ -63,7 +63,7 @@ def test_a_refused_key_is_one_sentence(host: Host, somebody: Person) -> None:
 
 def test_two_runs_at_once(host: Host, somebody: Person) -> None:
     """The second is told who is at work there."""
-    holder = "exec 9>>/run/lock/gpurig.lock; flock 9; echo 'ann on desk' > /run/lock/gpurig.lock"
+    holder = "exec 9>>/run/gpurig.lock; flock 9; echo 'ann on desk' > /run/gpurig.lock"
     host.ssh(f"nohup sh -c '{holder.replace(chr(39), chr(34))}; sleep 60' >/dev/null 2>&1 &")
     data = host.ssh_data() | {"rig_components": ["docker"]}
     answer = somebody.gpurig("up", somebody.inventory({"keys": data}))
