@@ -84,7 +84,11 @@ class Unmet(Fact[list[str]]):
     """
 
     def command(self) -> StringCommand:
-        return framed("command -v apt-get >/dev/null || exit 3; LC_ALL=C apt-get check -q 2>&1")
+        # Without its lock: reading must neither wait for another apt nor stop one.
+        return framed(
+            "command -v apt-get >/dev/null || exit 3;"
+            " LC_ALL=C apt-get -q -o Debug::NoLocking=1 check 2>&1"
+        )
 
     def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
         if code == 3:

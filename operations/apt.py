@@ -18,6 +18,9 @@ from gpurig.values import ABSENT, Unknown
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
+ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
+RANKS = ("stable", "oldstable", "testing")  # names of a suite that move on with each release
+POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
 HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
@@ -142,10 +145,10 @@ def components(components: Sequence[str], mirror: str | None = None) -> Commands
     others = [source for source in sources if source["file"] != COMPONENTS_FILE]
     wanted = _missing(others, components, distribution, mirror)
     ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
+    if not any(_suites(source, distribution) for source in others):
+        return unknown(f"apt has no source of {distribution} main to go by")
     if ours == wanted:
         return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
-    if not any("main" in source["components"] for source in others):
-        return unknown(f"apt has no source of {distribution} main to go by")
     names = sorted({name for source in wanted for name in source["components"]})
     drift(
         actual=f"{', '.join(names)} not among apt's sources" if not ours else "differs",
@@ -164,26 +167,24 @@ def _missing(
     others: Iterable[Source], components: Sequence[str], distribution: str, mirror: str | None
 ) -> list[Source]:
     """Ours for each of the host's sources of main, with the components that it does not name."""
-    others = list(others)
+    others = [source for source in others if "deb" in source["types"]]
     wanted: list[Source] = []
     for source in others:
-        suites = [suite for suite in source["suites"] if suite.split("-")[0] == distribution]
-        if "deb" not in source["types"] or "main" not in source["components"] or not suites:
-            continue
-        for suite in suites:
+        for suite in _suites(source, distribution):
+            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
+            places = _places([*uris, *source["uris"]])
             lacking = [
                 name
                 for name in components
                 if not any(
                     name in other["components"]
                     and suite in other["suites"]
-                    and other["uris"] == source["uris"]
+                    and _places(other["uris"]) & places
                     for other in others
                 )
             ]
             if not lacking:
                 continue
-            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
             entry = source | {
                 "file": COMPONENTS_FILE, "types": ["deb"], "uris": uris, "suites": [suite],
                 "components": lacking,
@@ -194,6 +195,21 @@ def _missing(
             else:
                 wanted.append(Source(**entry))
     return wanted
+
+
+def _suites(source: Source, distribution: str) -> list[str]:
+    """Those of its suites that are main of the distribution's archive, by code name or by rank."""
+    if "main" not in source["components"] or "deb" not in source["types"]:
+        return []
+    # Other archives have a "stable main", too; only the distribution's own is called like it.
+    archive = any(place.rsplit("/", 1)[-1] in ARCHIVES for place in _places(source["uris"]))
+    names = (distribution, *RANKS) if archive else (distribution,)
+    known = {f"{name}{pocket}" for name in names for pocket in POCKETS}
+    return [suite for suite in source["suites"] if suite in known]
+
+
+def _places(uris: Iterable[str]) -> set[str]:
+    return {uri.rstrip("/") for uri in uris}
 
 
 def _theirs(sources: list[Source], repository: Repository) -> Source | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from gpurig.observed import Observed
 from gpurig.promise import Finding, Verdict
 from gpurig.settings import Settings
 from gpurig.stack.model import Environment, Stack
-from gpurig.values import ABSENT
+from gpurig.values import ABSENT, Unknown
 
 ENVIRONMENT = Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock")
 STACK = Stack("debian 13", "x86_64", environments=(ENVIRONMENT,))
@@ -56,3 +57,48 @@ def test_a_folder_that_is_not_there_yet_counts_for_its_file_system() -> None:
     rooms = _observed(("/", "/", 9.0), ("/x", "/data", 1.0))
     with pytest.raises(HostError, match=r"/data has 1\.0 GB free"):
         disk.check("h", STACK, Settings(venv_root="/data/venvs"), rooms, MISSING[:1])
+
+
+def test_what_is_needed_goes_by_what_the_plan_misses() -> None:
+    """Drifted and waiting count; what holds, is due, is left out or unknown does not."""
+    ids = ("environment.tensorflow.interpreter", "driver.packages", "docker.packages")
+    for verdict in Verdict:
+        plan = [Finding(id, verdict) for id in ids]
+        wanted = {"/opt/gpurig/venvs": 1.9 * disk.GB, "/var": 2.0 * disk.GB}
+        missing = verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)
+        assert disk.needed(STACK, Settings(), plan) == (wanted if missing else {})
+
+
+def test_environments_in_one_folder_are_added_up() -> None:
+    """Each takes its own room, one with CUDA's libraries the most."""
+    second = replace(ENVIRONMENT, name="other", accelerator="cuda")
+    stack = replace(STACK, environments=(ENVIRONMENT, second))
+    plan = [
+        Finding(f"environment.{name}.interpreter", Verdict.DRIFTED)
+        for name in ("tensorflow", "other")
+    ]
+    assert disk.needed(stack, Settings(), plan) == {"/opt/gpurig/venvs": 8.5 * disk.GB}
+
+
+def test_a_mount_point_is_not_a_beginning_of_a_name() -> None:
+    """/data is not where /database lies."""
+    rooms = _observed(("/", "/", 9.0), ("/x", "/data", 0.1))
+    disk.check("h", STACK, Settings(venv_root="/database/venvs"), rooms, MISSING[:1])
+
+
+def test_the_sentence_says_what_where_and_what_to_do() -> None:
+    """One line, with the host's name."""
+    with pytest.raises(HostError) as error:
+        disk.check("gpu01", STACK, Settings(), _observed(("/", "/", 0.5)), MISSING[:1])
+    assert str(error.value) == (
+        "gpu01: / has 0.5 GB free and 1.9 GB are needed;"
+        " make room, or name another folder (rig_venv_root)"
+    )
+    assert (error.value.code, error.value.host) == ("disk-full", "gpu01")
+
+
+def test_what_could_not_be_read_stops_nothing() -> None:
+    """A host whose df gives nothing is not told that it is full."""
+    unread = replace(_observed(), disk=Unknown("df is not there"))
+    disk.check("h", STACK, Settings(), unread, MISSING)
+    disk.check("h", STACK, Settings(), _observed(), MISSING)

@@ -2,34 +2,88 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyinfra import logger
 
 from gpurig import logbook
+from gpurig.errors import GpurigError
 from gpurig.inventory import HostSpec
 
+DATA = {
+    "_sudo_password": "hush",
+    "ssh_password": "it's \\ \"told\" \t nobody",
+    "ssh_key_password": "ключ",
+    "rig_proxy": "http://ann:pw@proxy.example.org:3128",
+    "rig_users": ["ann"],
+}
+SECRETS = [value for key, value in DATA.items() if key != "rig_users"]
 
-def test_no_secret_reaches_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords and proxies of the inventory are replaced in every line."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    data = {"_sudo_password": "hush", "ssh_password": "tell nobody", "rig_users": ["ann"]}
-    data |= {"rig_proxy": "http://ann:pw@proxy.example.org:3128"}
-    spec = HostSpec.of("h", "ssh", "h", data)
-    handlers = list(logger.handlers)
+
+@pytest.fixture(autouse=True)
+def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A state folder of the test's own; pyinfra's logger is as it was afterwards."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    before = list(logger.handlers), logger.level, logger.propagate
+    yield
+    for handler in set(logger.handlers) - set(before[0]):
+        handler.close()
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
+    secrets = logbook.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
+    folder = logbook.open_run(debug=debug, secrets=secrets)
+    logger.debug("as Python %r", DATA)
+    logger.info("as JSON %s", json.dumps(DATA))
+    for secret in SECRETS:
+        logger.warning("plain %s, for a shell %s", secret, shlex.quote(str(secret)))
     try:
-        folder = logbook.open_run(debug=False, secrets=logbook.secrets_of([spec]))
-        logger.debug("with %r", data)
-        text = (folder / "log").read_text()
-    finally:
-        for handler in logger.handlers:
-            handler.close()
-        logger.handlers[:] = handlers
-    assert "rig_users" in text
-    for secret in ("hush", "tell nobody", "ann:pw"):
-        assert secret not in text
-    assert stat.S_IMODE((folder / "log").stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert (folder.parent / "latest").resolve() == folder
+        raise ValueError(DATA["ssh_password"])
+    except ValueError:
+        logger.exception("it broke")
+    told = (folder / "log").read_text() + capsys.readouterr().err
+    assert told.count("rig_users") == (4 if debug else 2)
+    assert "Traceback" in told
+    for part in ("hush", "told", "nobody", "ключ", json.dumps("ключ")[1:-1], "pw@", "proxy.example"):
+        assert part not in told
+
+
+@given(st.text(min_size=1))
+def test_any_secret_is_hidden_in_every_form(secret: str) -> None:
+    """Quotes, backslashes and other scripts change how a value is written, not that it goes."""
+    formatter = logbook._Redacted("%(message)s", [secret])
+    for form in (repr(secret), json.dumps(secret), shlex.quote(secret), secret):
+        record = logger.makeRecord("", 10, "", 0, "%s", (form,), None)
+        assert set(formatter.format(record)) <= set("*'\"")
+
+
+def test_the_folder_is_its_user_s_only() -> None:
+    """0700 and 0600 under any umask; `latest` is the newest run."""
+    first = logbook.open_run(debug=False)
+    logger.handlers[0].close()
+    second = logbook.open_run(debug=False)
+    for folder in (first, second):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "log").stat().st_mode) == 0o600
+    assert (second.parent / "latest").resolve() == second
+
+
+def test_a_state_folder_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it would be, why not, and which variable moves it."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(GpurigError, match="set XDG_STATE_HOME") as error:
+        logbook.open_run(debug=False)
+    assert "\n" not in str(error.value)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import json
+import stat
+from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
-from gpurig.errors import HostError
+import pytest
+
+from gpurig.errors import GpurigError, HostError
 from gpurig.promise import Finding, Verdict
+from gpurig import report
 from gpurig.report.html import page
 from gpurig.report.junit import suites
 from gpurig.result import HostResult, Proof, ProofVerdict
 from gpurig.stack.model import Stack
 
 PIXEL = "iVBORw0KGgo="
-HOSTILE = "<script>alert('x')</script>"
+HOSTILE = "<script>alert('x')</script><img src=http://e.example.org onerror='x'>&amp;\""
 
 
 def _result() -> HostResult:
@@ -27,12 +33,59 @@ def _result() -> HostResult:
     return result
 
 
+class _Page(HTMLParser):
+    """What a browser would make of a page: its elements, what they load, its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
-    """Self-contained: pictures are in it, and whatever a host said is text."""
-    html = page("up", [_result()], 1)
-    assert f"data:image/png;base64,{PIXEL}" in html
-    assert "<script" not in html
-    assert not re.search(r"(src|href)='?(https?:)?//", html)
+    """Self-contained: pictures are in it, and links stay on the page."""
+    html = _Page(page("up", [_result()], 1))
+    assert not html.tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
+    loaded = [value for name, value in html.attributes if name in ("src", "href", "srcset")]
+    assert f"data:image/png;base64,{PIXEL}" in loaded
+    assert all(value.startswith(("data:image/png;base64,", "#")) for value in loaded)
+    assert not [name for name, _ in html.attributes if name.startswith("on")]
+    assert "@import" not in "".join(html.text)
+    assert "url(" not in "".join(html.text)
+
+
+def test_whatever_a_host_says_is_text() -> None:
+    """Names, reasons, facts, errors and titles are shown as they are; links find their heading."""
+    html = _Page(page("up", [_result()], 1))
+    assert sum(HOSTILE in text for text in html.text) >= 6
+    assert ("id", HOSTILE) in html.attributes
+    assert ("href", f"#{HOSTILE}") in html.attributes
+
+
+def test_all_three_are_written_for_their_reader_only(tmp_path: Path) -> None:
+    """The page's path comes back; none of them is readable by others, and the JSON is JSON."""
+    assert report.write(tmp_path, "up", [_result()], 1) == tmp_path / "report.html"
+    assert {f.name for f in tmp_path.iterdir()} == {"report.html", "report.json", "junit.xml"}
+    for file in tmp_path.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert (told["schema"], told["command"], list(told["hosts"])) == (1, "up", [HOSTILE])
+    ElementTree.parse(tmp_path / "junit.xml")
+
+
+def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+    """A report that could not be written is said, not lost."""
+    with pytest.raises(GpurigError, match="cannot be written"):
+        report.write(tmp_path / "gone", "up", [_result()], 1)
 
 
 def test_junit_is_well_formed() -> None:
@@ -40,3 +93,16 @@ def test_junit_is_well_formed() -> None:
     (suite,) = ElementTree.fromstring(suites([_result()]))
     assert suite.get("name") == HOSTILE
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "1")
+
+
+def test_junit_counts_each_verdict_as_ci_does() -> None:
+    """Unknown is an error and never passes; what was not shown is skipped, with its reason."""
+    result = HostResult("gpu01", connected=True)
+    result.proofs = [Proof(f"a.{v.value}", v.value, v, "because") for v in ProofVerdict]
+    (suite,) = ElementTree.fromstring(suites([result]))
+    counts = {name: int(suite.get(name, "-1")) for name in ("failures", "errors", "skipped")}
+    assert counts == {"failures": 1, "errors": 1, "skipped": 3}
+    assert suite.get("tests") == str(len(ProofVerdict))
+    skipped = {case.get("name"): case.find("skipped") for case in suite}
+    shown = {name: one.get("message") for name, one in skipped.items() if one is not None}
+    assert shown["due"] == "due: because"

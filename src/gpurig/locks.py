@@ -96,9 +96,17 @@ def _resolved(environment: Environment, architecture: str, index: str | None) ->
     surroundings = os.environ | {"UV_SYSTEM_CERTS": "1"}
     if index:
         surroundings["UV_DEFAULT_INDEX"] = index
-    done = subprocess.run(
-        command, input=wanted, env=surroundings, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, input=wanted, env=surroundings, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise GpurigError(
+            "lock-unresolved",
+            f"uv, which resolves it, does not start ({error.strerror})",
+            environment.lock,
+            "install gpurig anew, with all that it depends on",
+        ) from error
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise GpurigError(

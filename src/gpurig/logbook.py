@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shlex
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -19,13 +21,27 @@ class _Redacted(logging.Formatter):
 
     def __init__(self, form: str, secrets: Iterable[str]) -> None:
         super().__init__(form)
-        self.secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        # Also in the forms in which values are logged: as Python, JSON and a shell write them.
+        written = {f(s) for s in secrets if s for f in (str, _as_python, _as_json, _as_shell)}
+        self.secrets = sorted(written, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         for secret in self.secrets:
             line = line.replace(secret, "*****")
         return line
+
+
+def _as_python(secret: str) -> str:
+    return repr(secret)[1:-1]
+
+
+def _as_json(secret: str) -> str:
+    return json.dumps(secret)[1:-1]
+
+
+def _as_shell(secret: str) -> str:
+    return shlex.quote(secret).removeprefix("'").removesuffix("'")
 
 
 def secrets_of(hosts: Iterable[HostSpec]) -> list[str]:

@@ -84,6 +84,9 @@ DRIFTS = {
     ),
     "nouveau may load": (f"rm {modprobe.FILE}", {"driver.nouveau-blacklist"}),
     "a program is edited": ("echo >> /opt/gpurig/workloads/matmul.py", {"workloads.files"}),
+    "a program is gone": ("rm /opt/gpurig/workloads/mnist_keras.py", {"workloads.files"}),
+    "the user is gone": ("userdel gpurig", {"workloads.user"}),
+    "the data are gone": ("rm -r /var/lib/gpurig/datasets", {"workloads.data"}),
     "the data is root's": ("chown root /var/lib/gpurig/datasets", {"workloads.data"}),
 }
 
@@ -97,15 +100,32 @@ def test_each_drift_is_named_and_repaired(drift: str) -> None:
     assert all_hold(passes.up(deployed))
 
 
-def test_another_run_of_apt_is_waited_for() -> None:
-    """The lock is held for some seconds by somebody else; nothing fails."""
-    passes.shell("dpkg --remove hello")
-    passes.shell(
-        'apt-get -qq -y install python3-minimal >/dev/null 2>&1; nohup python3 -c "import fcntl,'
-        " time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX);"
-        ' time.sleep(5)" >/dev/null 2>&1 &'
+@pytest.fixture(scope="module")
+def held() -> str:
+    """A command that holds dpkg's locks for five seconds, once it is sure to have them."""
+    passes.shell("apt-get -qq -y install python3-minimal >/dev/null 2>&1")
+    passes.host.write(
+        "/root/hold.py",
+        "import fcntl, time\n"
+        "files = [open(f'/var/lib/dpkg/{name}', 'w') for name in ('lock-frontend', 'lock')]\n"
+        "for file in files:\n    fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "open('/run/held', 'w').close()\ntime.sleep(5)\n",
     )
+    return (
+        "rm -f /run/held; nohup python3 /root/hold.py >/dev/null 2>&1 &"
+        " until [ -e /run/held ]; do sleep 0.1; done"
+    )
+
+
+@pytest.mark.parametrize("broken", ["test.packages", "packages.dpkg"])
+def test_another_run_of_apt_is_waited_for(broken: str, held: str) -> None:
+    """While somebody else has the lock the plan is the same; the run begins when they are done."""
+    script = next(script for script, told in DRIFTS.values() if told == {broken})
+    passes.shell(f"{script}; {held}")
+    assert passes.drifted(deployed) == {broken}
+    assert passes.shell("pgrep -cf [h]old.py").strip() == "1", "it has not waited for the plan"
     assert all_hold(passes.up(deployed))
+    assert passes.host.run("pgrep -f [h]old.py", check=False).rc, "it was waited for"
 
 
 def test_a_package_on_hold_is_not_moved() -> None:
@@ -120,13 +140,75 @@ def test_a_package_on_hold_is_not_moved() -> None:
     assert all_hold(passes.up(deployed))
 
 
-def test_a_key_of_another_fingerprint_is_never_put_in_place() -> None:
-    """One sentence names both fingerprints; the keyring that was there stays."""
+def _bytes_of_apt() -> str:
+    return passes.shell(
+        "find /etc/apt /usr/share/keyrings /run -name 'gpurig*' -type f -o"
+        f" -path {KEYRING} | sort | xargs sha256sum"
+    )
+
+
+@pytest.mark.parametrize("name", ["nvidia-container-toolkit", "other"])
+def test_a_key_of_another_fingerprint_is_never_put_in_place(name: str) -> None:
+    """One sentence names both fingerprints; the keyring that was there stays, byte for byte."""
     elsewhere = "http://10.77.0.1/other"
-    wrong = replace(repository, name="other", uri=elsewhere, fingerprint="A" * 40)
-    with pytest.raises(HostError, match=f"instead of {'A' * 40}"):
+    wrong = replace(repository, name=name, uri=elsewhere, fingerprint="A" * 40)
+    before = _bytes_of_apt()
+    with pytest.raises(HostError, match=f"instead of {'A' * 40}") as error:
         passes.link.apply(lambda: apt.keyring(layer="other", repository=wrong))
+    assert repository.fingerprint in str(error.value)
+    assert _bytes_of_apt() == before
     assert passes.host.run("ls /usr/share/keyrings/other.gpg", check=False).rc
+
+
+def test_a_key_that_is_not_there_is_one_sentence() -> None:
+    """A web server without it, or with a page in its place: nothing is put in place."""
+    for place in (f"{repository.key_url}.gone", repository.uri + "/Packages"):
+        wrong = replace(repository, name="other", uri="http://10.77.0.1/other", key_url=place)
+        with pytest.raises(HostError) as error:
+            passes.link.apply(lambda wrong=wrong: apt.keyring(layer="other", repository=wrong))
+        assert "\n" not in str(error.value)
+        assert passes.host.run("ls /usr/share/keyrings/other.gpg", check=False).rc
+
+
+def test_components_that_the_user_enabled_are_left_to_them() -> None:
+    """Theirs count for the suites they name, and what they lack is ours."""
+    address = passes.shell("sed -n 's/^URIs: //p' /etc/apt/sources.list.d/debian.sources")
+    archive, security = address.split()
+    theirs = "/etc/apt/sources.list.d/theirs.list"
+    all_of_them = " ".join(COMPONENTS)
+    passes.shell(
+        f"rm {apt.COMPONENTS_FILE}; printf 'deb {archive} %s {all_of_them}\\n' trixie"
+        f" trixie-updates > {theirs}; echo 'deb {security}/ trixie-security non-free' >> {theirs}"
+    )
+    assert passes.plan(deployed)["packages.sources"].wanted == ", ".join(COMPONENTS)
+    assert all_hold(passes.up(deployed))
+    ours = passes.shell(f"cat {apt.COMPONENTS_FILE}")
+    assert "Suites: trixie-security\nComponents: contrib non-free-firmware\n" in ours
+    assert ours.count("Types:") == 1
+    passes.shell(f"sed -i 's/ non-free$/ {all_of_them}/' {theirs}")
+    assert all_hold(passes.up(deployed))
+    assert passes.host.run(f"ls {apt.COMPONENTS_FILE}", check=False).rc, "nothing is left to add"
+    assert "configured multiple times" not in passes.shell("apt-get update 2>&1")
+    passes.shell(f"rm {theirs}")
+    assert passes.drifted(deployed) == {"packages.sources"}
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_source_with_its_key_inside_is_copied_with_it() -> None:
+    """apt takes what we write from a deb822 file that carries its key, as Debian allows."""
+    source = "/etc/apt/sources.list.d/debian.sources"
+    passes.shell(
+        f"cp {source} /root/; (echo 'Signed-By:'; echo ' -----BEGIN PGP PUBLIC KEY BLOCK-----';"
+        " echo ' .'; base64 -w 64 /usr/share/keyrings/debian-archive-keyring.gpg | sed 's/^/ /';"
+        " echo ' -----END PGP PUBLIC KEY BLOCK-----') > /root/key;"
+        f" sed -i -e '/^Signed-By:/{{r /root/key' -e 'd}}' {source};"
+        " apt-get -qq -o APT::Update::Error-Mode=any update"
+    )
+    assert passes.drifted(deployed) == {"packages.sources"}
+    assert all_hold(passes.up(deployed))
+    passes.shell("apt-get -qq -o APT::Update::Error-Mode=any update")
+    passes.shell(f"mv /root/debian.sources {source}")
+    assert all_hold(passes.up(deployed))
 
 
 def test_the_user_s_own_source_of_the_repository_stays() -> None:

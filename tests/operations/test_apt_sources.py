@@ -70,11 +70,61 @@ def test_another_mirror_does_not_replace_security() -> None:
     assert uris == [["http://near.example.org/debian"], [SECURITY]]
 
 
+def test_sources_without_packages_do_not_count() -> None:
+    """With deb-src alone a component cannot be installed from."""
+    source = _read("a.list", f"deb {MIRROR} trixie main\ndeb-src {MIRROR} trixie contrib non-free")
+    assert _wanted(source) == [([MIRROR], ["trixie"], ["contrib", "non-free"])]
+
+
+def test_one_mirror_written_in_two_ways_is_one() -> None:
+    """A slash at the end makes no other place; apt warns of what is configured twice."""
+    theirs = _read("a.list", f"deb {MIRROR}/ trixie main\ndeb {MIRROR} trixie contrib non-free")
+    assert _wanted(theirs) == []
+
+
+def test_what_the_mirror_already_has_is_not_added_again() -> None:
+    """The user may have named the same mirror in a file of their own."""
+    mirror = "http://near.example.org/debian"
+    theirs = _read("near.list", f"deb {mirror} trixie contrib non-free")
+    assert _wanted([*DEBIAN[:1], *theirs], mirror=mirror) == [
+        ([mirror], ["trixie-updates"], ["contrib", "non-free"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "suites"),
+    [
+        (f"deb {MIRROR} stable main", ["stable"]),
+        (f"deb {SECURITY} stable-security main", ["stable-security"]),
+        (f"deb {MIRROR} trixie-backports main", ["trixie-backports"]),
+        ("deb https://browser.example.org/linux stable main", []),
+        ("deb https://db.example.org/pub/apt trixie-pgdg main", []),
+        (f"deb {MIRROR} sid main", []),
+        (f"deb {MIRROR} trixie contrib", []),
+    ],
+)
+def test_only_the_distribution_s_archive_is_added_to(line: str, suites: list[str]) -> None:
+    """Other archives have suites and a main of the same names, and none of these components."""
+    found = _missing(_read("a.list", line), ("non-free",), "trixie", None)
+    assert [suite for source in found for suite in source["suites"]] == suites
+
+
+def test_options_of_a_line_go_with_it() -> None:
+    """Its keyring and architectures hold for the components beside it."""
+    line = f"deb [ arch=amd64,arm64 signed-by=/k.gpg lang=none ] {MIRROR} trixie main # mine"
+    (found,) = _missing(_read("a.list", line), ("contrib",), "trixie", None)
+    assert (found["signed_by"], found["architectures"]) == ("/k.gpg", ["amd64", "arm64"])
+    assert _read("gpurig-components.sources", _stanza(found)) == [found]
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [
         ("a.list", "# deb http://x.example.org/ ./"),
         ("a.list", "deb-src"),
+        ("a.list", "deb [signed-by=/k.gpg http://x.example.org/ ./"),
+        ("a.list", "deb [signed-by=/k.gpg] http://x.example.org/"),
+        ("a.sources", "Enabled: false\nTypes: deb\nURIs: http://x.example.org\nSuites: /\n"),
         ("a.sources", "Enabled: no\nTypes: deb\nURIs: http://x.example.org\nSuites: /\n"),
         ("a.sources", "# a comment\n\nX-Nothing: here\n"),
     ],
@@ -104,4 +154,6 @@ def test_the_user_s_own_source_of_a_repository_counts(line: str) -> None:
     """Two sources of one place with different keys stop apt."""
     theirs = _read("nvidia-container-toolkit.list", line)
     assert _theirs(theirs, TOOLKIT) == theirs[0]
+    assert _theirs(_read("a.list", line.replace("deb ", "deb-src ", 1)), TOOLKIT) is None
+    assert _theirs(_read("a.list", line.replace("stable", "experimental")), TOOLKIT) is None
     assert _theirs(_read("gpurig-nvidia-container-toolkit.list", "deb x /"), TOOLKIT) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyinfra import logger
 
 from gpurig.locks import Lock
 from gpurig.operations import environment, packages
@@ -71,6 +74,10 @@ DRIFTS = {
                         " --default-index INDEX six==1.16.0", BROKEN),
     "the interpreter is gone": (f"ln -sfn /usr/bin/python3.9 {PATH}/bin/python",
                                 {"environment.small.interpreter"}),
+    "the interpreter is another": (
+        f"rm {PATH}/bin/python; printf '#!/bin/sh\\necho 3.12\\n' > {PATH}/bin/python;"
+        f" chmod 755 {PATH}/bin/python",
+        {"environment.small.interpreter"}),
     "the environment is gone": (f"rm -r {PATH}", {"environment.small.interpreter"}),
     "the tools are gone": (f"rm -r {environment.TOOLS}", {"environments.tools"}),
 }  # fmt: skip
@@ -102,12 +109,36 @@ def test_what_the_user_added_stays(lab: Lab) -> None:
     passes.shell(f"rm -r {PATH}.gpurig-old")
 
 
-def test_an_index_password_is_left_nowhere() -> None:
-    """Neither on the host's disk nor where uv and pip keep what they were told."""
-    found = passes.host.run(
-        f"grep -rls {SECRET} /etc /opt/gpurig /run /tmp /root /var/log", check=False
+def test_an_index_password_is_seen_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in any command line while tools and packages are installed, in no log, on no disk."""
+    passes.host.write("/root/secret", SECRET + "\n")
+    passes.host.write(
+        "/root/watch",
+        "while :; do for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p 2>/dev/null; echo; done;"
+        " done >> /root/seen",
     )
-    assert not found.stdout
+    told = io.StringIO()
+    handler = logging.StreamHandler(told)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    passes.shell(f"rm -r {environment.TOOLS} {SITE}/six.py")
+    passes.shell("systemd-run --quiet --unit=watch sh /root/watch")
+    try:
+        assert all_hold(passes.up(deployed))
+    finally:
+        passes.shell("systemctl stop watch.service")
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert int(passes.shell("grep -c 'uv pip install' /root/seen")), "the watch saw the commands"
+    assert int(passes.shell("grep -c 'pip install.*--require-hashes' /root/seen"))
+    assert passes.host.run("grep -f /root/secret /root/seen", check=False).rc == 1
+    assert "environments.tools" in told.getvalue() or "pip" in told.getvalue()
+    output = capsys.readouterr()
+    assert SECRET not in told.getvalue() + output.out + output.err
+    passes.shell("rm /root/seen /root/watch")
+    left = "/etc /opt /run /tmp /root /var --exclude=secret"
+    assert not passes.host.run(f"grep -rlsf /root/secret {left}", check=False).stdout
 
 
 def test_only_root_may_write() -> None:
