@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cache
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from gpurig.stack.model import Flavour
+from gpurig.stack.model import Accelerator, Flavour
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,6 +41,25 @@ class GpuRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NvswitchRow(Row):
+    """NVSwitches by PCI device id: a machine that has one needs the fabric manager."""
+
+    chips: str
+    ids: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorRow(Row):
+    """What computes and is no NVIDIA GPU; ``extra`` is the framework that serves it."""
+
+    name: str
+    accelerator: Accelerator
+    framework: str
+    vendor: str | None = None
+    platform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BranchRow(Row):
     """One branch of NVIDIA's driver; see tables/branches.toml."""
 
@@ -48,6 +67,12 @@ class BranchRow(Row):
     kind: str
     end_of_life: str | None = None
     cuda_major: int | None = None
+    versions: list[str] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether NVIDIA has said that it is over, without a date."""
+        return self.end_of_life == "ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,44 +90,136 @@ class DriverRow(Row):
     module: str
     dkms: str
     components: list[str]
-
-    @property
-    def pair(self) -> tuple[int, Flavour]:
-        """Branch and flavour."""
-        return self.branch, self.flavour
+    fabric_manager: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BrokenRow(Row):
-    """A packaged driver that cannot be had, or from which kernel on it does not build."""
+    """
+    A packaged driver that cannot be had, or that does not build on kernels from one on.
+
+    + origin: ``distribution`` or ``nvidia``; kernel_from: the first kernel it is true of
+    """
 
     distribution: str
     release: str
     branch: int
     flavour: Flavour
     reason: str
+    origin: str = "distribution"
     kernel_from: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistributionRow(Row):
-    """A supported distribution and what it brings."""
+class NvidiaRepositoryRow(Row):
+    """
+    NVIDIA's repository for one distribution; see tables/repositories.toml.
 
-    id: str
+    + machines: NVIDIA's name of each architecture that it serves, ``aarch64`` is ``sbsa``
+    + key: the file in the repository; fingerprint: None where nobody has verified it
+    + branches: the driver branches that it has
+    """
+
+    distribution: str
     release: str
     name: str
-    python: str
-    docker: str
-    docker_packages: list[str]
+    machines: dict[str, str]
+    key: str
+    branches: list[int]
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvidiaRootRow(Row):
+    """The address that NVIDIA's repositories have in common; rig_repositories can move it."""
+
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NvidiaPackagesRow(Row):
+    """
+    How NVIDIA's repositories name a driver; ``{branch}`` is replaced in every text.
+
+    + family: ``debian``, ``ubuntu``, ``rhel`` or ``fedora``
+    + first_branch, last_branch: the branches that are named so
+    + pinning: the package that keeps a host on the branch; fabric_manager: for NVSwitches
+    """
+
+    family: str
+    flavour: Flavour
+    packages: list[str]
+    module: str
+    dkms: str
+    fabric_manager: str
+    first_branch: int | None = None
+    last_branch: int | None = None
+    pinning: str | None = None
+    stream: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetiredKeyRow(Row):
+    """A signing key that was used once and is to be found no more."""
+
+    repository: str
+    fingerprint: str
+    retired: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelsRow(Row):
+    """
+    The kernels that a distribution builds for an architecture.
+
+    + flavours: what ends a kernel's release, first the usual one; ``{flavour}`` in image and
+      headers is replaced
+    """
+
+    family: str
+    machine: str
+    flavours: list[str]
+    image: str
+    headers: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionRow(Row):
+    """
+    A distribution and what it brings; see tables/distributions.toml.
+
+    + ids: of os-release; release: the version it begins with, or empty for a rolling one
+    + family: how packages and kernels are named: ``debian``, ``ubuntu``, ``rhel``, ``fedora``,
+      ``macos``; packages: ``apt``, ``dnf`` or empty
+    + pythons: the first is python3, the others can be installed beside it
+    + gccs: majors of gcc, the first is the default
+    """
+
+    ids: list[str]
+    release: str
+    codename: str
+    name: str
+    family: str
+    packages: str
+    pythons: list[str]
+    gccs: list[int]
+    docker: str | None = None
+    docker_packages: list[str] = field(default_factory=list)
+    end_of_life: str | None = None
+
+    @property
+    def python(self) -> str:
+        """The version of its python3."""
+        return self.pythons[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureRow(Row):
-    """A supported architecture: as the kernel and as Debian call it, and its kernel flavours."""
+    """A supported architecture, as the kernel calls it and as Debian does."""
 
     machine: str
     debian: str
-    kernel_flavours: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +237,7 @@ class ToolkitRow(Row):
     name: str
     root: str
     uri: str
+    rpm_uri: str
     suite: str
     key: str
     fingerprint: str
@@ -129,89 +247,165 @@ class ToolkitRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BuildRow:
+    """
+    One build of a framework's version, among the rows of its release.
+
+    + platforms: ``linux-x86_64``, ``linux-aarch64``, ``macos-arm64``
+    + cuda, cudnn, nccl: bounds on what its wheels bring (``>=12.5.82,<13``), None without CUDA
+    + capabilities: compute capabilities that it holds code for; ``9.0+PTX`` is compiled anew at
+      first use on whatever comes later
+    + index: where its wheels are, None for the index that everything else comes from
+    + pins: what is asked for, as requirement specifiers
+    """
+
+    accelerator: Accelerator
+    platforms: list[str]
+    pins: list[str]
+    cuda: str | None = None
+    cudnn: str | None = None
+    nccl: str | None = None
+    capabilities: list[str] = field(default_factory=list)
+    index: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrameworkRow(Row):
     """One version of a framework; see tables/frameworks.toml."""
 
     name: str
     version: str
     python: list[str]
-    machines: list[str]
-    cuda_machines: list[str]
-    cuda: str
-    cudnn: str
-    cpu_pins: list[str]
-    cuda_pins: list[str]
-    workload_pins: list[str]
+    builds: list[BuildRow]
+    workload_pins: list[str] = field(default_factory=list)
     doubts: dict[str, str] = field(default_factory=dict)
+    bases: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudaRow(Row):
-    """The lowest driver that runs a CUDA major."""
+class CudaMajorRow(Row):
+    """The lowest driver that runs a CUDA major at all (minor-version compatibility)."""
 
     major: int
     driver: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudnnRow(Row):
-    """The last cuDNN for GPUs older than a compute capability."""
+class CudaRow(Row):
+    """
+    One CUDA toolkit.
 
-    before: str
-    package: str
-    maximum: str
+    + driver: with which every part of it works, None where it is not known
+    + gcc, clang: the newest host compilers; capabilities: what it compiles for
+    """
+
+    version: str
+    gcc: int
+    clang: int
+    capabilities: list[str]
+    driver: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CudaPackagesRow(Row):
+    """
+    A CUDA toolkit as packages; ``{dashed}`` is the version with a dash.
+
+    + distribution, release: whose package it is; both empty for NVIDIA's, of any distribution
+    + home: its folder
+    """
+
+    origin: str
+    packages: list[str]
+    home: str
+    distribution: str = ""
+    release: str = ""
+    version: str = ""
+    first: str = ""
+    components: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CudnnRow(Row):
+    """
+    Some versions of cuDNN, by the first and the last of them (None: and later ones).
+
+    + capability: the lowest compute capability; cuda_majors: what it is built for
+    """
+
+    first: str
+    cuda_majors: list[int]
+    capability: str
+    last: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CudnnPackagesRow(Row):
+    """cuDNN as packages of NVIDIA's repository; ``{major}`` is CUDA's."""
+
+    packages: list[str]
+    wheel: str
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All of them."""
+    """All of them; the fields are the names of the arrays in the files."""
 
-    gpus: tuple[GpuRow, ...]
-    branches: tuple[BranchRow, ...]
-    drivers: tuple[DriverRow, ...]
+    gpu: tuple[GpuRow, ...]
+    nvswitch: tuple[NvswitchRow, ...]
+    accelerator: tuple[AcceleratorRow, ...]
+    branch: tuple[BranchRow, ...]
+    driver: tuple[DriverRow, ...]
     broken: tuple[BrokenRow, ...]
-    distributions: tuple[DistributionRow, ...]
-    architectures: tuple[ArchitectureRow, ...]
-    cdi: CdiRow
-    toolkit: ToolkitRow
-    frameworks: tuple[FrameworkRow, ...]
-    cudas: tuple[CudaRow, ...]
-    cudnns: tuple[CudnnRow, ...]
+    nvidia_root: tuple[NvidiaRootRow, ...]
+    nvidia_repository: tuple[NvidiaRepositoryRow, ...]
+    nvidia_packages: tuple[NvidiaPackagesRow, ...]
+    retired_key: tuple[RetiredKeyRow, ...]
+    kernels: tuple[KernelsRow, ...]
+    distribution: tuple[DistributionRow, ...]
+    architecture: tuple[ArchitectureRow, ...]
+    cdi: tuple[CdiRow, ...]
+    toolkit: tuple[ToolkitRow, ...]
+    framework: tuple[FrameworkRow, ...]
+    cuda_major: tuple[CudaMajorRow, ...]
+    cuda: tuple[CudaRow, ...]
+    cuda_packages: tuple[CudaPackagesRow, ...]
+    cudnn: tuple[CudnnRow, ...]
+    cudnn_packages: tuple[CudnnPackagesRow, ...]
 
     def rows(self) -> list[Row]:
         """Every row."""
-        found: list[Row] = []
-        for table in fields(self):
-            value = getattr(self, table.name)
-            found += value if isinstance(value, tuple) else [value]
-        return found
+        return [row for table in fields(self) for row in getattr(self, table.name)]
+
+
+FILES = (
+    "gpus", "branches", "drivers", "repositories", "distributions", "containers", "frameworks",
+    "cuda",
+)  # fmt: skip
 
 
 @cache
 def tables() -> Tables:
-    """The tables that ship with gpurig."""
-    drivers, distributions = _read("drivers"), _read("distributions")
-    containers, frameworks = _read("containers"), _read("frameworks")
-    return Tables(
-        gpus=_rows(GpuRow, _read("gpus")["gpu"]),
-        branches=_rows(BranchRow, _read("branches")["branch"]),
-        drivers=_rows(DriverRow, drivers["driver"]),
-        broken=_rows(BrokenRow, drivers["broken"]),
-        distributions=_rows(DistributionRow, distributions["distribution"]),
-        architectures=_rows(ArchitectureRow, distributions["architecture"]),
-        cdi=CdiRow(**containers["cdi"]),
-        toolkit=ToolkitRow(**containers["toolkit"]),
-        frameworks=_rows(FrameworkRow, frameworks["framework"]),
-        cudas=_rows(CudaRow, frameworks["cuda"]),
-        cudnns=_rows(CudnnRow, frameworks["cudnn"]),
-    )
+    """The tables that ship with gpurig; each array of the files is a field of the same name."""
+    read: dict[str, list[dict[str, Any]]] = {}
+    for name in FILES:
+        for table, rows in _read(name).items():
+            read.setdefault(table, []).extend(rows)
+    kinds = get_type_hints(Tables)
+    return Tables(**{name: _rows(get_args(kinds[name])[0], rows) for name, rows in read.items()})
 
 
 R = TypeVar("R", bound=Row)
 
 
 def _rows(kind: type[R], rows: list[dict[str, Any]]) -> tuple[R, ...]:
-    return tuple(kind(**row) for row in rows)
+    return tuple(kind(**_built(row)) for row in rows)
+
+
+def _built(row: dict[str, Any]) -> dict[str, Any]:
+    if "builds" in row:
+        return row | {"builds": [BuildRow(**build) for build in row["builds"]]}
+    return row
 
 
 def _read(name: str) -> dict[str, Any]:
