@@ -1,4 +1,4 @@
-"""dkms: which modules it has built and installed for which kernels."""
+"""dkms: which modules it has built and installed for which kernels, and which failed."""
 
 from __future__ import annotations
 
@@ -36,6 +36,61 @@ class Built(TypedDict):
     arch: str | None
     state: str
     differs: bool
+
+
+# The first error in a build's log: the compiler's or the linker's, else make's own.
+ERROR = r"(^|[^-[:alnum:]])(fatal )?error: |[*][*][*] .*Error [0-9]|^ERROR"
+
+# dkms keeps the log of its last build; one that succeeded has the module beside the kernel's name.
+_FAILED = rf"""
+command -v dkms >/dev/null || exit 3
+for log in /var/lib/dkms/nvidia*/*/build/make.log /var/lib/dkms/nvidia*/*/*/*/log/make.log; do
+    [ -r "$log" ] || continue
+    set -- $(sed -n '1s/.*make[.]log for .* for kernel \([^ ]*\) (\([^ )]*\)).*/\1 \2/p' "$log")
+    [ $# = 2 ] || continue
+    name=${{log#/var/lib/dkms/}} module=${{name%%/*}} version=${{name#*/}} version=${{version%%/*}}
+    [ -d "/var/lib/dkms/$module/$version/$1/$2/module" ] && continue
+    said=$(grep -m 1 -E '{ERROR}' "$log" ||
+        grep -m 1 -E '^# exit code: *[1-9]' "$log") || continue
+    printf '%s\n' "$module $version $1 ${{said#"${{log%/*}}/"}}"
+done
+exit 0
+"""
+
+
+class Failure(TypedDict):
+    """One build that failed: of which module for which kernel, and the log's first error."""
+
+    module: str
+    version: str
+    kernel: str
+    error: str
+
+
+class DkmsFailures(Fact[list[Failure]]):
+    """
+    The builds of NVIDIA's modules that failed, by dkms's own logs; ABSENT where there is no dkms.
+
+    A module that dkms has for the kernel is none of them. dkms keeps one log per module and
+    version: of several kernels it failed for, only the last is told.
+
+    ``[{"module": "nvidia-current-open", "version": "550.163.01", "kernel":
+    "6.12.118+deb13-amd64", "error": "nvidia/nv-pci.c:237:9: error: too few arguments to …"}]``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(_FAILED)
+
+    def parse(self, lines: list[str], code: int) -> list[Failure] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code:
+            return Unknown("the logs of dkms could not be read")
+        found: list[Failure] = []
+        for line in filter(str.strip, lines):
+            module, version, kernel, error = line.split(" ", 3)
+            found.append(Failure(module=module, version=version, kernel=kernel, error=error))
+        return found
 
 
 class DkmsStatus(Fact[list[Built]]):

@@ -7,6 +7,7 @@ from typing import TypedDict
 from pyinfra.api import StringCommand
 
 from gpurig.fact import Fact, framed
+from gpurig.facts.grub import GRUB, default
 from gpurig.values import Absent, Unknown
 
 # What boot loaders pass over too: saved copies, rescue images, what dpkg is about to rename.
@@ -33,31 +34,42 @@ class Kernels(TypedDict):
     headers: list[str]
 
 
-class Kernel(Fact[Kernels]):
+class BootKernels(Kernels):
+    """Also ``may_boot``: the one that boots next and the newest, for which modules must be."""
+
+    may_boot: list[str]
+
+
+class Kernel(Fact[BootKernels]):
     """
     The kernels of this host.
 
     ``{"running": "6.12.57+deb13-amd64", "next": "6.12.117+deb13-amd64", "installed": […],
-    "headers": […]}``: ``next`` is the newest in /boot, or ``None`` where /boot has none (a
-    container, or a kernel given by the hypervisor); ``headers`` lists the releases that a module
-    can be built for.
+    "headers": […], "may_boot": […]}``: ``next`` is GRUB's default where that can be read, else the
+    newest in /boot, or ``None`` where /boot has none (a container, or a kernel given by the
+    hypervisor); ``headers`` lists the releases that a module can be built for.
     """
 
     def command(self) -> StringCommand:
-        return framed(_KERNELS)
+        return framed(f"{_KERNELS}{GRUB}")
 
-    def parse(self, lines: list[str], code: int) -> Kernels | Absent | Unknown:
-        found: dict[str, list[str]] = {"running": [], "installed": [], "headers": []}
+    def parse(self, lines: list[str], code: int) -> BootKernels | Absent | Unknown:
+        found: dict[str, list[str]] = {"running": [], "installed": [], "headers": [], "grub": []}
         for line in lines:
             kind, release = line.split(" ", 1)
             found[kind].append(release)
         if code or not any(found["running"]):
             return Unknown("the installed kernels could not be listed")
+        installed = found["installed"]
+        newest = installed[-1] if installed else None
+        chosen = default(lines)
+        following = chosen if chosen in installed else newest
         return {
             "running": found["running"][0],
-            "next": found["installed"][-1] if found["installed"] else None,
-            "installed": found["installed"],
+            "next": following,
+            "installed": installed,
             "headers": found["headers"],
+            "may_boot": [one for one in installed if one in (following, newest)],
         }
 
 

@@ -16,7 +16,7 @@ FLAVOURS = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}
 
 # What `modprobe nvidia` would load for kernel $1. Debian's packages map the name by an install line
 # ("install nvidia modprobe -i nvidia-current"), which a dry run shows and does not follow.
-_RESOLVE = r"""
+RESOLVE = r"""
 resolve() {
     f=$(modprobe --dry-run --show-depends --set-version "$1" nvidia 2>/dev/null |
         sed -n 's/^insmod \([^ ]*\).*/\1/p; s/^install .*modprobe -i \([^ ]*\).*/\1/p' |
@@ -62,7 +62,7 @@ class ModuleForNextBoot(Fact[NextModule]):
 
     def command(self) -> StringCommand:
         return framed(
-            f'{_RESOLVE}{NEXT}; [ -n "$k" ] || exit 3; echo "$k";'
+            f'{RESOLVE}{NEXT}; [ -n "$k" ] || exit 3; echo "$k";'
             " command -v modprobe >/dev/null || exit 0;"
             ' f=$(resolve "$k") && echo "$f" && modinfo -F version "$f" &&'
             ' modinfo -F license "$f"; :'
@@ -132,7 +132,7 @@ class DriverLoaded(Fact[Loaded]):
 
     def command(self) -> StringCommand:
         return framed(
-            _RESOLVE + 'echo "version $(cat /sys/module/nvidia/version 2>/dev/null)";'
+            RESOLVE + 'echo "version $(cat /sys/module/nvidia/version 2>/dev/null)";'
             ' echo "told $(head -n 1 /proc/driver/nvidia/version 2>/dev/null)";'
             ' [ -d /sys/module/nouveau ] && echo "nouveau yes"; echo "running $(uname -r)";'
             ' f=$(resolve "$(uname -r)"); echo "here $([ -n "$f" ] && modinfo -F version "$f")"'

@@ -24,6 +24,12 @@ for device in /sys/bus/pci/devices/*; do
     printf '%s ' "${device##*/}" "$vendor" "${id:--}" "${class:--}"
     printf '%s %s %s\n' "${subvendor:--}" "${subdevice:--}" "$driver"
 done 2>/dev/null
+# WSL has no GPU on its bus; the driver of Windows passes it through and names it.
+smi=/usr/lib/wsl/lib/nvidia-smi
+if [ -e /dev/dxg ] && [ -x $smi ]; then
+    $smi --query-gpu=pci.bus_id,pci.device_id --format=csv,noheader 2>/dev/null | tr -d '\r' |
+        sed -n 's/^\([0-9A-Fa-f:.]*\), *\(0x[0-9A-Fa-f]*\)$/dxg \1 \2/p'
+fi
 exit 0
 """
 
@@ -48,7 +54,10 @@ class _OnPci(Fact[list[PciDevice]]):
         if code:
             return Unknown("/sys is not mounted")
         devices: list[PciDevice] = []
+        passed = [_passed_through(line) for line in lines if line.startswith("dxg ")]
         for line in lines:
+            if line.startswith("dxg "):
+                continue
             address, vendor, device, kind, subvendor, subdevice, driver = line.split()
             if not self.wanted(vendor, kind):
                 continue
@@ -62,7 +71,21 @@ class _OnPci(Fact[list[PciDevice]]):
                     "driver": None if driver == "-" else driver,
                 }
             )
-        return devices
+        return devices or [one for one in passed if self.wanted("0x10de", one["class"])]
+
+
+def _passed_through(line: str) -> PciDevice:
+    """A GPU as nvidia-smi in WSL tells it: ``dxg 00000000:01:00.0 0x233010DE``."""
+    _, bus, both = line.split()
+    number = f"{int(both, 16):08x}"
+    domain, rest = bus.lower().split(":", 1)
+    return {
+        "address": f"{int(domain, 16):04x}:{rest}",
+        "id": f"{number[4:]}:{number[:4]}",
+        "class": "0x030200",
+        "subsystem": None,
+        "driver": "dxgkrnl",
+    }
 
 
 def _id(vendor: str, device: str) -> str:
@@ -75,11 +98,24 @@ class Gpus(_OnPci):
 
     ``[{"address": "0000:17:00.0", "id": "10de:2330", "class": "0x030200", "subsystem":
     "10de:16c1", "driver": "nvidia"}]``; ``driver`` is the kernel's (``nvidia``, ``nouveau``,
-    ``vfio-pci``), ``None`` if none is bound.
+    ``vfio-pci``), ``None`` if none is bound. In WSL, where the bus has none, those that Windows
+    passes through: ``driver`` is ``dxgkrnl``, and the class is not known but for being a GPU's.
     """
 
     def wanted(self, vendor: str, kind: str) -> bool:
         return vendor == "0x10de" and kind[:6] in ("0x0300", "0x0302")
+
+
+class NvSwitches(_OnPci):
+    """
+    NVIDIA's bridges, in the shape of `Gpus`: NVSwitches, and on old boards the chipset's.
+
+    ``[{"address": "0000:07:00.0", "id": "10de:22a3", "class": "0x068000", …}]``; which ids are
+    NVSwitches stands in the tables.
+    """
+
+    def wanted(self, vendor: str, kind: str) -> bool:
+        return vendor == "0x10de" and kind[:6] == "0x0680"
 
 
 class Accelerators(_OnPci):

@@ -8,10 +8,16 @@ from collections.abc import Generator
 from pyinfra.api import StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.nvidia import DriverLoaded, DriverUserSpace, ModuleForNextBoot
+from gpurig.facts.dkms import ERROR, DkmsFailures
+from gpurig.facts.kernel import Kernel
+from gpurig.facts.mok import Mok
+from gpurig.facts.nvidia import DriverLoaded, DriverUserSpace, Module, ModuleForNextBoot
+from gpurig.facts.nvidia_modules import KernelModule, KernelModules
+from gpurig.facts.persistenced import PersistencedUser
 from gpurig.facts.secure_boot import SecureBoot
 from gpurig.facts.systemd import Units
-from gpurig.operations.packages import ENVIRONMENT
+from gpurig.operations.module_signature import judged
+from gpurig.operations.packages import APT, ENVIRONMENT
 from gpurig.operations.systemd import lacking, running
 from gpurig.promise import drift, due, follows, holds, keeps, left_out, unknown
 from gpurig.stack.model import Flavour
@@ -23,63 +29,107 @@ PERSISTENCED = "nvidia-persistenced.service"
 
 
 @keeps("driver.module-for-next-boot")
-def module_for_next_boot(dkms: str, flavour: Flavour) -> Commands:
+def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> Commands:
     """
-    The kernel that boots next finds the module by its name: this flavour, the libraries' version.
+    Each kernel that may boot next finds the module by its name, in the libraries' version.
 
     + dkms: dkms's name of the module, ``nvidia-current``
     + flavour: ``open`` or ``proprietary``
+    + boot: ``with-driver`` where another kernel than the newest may be kept as the boot default
 
     apt's word is not taken for it: a module that did not build leaves its package "installed".
     """
-    module, libraries = read(ModuleForNextBoot), read(DriverUserSpace)
-    for fact in (module, libraries):
+    kernel, libraries, failures = read(Kernel), read(DriverUserSpace), read(DkmsFailures)
+    for fact in (kernel, libraries, failures):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
-    if isinstance(libraries, Absent) or isinstance(module, Absent):
-        return follows("driver.packages" if isinstance(libraries, Absent) else "kernel.headers")
-    assert isinstance(module, dict)
+    if isinstance(libraries, Absent):
+        return follows("driver.packages")
+    assert isinstance(kernel, dict)
     assert isinstance(libraries, dict)
-    release, found, version = module["release"], module["resolved"], libraries["libcuda"]
-    if found and (found["version"], found["flavour"]) == (version, flavour):
-        return holds(f"{release} finds {found['path']}, {flavour}, {version}")
+    if not kernel["may_boot"]:
+        return follows("kernel.headers")
+    modules = read(KernelModules, releases=" ".join(kernel["installed"]))
+    if isinstance(modules, Unknown | Absent):
+        return unknown("the modules of the installed kernels could not be looked up")
+    version = libraries["libcuda"]
+    fits = {one["release"] for one in modules if _is(one["resolved"], version, flavour)}
+    wrong = [one for one in modules if one["release"] in kernel["may_boot"]]
+    wrong = [one for one in wrong if one["release"] not in fits]
+    if not wrong:
+        return holds(f"{', '.join(kernel['may_boot'])} find nvidia, {flavour}, {version}")
+    builds = failures if isinstance(failures, list) else []
+    failed = {one["kernel"]: one["error"] for one in builds if one["version"] == version}
+    newest = kernel["installed"][-1]
+    if boot == "with-driver" and newest in failed and fits:
+        if kernel["next"] not in fits:
+            return follows("driver.boot-kernel")
+        return due(
+            f"the module does not build for {newest} ({failed[newest]}); {kernel['next']}, which"
+            " has it, is kept as the boot default"
+        )
     drift(
-        actual=f"{release} finds no module nvidia"
-        if not found
-        else f"{release} finds {found['path']}, {found['flavour']}, {found['version']}",
+        actual="; ".join(_told(one) for one in wrong),
         wanted=f"{flavour}, {version}",
-        will=f"build and install {dkms} {version} for {release}",
+        will=f"build and install {dkms} {version} for {', '.join(one['release'] for one in wrong)}",
     )
-    yield StringCommand(_built(dkms, version, release))
+    for one in wrong:
+        yield StringCommand(_built(dkms, version, one["release"]))
+
+
+def _is(module: Module | None, version: str, flavour: Flavour) -> bool:
+    return module is not None and (module["version"], module["flavour"]) == (version, flavour)
+
+
+def _told(one: KernelModule) -> str:
+    module = one["resolved"]
+    if module is None:
+        return f"{one['release']} finds no module nvidia"
+    return f"{one['release']} finds {module['path']}, {module['flavour']}, {module['version']}"
 
 
 def _built(dkms: str, version: str, release: str) -> str:
     """Shell that installs a module by dkms, building it where need be; the first error is told."""
     name = f"-m {shlex.quote(dkms)} -v {shlex.quote(version)} -k {shlex.quote(release)}"
-    log = f"/var/lib/dkms/{shlex.quote(dkms)}/{shlex.quote(version)}/build/make.log"
+    folder = f"/var/lib/dkms/{shlex.quote(dkms)}/{shlex.quote(version)}/build"
+    log = f"{folder}/make.log"
     return (
         # What dkms takes for installed may be gone from the tree; it only looks after this.
         f"{ENVIRONMENT} dkms uninstall {name} >/dev/null 2>&1;"
         f" {ENVIRONMENT} dkms install --force {name} && depmod {shlex.quote(release)} ||"
-        f" {{ echo \"E: $(grep -m 1 -E 'error:|Error ' {log} || echo dkms failed),"
-        f' see {log}" >&2; exit 1; }}'
+        f" {{ said=$(grep -m 1 -E '{ERROR}' {log} || echo dkms failed);"
+        f' echo "E: {shlex.quote(release)}: ${{said#{folder}/}}, see {log}" >&2; exit 1; }}'
     )
 
 
 @keeps("driver.persistenced")
 def persistenced(starts: bool) -> Commands:
     """
-    The persistence daemon keeps the driver initialised from boot on.
+    The persistence daemon keeps the driver initialised from boot on, under its own account.
 
     + starts: whether it runs now, too; it cannot without a GPU that is really there
     """
-    units = read(Units, units=PERSISTENCED)
+    units, account = read(Units, units=PERSISTENCED), read(PersistencedUser)
     if isinstance(units, Unknown):
         return unknown(units.reason)
+    if isinstance(account, Unknown):
+        return unknown(account.reason)
     if isinstance(units, Absent):
         return left_out("driver.persistenced", "systemd does not run here; its package enables it")
     if units[PERSISTENCED]["load"] == "not-found":
         return follows("driver.packages")
+    if isinstance(account, dict) and not account["there"]:
+        if not account["package"]:
+            return unknown(f"its account {account['user']} is gone, and no package makes it")
+        drift(
+            actual=f"its account {account['user']} is gone",
+            wanted=f"{PERSISTENCED} runs as {account['user']}",
+            will=f"reinstall {account['package']}, which makes the account",
+        )
+        yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall {account['package']}")
+        if starts and _is_loaded():
+            yield from running(units, [PERSISTENCED])
+        return
     if not starts:
         units = {PERSISTENCED: units[PERSISTENCED] | {"active": "active"}}
     elif not _is_loaded():
@@ -98,6 +148,14 @@ def persistenced(starts: bool) -> Commands:
 def _is_loaded() -> bool:
     loaded = read(DriverLoaded)
     return isinstance(loaded, dict) and bool(loaded["version"])
+
+
+def _is_trusted(release: str) -> bool:
+    """Whether the kernel that runs takes this module under Secure Boot."""
+    modules, keys = read(KernelModules, releases=release), read(Mok)
+    if not isinstance(modules, list) or not isinstance(keys, dict):
+        return False
+    return all(judged(one, keys) == "trusted" for one in modules)
 
 
 @keeps("driver.loaded")
@@ -123,10 +181,7 @@ def loaded() -> Commands:
         return follows("driver.module-for-next-boot")
     if now["here"] != version:
         return due(f"reboot: the module is not built for the running kernel {now['running']}")
-    if secure_boot == "enabled":
-        return due(
-            "Secure Boot takes only modules signed by a key that is enrolled: run"
-            " mokutil --import /var/lib/dkms/mok.pub, reboot, and confirm it on the console"
-        )
+    if secure_boot == "enabled" and not _is_trusted(now["running"]):
+        return follows("driver.module-signature")
     drift(actual="no NVIDIA module is loaded", wanted=f"{version} loaded", will="load the module")
     yield StringCommand("modprobe nvidia")
