@@ -1,0 +1,51 @@
+"""The system's CUDA toolkit and cuDNN, in the order in which each stands on the one before."""
+
+from __future__ import annotations
+
+from gpurig.layer import layer
+from gpurig.operations import apt, cudnn
+from gpurig.operations import cuda as operations
+from gpurig.promise import left_out
+from gpurig.settings import Settings
+from gpurig.stack.model import Cuda, Stack
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them
+
+
+@layer("CUDA")
+def cuda(stack: Stack, settings: Settings) -> None:
+    """Where its packages come from, the toolkit, its compiler, link, loader, shells; cuDNN."""
+    if stack.cuda is not None and stack.cuda.origin != "wheels":
+        _sources(stack, stack.cuda, settings)
+        _toolkit(stack.cuda)
+    if stack.cudnn is not None and stack.cudnn.origin != "wheels":
+        packages = stack.cudnn.packages if stack.cudnn.origin == "nvidia" else ()
+        if packages:
+            cudnn.packages(packages=packages, maximum=stack.cudnn.maximum)
+        cudnn.library(packages=packages)
+
+
+def _sources(stack: Stack, wanted: Cuda, settings: Settings) -> None:
+    """What the driver's layer has seen to is not done twice: each file has one writer."""
+    driver = stack.driver
+    if wanted.components and not (driver and driver.components):
+        apt.components(components=wanted.components, mirror=settings.apt_mirror)
+    if wanted.repository is not None and not (driver and driver.repository == wanted.repository):
+        apt.keyring(layer="cuda", repository=wanted.repository)
+        apt.repository(
+            layer="cuda",
+            repository=wanted.repository,
+            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
+        )
+
+
+def _toolkit(wanted: Cuda) -> None:
+    own = wanted.home if wanted.origin == "nvidia" else None  # /usr/local/cuda-12.8
+    operations.packages(packages=wanted.packages, home=wanted.home or "/usr/lib/cuda")
+    operations.host_compiler(gcc=wanted.gcc)
+    if own:
+        operations.link(home=own)
+    else:
+        left_out("cuda.link", "the distribution's nvcc is /usr/bin/nvcc")
+    operations.loader(home=own)
+    operations.profile(home=own, gcc=wanted.gcc)

@@ -1,0 +1,152 @@
+"""CUDA toolkits: which there are, where /usr/local/cuda leads, what the loader finds of them."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.fact import Fact, framed
+from gpurig.values import ABSENT, Absent, Unknown
+
+LINK = "/usr/local/cuda"
+PROFILE = "/etc/profile.d/gpurig-cuda.sh"
+
+# Debian's nvidia-cuda-toolkit: nvcc in /usr/bin, headers and libraries in the system's folders, and
+# a folder that looks like a toolkit to programs that want one.
+DEBIAN_HOME = "/usr/lib/cuda"
+DEBIAN_NVCC = "/usr/bin/nvcc"
+
+
+class Toolkit(TypedDict):
+    """
+    One toolkit that has nvcc.
+
+    + version: as nvcc says it, ``12.4``; empty where nvcc does not run
+    + origin: ``distribution``, ``nvidia`` (a package of theirs) or ``other`` (a runfile, a copy)
+    + home: its folder; nvcc: its compiler driver
+    """
+
+    version: str
+    origin: str
+    home: str
+    nvcc: str
+
+
+class CudaToolkits(Fact[list[Toolkit]]):
+    """
+    The toolkits on disk, the distribution's first; empty where there is none.
+
+    ``[{"version": "12.4", "origin": "distribution", "home": "/usr/lib/cuda",
+    "nvcc": "/usr/bin/nvcc"}]``
+    """
+
+    def command(self) -> StringCommand:
+        # A path of dpkg's that was moved by hand is nobody's: that is "other", too.
+        return framed(
+            f"for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
+            ' do [ -x "$n" ] || continue; h=${n%/bin/nvcc};'
+            ' [ "$n" = ' + DEBIAN_NVCC + ' ] || [ ! -L "$h" ] || continue;'
+            ' p=$(dpkg-query -S "$n" 2>/dev/null | head -n 1 | cut -d: -f1);'
+            ' v=$("$n" --version 2>/dev/null | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
+            ' echo "$n|$p|$v"; done; :'
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[Toolkit] | Absent | Unknown:
+        found = []
+        for line in lines:
+            nvcc, package, version = line.split("|")
+            debian = nvcc == DEBIAN_NVCC
+            origin = "nvidia" if package.startswith("cuda-") else "other"
+            if debian:
+                origin = "distribution" if package == "nvidia-cuda-toolkit" else "other"
+            home = nvcc.removesuffix("/bin/nvcc")
+            found.append(
+                Toolkit(
+                    version=version,
+                    origin=origin,
+                    home=DEBIAN_HOME if origin == "distribution" else home,
+                    nvcc=nvcc,
+                )
+            )
+        return found
+
+
+class Link(TypedDict):
+    """
+    What lies at /usr/local/cuda.
+
+    + kind: ``none``, ``link``, ``alternative`` (a link that update-alternatives keeps), ``folder``
+    + target: where it leads in the end, whether or not that is there; empty for ``none``
+    + choices: the folders that update-alternatives knows for it
+    """
+
+    kind: str
+    target: str
+    choices: list[str]
+
+
+class CudaLink(Fact[Link]):
+    """
+    Where /usr/local/cuda leads.
+
+    ``{"kind": "alternative", "target": "/usr/local/cuda-12.8",
+    "choices": ["/usr/local/cuda-12.8"]}``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            f"l={LINK}; if [ -L $l ]; then"
+            " case $(readlink $l) in /etc/alternatives/*) k=alternative ;; *) k=link ;; esac;"
+            " elif [ -e $l ]; then k=folder; else k=none; fi; echo $k;"
+            " [ $k = none ] && echo || readlink -m $l;"
+            " update-alternatives --list cuda 2>/dev/null; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> Link | Absent | Unknown:
+        kind, target, *choices = lines
+        if kind not in ("none", "link", "alternative", "folder"):
+            raise ValueError(kind)
+        return Link(kind=kind, target=target, choices=choices)
+
+
+class CudaLibraries(Fact[list[str]]):
+    """
+    The CUDA runtimes that the loader finds, in its order, as the folders' real names have them.
+
+    ``["/usr/local/cuda-12.8/targets/x86_64-linux/lib/libcudart.so.12.8.90"]``; what the cache
+    names and the disk no longer has is not there.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "PATH=$PATH:/sbin:/usr/sbin; command -v ldconfig >/dev/null || exit 3;"
+            " ldconfig -p | sed -n 's/.*libcudart[.]so[.][0-9.]* .*=> //p' |"
+            ' while read -r f; do readlink -e "$f"; done; :'
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return Unknown("ldconfig is not there")
+        return list(dict.fromkeys(lines))
+
+
+class Profile(TypedDict):
+    """A file of the login shells: its text and its mode, in octal digits."""
+
+    text: str
+    mode: str
+
+
+class CudaProfile(Fact[Profile]):
+    """gpurig's own file for login shells; ABSENT where there is none."""
+
+    def command(self) -> StringCommand:
+        return framed(f"[ -e {PROFILE} ] || exit 3; stat -c %a {PROFILE} && cat {PROFILE}")
+
+    def parse(self, lines: list[str], code: int) -> Profile | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code:
+            return Unknown(f"{PROFILE} cannot be read")
+        return Profile(text="".join(f"{line}\n" for line in lines[1:]), mode=lines[0])

@@ -1,0 +1,180 @@
+"""The system's CUDA toolkit: packages, /usr/local/cuda, loader, login shells, host compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.cuda import LINK, PROFILE, CudaLibraries, CudaLink, CudaProfile, CudaToolkits
+from gpurig.facts.dpkg import Packages
+from gpurig.operations.file import written
+from gpurig.operations.packages import installed
+from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.values import Absent, Unknown
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+LOADER_FILE = "/etc/ld.so.conf.d/gpurig-cuda.conf"
+HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
+
+
+@keeps("cuda.packages")
+def packages(packages: Sequence[str], home: str) -> Commands:
+    """
+    The toolkit's packages are installed and its nvcc is there; other toolkits stay.
+
+    + home: the toolkit's folder
+
+    Without what they recommend: Debian's nvidia-cuda-toolkit brings by its dependencies a host
+    compiler that it accepts and all that nvcc needs to compile and to link (tried on Debian 13),
+    and recommends debuggers and profilers.
+    """
+    found, toolkits = read(Packages, packages=" ".join(packages)), read(CudaToolkits)
+    if isinstance(toolkits, Unknown):
+        return unknown(toolkits.reason)
+    assert isinstance(toolkits, list)
+    complete = isinstance(found, dict) and all(
+        name in found and found[name]["state"] == "installed" for name in packages
+    )
+    if complete and not any(toolkit["home"] == home for toolkit in toolkits):
+        return unknown(
+            f"{', '.join(packages)} is installed and {home} has no nvcc; find the package with"
+            " dpkg-query -S bin/nvcc and run apt-get install --reinstall with it"
+        )
+    yield from installed(packages)
+
+
+@keeps("cuda.link")
+def link(home: str) -> Commands:
+    """
+    /usr/local/cuda leads to this toolkit, by update-alternatives where NVIDIA's packages use it.
+
+    + home: the toolkit's folder
+    """
+    toolkits, found = read(CudaToolkits), read(CudaLink)
+    for fact in (toolkits, found):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    assert isinstance(toolkits, list)
+    assert isinstance(found, dict)
+    if found["kind"] == "folder":
+        return unknown(
+            f"{LINK} is a folder of its own; move it to /usr/local/cuda-VERSION, and the link"
+            " can take its place"
+        )
+    if not any(toolkit["home"] == home for toolkit in toolkits):
+        return follows("cuda.packages")
+    choices = found["choices"]
+    if found["target"] == home:
+        return holds(f"{LINK} leads to {home}")
+    drift(
+        actual=f"{LINK} leads to {found['target']}" if found["target"] else f"no {LINK}",
+        wanted=f"{LINK} leads to {home}",
+        will=f"let {LINK} lead to {home}",
+        leaves="every toolkit",
+    )
+    name, target, staged = QuoteString(LINK), QuoteString(home), QuoteString(f"{LINK}.gpurig-new")
+    if not choices:
+        yield StringCommand("ln -sfn", target, staged, "&& mv -fT", staged, name)
+        return
+    if home not in choices:
+        yield StringCommand("update-alternatives --quiet --install", name, "cuda", target, "1")
+    # It leaves a link alone that is not its own.
+    yield StringCommand("ln -sfn /etc/alternatives/cuda", staged, "&& mv -fT", staged, name)
+    yield StringCommand("update-alternatives --quiet --set cuda", target)
+
+
+@keeps("cuda.loader")
+def loader(home: str | None) -> Commands:
+    """
+    The loader finds the toolkit's CUDA runtime, whoever's file names its folder.
+
+    + home: the toolkit's folder; ``None`` where its libraries lie in the system's folders
+    """
+    toolkits, libraries = read(CudaToolkits), read(CudaLibraries)
+    for fact in (toolkits, libraries):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    assert isinstance(toolkits, list)
+    assert isinstance(libraries, list)
+    there = [
+        toolkit
+        for toolkit in toolkits
+        if (toolkit["home"] == home if home else toolkit["origin"] == "distribution")
+    ]
+    if not there:
+        return follows("cuda.packages")
+    places = (f"{home}/",) if home else ("/usr/lib/", "/lib/")
+    ours = [path for path in libraries if path.startswith(places)]
+    if ours:
+        return holds(f"ldconfig finds {ours[0]}")
+    drift(
+        actual="libcudart is not found by the loader"
+        if not libraries
+        else f"the loader finds {libraries[0]}",
+        wanted=f"libcudart of {home or 'the distribution'} is found",
+        will=f"write {LOADER_FILE} and run ldconfig" if home else "run ldconfig",
+        leaves="every other file of the loader",
+    )
+    if home:
+        yield from written(LOADER_FILE, f"{HEADER}{home}/lib64\n")
+    yield StringCommand("ldconfig")
+
+
+@keeps("cuda.profile")
+def profile(home: str | None, gcc: int | None = None) -> Commands:
+    """
+    A login shell finds nvcc, and nvcc the compiler that it accepts.
+
+    + home: the toolkit's folder; ``None`` for the distribution's own, which needs no help:
+      its nvcc is in /usr/bin and looks for a compiler that it accepts by itself
+    + gcc: the major of the host compiler, where the default one is too new
+    """
+    found = read(CudaProfile)
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    text = _profile(home, gcc) if home else None
+    if isinstance(found, Absent) and text is None:
+        return holds("nvcc is in /usr/bin, and needs no file for login shells")
+    if not isinstance(found, Absent):
+        readable = int(found["mode"], 8) & 0o444 == 0o444
+        if found["text"] == text and readable:
+            return holds(f"{PROFILE} names {home}")
+    drift(
+        actual=f"no {PROFILE}" if isinstance(found, Absent) else f"{PROFILE} differs",
+        wanted=f"{home} in login shells" if home else "the distribution's own nvcc",
+        will=f"write {PROFILE}" if text else f"remove {PROFILE}",
+        leaves="every other file of login shells",
+    )
+    if text is None:
+        yield StringCommand("rm -f", QuoteString(PROFILE))
+        return
+    yield from written(PROFILE, text)
+
+
+def _profile(home: str, gcc: int | None) -> str:
+    lines = [
+        f"export CUDA_HOME={home}",
+        'case ":$PATH:" in *":$CUDA_HOME/bin:"*) ;; *) PATH="$CUDA_HOME/bin:$PATH" ;; esac',
+    ]
+    if gcc:
+        # nvcc 12.4 does not know NVCC_CCBIN (tried); a -ccbin on its command line comes later
+        # than the one here, and wins.
+        lines += [
+            f"export NVCC_CCBIN=/usr/bin/g++-{gcc}",
+            'case "$NVCC_PREPEND_FLAGS" in *-ccbin*) ;; *) export NVCC_PREPEND_FLAGS='
+            '"-ccbin $NVCC_CCBIN${NVCC_PREPEND_FLAGS:+ $NVCC_PREPEND_FLAGS}" ;; esac',
+        ]
+    return HEADER + "".join(f"{line}\n" for line in lines)
+
+
+@keeps("cuda.host-compiler")
+def host_compiler(gcc: int | None) -> Commands:
+    """
+    A compiler that nvcc accepts is installed, beside the default one; gcc's alternatives stay.
+
+    + gcc: its major, where the default one is too new; ``None``: the default one
+    """
+    yield from installed((f"gcc-{gcc}", f"g++-{gcc}") if gcc else ("gcc", "g++"))

@@ -1,0 +1,292 @@
+"""CUDA's promises on a booted Debian 13: Debian's real toolkit, stand-ins with NVIDIA's names."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from gpurig.deploy.cuda import cuda
+from gpurig.facts.cuda import PROFILE
+from gpurig.facts.cudnn import PREFERENCES
+from gpurig.inventory import HostSpec
+from gpurig.operations.cuda import LOADER_FILE
+from gpurig.promise import Finding, Verdict
+from gpurig.proving import prove
+from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.settings import Settings
+from gpurig.stack.model import Cuda, Cudnn, Repository, Stack
+from lab.lab import Lab
+from lab.plugin import Boot
+
+from .passes import Passes
+
+pytestmark = pytest.mark.lab
+
+HOME = "/usr/local/cuda-12.8"
+CUDNN = ("libcudnn9-cuda-12", "libcudnn9-dev-cuda-12")
+DEBIAN = Cuda(
+    version="12.4",
+    origin="distribution",
+    packages=("nvidia-cuda-toolkit",),
+    home="/usr/lib/cuda",
+    gcc=13,
+    capabilities=("7.5", "9.0"),
+    components=("contrib", "non-free"),
+)
+
+passes: Passes
+repository: Repository
+
+
+def _debian() -> Stack:
+    return Stack("debian 13", "x86_64", cuda=DEBIAN)
+
+
+def _nvidia(maximum: str | None = "9.10.2") -> Stack:
+    toolkit = Cuda("12.8", "nvidia", ("cuda-toolkit-12-8",), HOME, 13, repository=repository)
+    return Stack("debian 13", "x86_64", cuda=toolkit, cudnn=Cudnn("9", maximum, "nvidia", CUDNN))
+
+
+def _deploy(stack: Stack) -> None:
+    cuda(stack, Settings())
+
+
+def _plan(stack: Stack) -> dict[str, Finding]:
+    return passes.plan(lambda: _deploy(stack))
+
+
+def _drifted(stack: Stack) -> set[str]:
+    return passes.drifted(lambda: _deploy(stack))
+
+
+def _up(stack: Stack) -> dict[str, Finding]:
+    found = passes.up(lambda: _deploy(stack))
+    kept = (Verdict.HOLDS, Verdict.LEFT_OUT)
+    wrong = {id: one for id, one in found.items() if one.verdict not in kept}
+    assert not wrong, wrong
+    return found
+
+
+def _deb(folder: Path, name: str, version: str, files: dict[str, bytes], **control: str) -> Path:
+    """A package with files; those under bin/ can be run; `control` has fields and postinst."""
+    root = folder / f"{name}-{version}"
+    (root / "DEBIAN").mkdir(parents=True)
+    scripts = {key: control.pop(key) for key in ("postinst", "prerm") if key in control}
+    fields = {"Package": name, "Version": version, "Architecture": "amd64", "Description": "x"}
+    fields |= {"Maintainer": "gpurig lab <lab@example.org>", **control}
+    (root / "DEBIAN/control").write_text("".join(f"{k}: {v}\n" for k, v in fields.items()))
+    for script, text in scripts.items():
+        (root / "DEBIAN" / script).write_text(f"#!/bin/sh\nset -e\n{text}\n")
+        (root / "DEBIAN" / script).chmod(0o755)
+    for path, data in files.items():
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        file.chmod(0o755 if "/bin/" in path else 0o644)
+    built = folder / f"{name}_{version}_amd64.deb"
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "--build", root, built], check=True, capture_output=True
+    )
+    return built
+
+
+def _library(folder: Path, soname: str, source: str = "") -> bytes:
+    """A shared library with this name and this C source."""
+    folder.mkdir(exist_ok=True)
+    (folder / "source.c").write_text(source)
+    command = ["gcc", "-shared", "-fPIC", f"-Wl,-soname,{soname}", "-o", folder / "library"]
+    subprocess.run([*command, folder / "source.c"], check=True)
+    return (folder / "library").read_bytes()
+
+
+def _stand_ins(folder: Path) -> list[Path]:
+    """NVIDIA's toolkit with two files in its layout, and two versions of its cuDNN."""
+    nvcc = b"#!/bin/sh\necho 'Cuda compilation tools, release 12.8, V12.8.93'\n"
+    alternative = "update-alternatives --{} cuda {}"
+    debs = [
+        _deb(
+            folder,
+            "cuda-nvcc-12-8",
+            "12.8.93-1",
+            {
+                f"{HOME}/bin/nvcc": nvcc,
+                f"{HOME}/lib64/libcudart.so.12": _library(folder / "rt", "libcudart.so.12"),
+            },
+        ),
+        _deb(
+            folder,
+            "cuda-toolkit-12-8",
+            "12.8.1-1",
+            {},
+            Depends="cuda-nvcc-12-8",
+            postinst=f"update-alternatives --install /usr/local/cuda cuda {HOME} 128",
+            prerm=alternative.format("remove", HOME),
+        ),
+    ]
+    place = "/usr/lib/x86_64-linux-gnu"
+    for short, version in (("9.10.2", "9.10.2.21-1"), ("9.28.0", "9.28.0.51-1")):
+        major, minor, patch = map(int, short.split("."))
+        source = f"unsigned long cudnnGetVersion(void) {{ return {major}{minor:02}{patch:02}; }}"
+        library = _library(folder / short, "libcudnn.so.9", source)
+        header = b'extern "C" unsigned long cudnnGetVersion(void);\n'
+        files = {f"{place}/libcudnn.so.{short}": library}
+        debs.append(_deb(folder, CUDNN[0], version, files, postinst="ldconfig"))
+        # A link in a package would need a link here; a linker script names the library as well.
+        script = f"INPUT({place}/libcudnn.so.{short})\n".encode()
+        files = {f"{place}/libcudnn.so": script, "/usr/include/cudnn.h": header}
+        needs = f"{CUDNN[0]} (= {version})"
+        debs.append(_deb(folder, CUDNN[1], version, files, Depends=needs))
+    return debs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _host(lab: Lab, boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A bare host that one run brings to Debian's toolkit, and NVIDIA's repository beside it."""
+    global passes, repository
+    folder = tmp_path_factory.mktemp("cuda")
+    served = lab.repository("cuda-standins")
+    served.publish(_stand_ins(folder))
+    repository = Repository(
+        "gpurig-lab-cuda", served.packages_url, "/", (), served.key_url, served.fingerprint
+    )
+    passes = Passes.over(boot("trixie", "cuda13"))
+    passes.host.write("/etc/dpkg/dpkg.cfg.d/lab", "force-unsafe-io\n")
+    found = _plan(_debian())
+    assert found["cuda.packages"].verdict is Verdict.DRIFTED
+    assert found["cuda.loader"].verdict is Verdict.FOLLOWS
+    _up(_debian())
+    assert not _drifted(_debian()), "again: nothing to do"
+    yield
+    passes.link.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _proofs(stack: Stack) -> dict[str, Proof]:
+    """How the proofs of this layer end."""
+    data = passes.host.ssh_data()
+    spec = HostSpec.of(passes.host.name, "ssh", data["ssh_hostname"], data)
+    result = HostResult(spec.name, answer=stack)
+    proofs = prove(spec, result, False, lambda _: None, lambda _: None)
+    return {proof.id: proof for proof in proofs if proof.id.startswith(("cuda.", "cudnn."))}
+
+
+def test_debian_s_nvcc_compiles_within_its_limit() -> None:
+    """For the resolved architectures, with a compiler that its header takes; gcc 14 stays."""
+    passes.shell("apt-get -qq -y install --no-install-recommends g++ >/dev/null 2>&1")
+    found = _proofs(_debian())
+    assert {id: proof.verdict for id, proof in found.items()} == {
+        "cuda.compiles": ProofVerdict.PASSED,
+        "cuda.host-compiler": ProofVerdict.PASSED,
+        "cuda.loader": ProofVerdict.PASSED,
+        "cudnn.version": ProofVerdict.NOT_APPLICABLE,
+    }, found
+    assert found["cuda.compiles"].detail["architectures"] == ["sm_75", "sm_90"]
+    assert found["cuda.host-compiler"].detail == {"compiler": "gcc 13", "limit": 13}
+    assert passes.shell("gcc -dumpversion").strip() == "14", "the user's default is not touched"
+
+
+DEBIAN_DRIFTS = {
+    "the compiler is gone": ("dpkg --force-depends --remove g++-13", {"cuda.host-compiler"}),
+    "the toolkit is gone": ("dpkg --remove nvidia-cuda-toolkit", {"cuda.packages"}),
+    "the cache is stale": ("ldconfig -C /etc/ld.so.cache -N /nowhere; rm /etc/ld.so.cache",
+                           {"cuda.loader"}),
+    "a file of another toolkit stays": (f"echo CUDA_HOME=/x > {PROFILE}", {"cuda.profile"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("drift", DEBIAN_DRIFTS)
+def test_a_drift_of_debian_s_is_named_and_repaired(drift: str) -> None:
+    """The plan names the promise that is broken, and no other; one run repairs it."""
+    script, broken = DEBIAN_DRIFTS[drift]
+    passes.shell(script)
+    assert _drifted(_debian()) == broken
+    _up(_debian())
+
+
+def test_the_downloader_without_its_library_is_named() -> None:
+    """Debian's nvidia-cudnn after a no to the licence: one sentence says what a person can do."""
+    stack = Stack("debian 13", "x86_64", cudnn=Cudnn("9.0", None, "distribution"))
+    assert "install nvidia-cudnn" in _plan(stack)["cudnn.library"].reason
+    passes.shell(
+        "echo 'nvidia-cudnn nvidia-cudnn/question select I Decline' | debconf-set-selections;"
+        " apt-get -qq -y install --no-install-recommends nvidia-cudnn >/dev/null 2>&1;"
+        " dpkg-query -W -f '${db:Status-Status}' nvidia-cudnn | grep -x installed"
+    )
+    found = _plan(stack)["cudnn.library"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "update-nvidia-cudnn" in found.reason
+    assert "rig_cudnn" in found.reason
+    passes.shell("apt-get -qq -y purge nvidia-cudnn >/dev/null 2>&1")
+
+
+def test_nvidia_s_toolkit_comes_beside_debian_s() -> None:
+    """Repository, packages, link, loader, login shells; Debian's stays; again, nothing."""
+    before = _plan(_nvidia())
+    assert before["cuda.link"].verdict is Verdict.FOLLOWS
+    _up(_nvidia())
+    assert passes.shell("readlink -f /usr/local/cuda").strip() == HOME
+    assert passes.shell("sh -lc 'command -v nvcc'").strip() == f"{HOME}/bin/nvcc"
+    assert "-ccbin /usr/bin/g++-13" in passes.shell("sh -lc 'echo $NVCC_PREPEND_FLAGS'")
+    assert passes.shell("dpkg-query -W -f '${Version}' libcudnn9-cuda-12") == "9.10.2.21-1"
+    assert "release 12.4" in passes.shell("/usr/bin/nvcc --version")
+    assert not _drifted(_nvidia())
+
+
+NEWER = "apt-get -qq -y --allow-downgrades install {}=9.28.0.51-1 {}=9.28.0.51-1 2>&1".format(
+    *CUDNN
+)
+OTHER = "mkdir -p /usr/local/cuda-12.4/bin"
+NVIDIA_DRIFTS = {
+    "the link leads elsewhere": (f"{OTHER}; ln -sfn /usr/local/cuda-12.4 /usr/local/cuda",
+                                 {"cuda.link"}),
+    "another alternative is set": (
+        f"{OTHER}; update-alternatives --install /usr/local/cuda cuda /usr/local/cuda-12.4 1;"
+        " update-alternatives --set cuda /usr/local/cuda-12.4", {"cuda.link"}),
+    "the link is gone": ("rm /usr/local/cuda", {"cuda.link"}),
+    "the loader's file is gone": (f"rm {LOADER_FILE}; ldconfig", {"cuda.loader"}),
+    "the profile is gone": (f"rm {PROFILE}", {"cuda.profile"}),
+    "the profile cannot be read": (f"chmod 600 {PROFILE}", {"cuda.profile"}),
+    "the repository is gone": ("rm /etc/apt/sources.list.d/gpurig-gpurig-lab-cuda.sources",
+                               {"cuda.repository"}),
+    "cuDNN is too new": (f"mv {PREFERENCES} /root; {NEWER}", {"cudnn.packages"}),
+    "cuDNN's headers are gone": (f"dpkg --remove {CUDNN[1]}", {"cudnn.packages"}),
+    "apt may upgrade cuDNN": (f"rm {PREFERENCES}", {"cudnn.packages"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("drift", NVIDIA_DRIFTS)
+def test_a_drift_of_nvidia_s_is_named_and_repaired(drift: str) -> None:
+    """The plan names the promise that is broken, and no other; one run repairs it."""
+    script, broken = NVIDIA_DRIFTS[drift]
+    passes.shell(script)
+    assert _drifted(_nvidia()) == broken
+    _up(_nvidia())
+    assert passes.shell("readlink -f /usr/local/cuda").strip() == HOME
+    assert "9.28" not in passes.shell("apt-get -s upgrade"), "apt does not lift it"
+
+
+def test_a_folder_of_the_user_is_left_alone() -> None:
+    """A real folder at /usr/local/cuda is named, and nothing is put into its place."""
+    passes.shell("rm /usr/local/cuda; mkdir /usr/local/cuda; touch /usr/local/cuda/mine")
+    found = passes.up(lambda: _deploy(_nvidia()))["cuda.link"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "a folder of its own" in found.reason
+    passes.shell("rm /usr/local/cuda/mine; rmdir /usr/local/cuda")
+    _up(_nvidia())
+
+
+def test_without_a_maximum_apt_may_upgrade() -> None:
+    """The pin goes, the installed version stays, and a program that is compiled tells it."""
+    passes.shell(f"rm -f {PROFILE}")  # Debian's nvcc compiles: NVIDIA's is a stand-in
+    found = _proofs(_nvidia())["cudnn.version"]
+    assert found.verdict is ProofVerdict.PASSED, asdict(found)
+    assert found.detail["version"] == "9.10.2"
+    assert _drifted(_nvidia(None)) == {"cudnn.packages", "cuda.profile"}
+    _up(_nvidia(None))
+    assert passes.host.run(f"ls {PREFERENCES}", check=False).rc
+    assert passes.shell("dpkg-query -W -f '${Version}' libcudnn9-cuda-12") == "9.10.2.21-1"
