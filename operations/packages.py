@@ -1,4 +1,4 @@
-"""Packages of apt: the missing ones are installed in one transaction; what is there holds."""
+"""Packages of apt or dnf: missing ones come in one transaction; what is there holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.dpkg import Packages
+from gpurig.facts.package_manager import InstalledPackages
 from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import Unknown
 
@@ -21,6 +21,7 @@ APT = (
     f"apt-get -q -y -o DPkg::Lock::Timeout={LOCK_SECONDS} -o Dpkg::Use-Pty=0"
     " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
 )
+DNF = "LC_ALL=C dnf -q -y"  # it waits for its own lock as long as that takes
 
 
 @keeps("{layer}.packages")
@@ -47,13 +48,14 @@ def installed(
 
     + versions: exact versions to install, by name, where they matter; empty: the repository's
 
-    For use inside an operation that `keeps` a promise. The lists are refreshed only when apt
-    cannot install from those it has. A package on hold is never moved.
+    For use inside an operation that `keeps` a promise. The lists are refreshed only when the
+    package manager cannot install from those it has. A package on hold is never moved.
     """
-    found = read(Packages, packages=" ".join(packages))
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    assert isinstance(found, dict)
+    there = read(InstalledPackages, packages=" ".join(packages))
+    if isinstance(there, Unknown):
+        return unknown(there.reason)
+    assert isinstance(there, dict)
+    found, manager = there["packages"], there["manager"]
     versions = versions or {}
     missing = [n for n in packages if n not in found or found[n]["state"] != "installed"]
     other = [
@@ -67,8 +69,10 @@ def installed(
         return follows("packages.dpkg", "known after the interrupted installation is finished")
     held = [n for n in (*missing, *other) if n in found and found[n]["held"]]
     if held:
-        return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
-    words = [f"{name}={versions[name]}" if versions.get(name) else name for name in packages]
+        release = "apt-mark unhold" if manager == "apt" else "dnf versionlock delete"
+        return unknown(f"{', '.join(held)} is on hold; run {release} to let it be moved")
+    exact = "=" if manager == "apt" else "-"
+    words = [f"{n}{exact}{versions[n]}" if versions.get(n) else n for n in packages]
     wrong = [f"{', '.join(missing)} not installed"] if missing else []
     wrong += [f"{name} is {found[name]['version']}" for name in other]
     moved = [w for n, w in zip(packages, words, strict=True) if n in (*missing, *other)]
@@ -78,7 +82,10 @@ def installed(
         will=f"install {', '.join(moved)}",
     )
     # Only those: naming an installed package to apt would upgrade it.
-    yield install(moved, recommends, downgrade=bool(other))
+    if manager == "apt":
+        yield install(moved, recommends, downgrade=bool(other))
+    else:
+        yield install_by_dnf(moved, recommends)
 
 
 def install(
@@ -95,3 +102,10 @@ def install(
         "if", line, "--dry-run >/dev/null 2>&1; then", line, "|| {", refresh, "&&", line, "; };",
         "else", refresh, "&&", line, "; fi",
     )  # fmt: skip
+
+
+def install_by_dnf(packages: Sequence[str], recommends: bool = False) -> StringCommand:
+    """The same by dnf (``name`` or ``name-version``); nothing that is in the way is removed."""
+    words: list[str | QuoteString] = [QuoteString(word) for word in packages]
+    option = f"--setopt=install_weak_deps={recommends} install"
+    return StringCommand(f"{DNF} {option}", *words, f"|| {DNF} --refresh {option}", *words)

@@ -1,0 +1,163 @@
+"""dnf: repositories in files of our own, each with its key by fingerprint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.apt import Keys
+from gpurig.facts.dnf import DnfRepositories, DnfRepository
+from gpurig.operations.file import written
+from gpurig.operations.packages import DNF
+from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.stack.model import Repository
+from gpurig.values import ABSENT, Unknown
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
+
+
+def key_path(repository: Repository) -> str:
+    """Where the key of a repository lies."""
+    return f"/etc/pki/rpm-gpg/gpurig-{repository.name}"
+
+
+def repository_path(repository: Repository) -> str:
+    """The file of a repository."""
+    return f"/etc/yum.repos.d/gpurig-{repository.name}.repo"
+
+
+@keeps("{layer}.keyring")
+def keyring(layer: str, repository: Repository) -> Commands:
+    """
+    The repository's key file holds exactly the key of the fingerprint that is accepted.
+
+    + layer: whose repository it is; the promise is ``{layer}.keyring``
+
+    The host fetches the key itself, through dnf's proxy if it has one; the key takes its place
+    only after its fingerprint was compared, and only from there does dnf import it.
+    """
+    path = key_path(repository)
+    keys, repositories = read(Keys, path=path), read(DnfRepositories)
+    if isinstance(keys, Unknown):
+        return unknown(f"{path}: {keys.reason}")
+    if isinstance(repositories, Unknown):
+        return unknown(repositories.reason)
+    assert isinstance(repositories, list)
+    theirs = _theirs(repositories, repository)
+    if theirs:
+        return holds(f"{theirs['file']} has this repository with a key of its own")
+    if keys is not ABSENT:
+        assert isinstance(keys, dict)
+        readable = int(keys["mode"], 8) & 0o444 == 0o444
+        if keys["fingerprints"] == [repository.fingerprint] and readable:
+            return holds(f"{path} holds {repository.fingerprint}")
+    held = keys["fingerprints"] if isinstance(keys, dict) else []
+    drift(
+        actual="no key" if keys is ABSENT else f"a file with {', '.join(held) or 'no key'}",
+        wanted=f"the key {repository.fingerprint}",
+        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
+    )
+    yield from _fetched(repository, path)
+
+
+def _fetched(repository: Repository, path: str) -> Commands:
+    """Download beside the place, compare, move; a key of another fingerprint is never put there."""
+    staged = f"/run/gpurig-{repository.name}.key"
+    yield StringCommand(
+        "proxy=$(sed -n 's/^ *proxy *= *//p' /etc/dnf/dnf.conf 2>/dev/null);"
+        ' [ -z "$proxy" ] || export http_proxy="$proxy" https_proxy="$proxy"; rm -f',
+        QuoteString(staged), "&& curl -fsSL --retry 2 --connect-timeout 20 -o",
+        QuoteString(staged), QuoteString(repository.key_url),
+    )  # fmt: skip
+    keys = read(Keys, path=staged)
+    got = keys["fingerprints"] if isinstance(keys, dict) else []
+    if got != [repository.fingerprint]:
+        told = ", ".join(got) or "no OpenPGP key"
+        message = f"{repository.key_url} has {told} instead of {repository.fingerprint}"
+        yield StringCommand("rm -f", QuoteString(staged))
+        yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
+        return
+    # rpm imports armour only.
+    source, target = QuoteString(staged), QuoteString(f"{path}.gpurig-new")
+    message = f"E: {repository.key_url} is not armoured, and rpm imports no other key"
+    yield StringCommand(
+        "grep -q 'BEGIN PGP PUBLIC' ", source, "|| { echo", QuoteString(message), ">&2; exit 1; };",
+        "mkdir -p /etc/pki/rpm-gpg && cat", source, ">", target, "&& chmod 644", target,
+        "&& mv -f", target, QuoteString(path), "&& rm -f", source,
+    )  # fmt: skip
+
+
+@keeps("{layer}.repository")
+def repository(layer: str, repository: Repository, signed: str = "packages") -> Commands:
+    """
+    dnf knows the repository, once, and checks it against its own key.
+
+    + layer: whose repository it is; the promise is ``{layer}.repository``
+    + signed: what its owner signs: ``packages``, ``metadata`` or ``both``; all of that is checked
+
+    A repository that the user wrote for the same place stays and counts.
+    """
+    repositories = read(DnfRepositories)
+    if isinstance(repositories, Unknown):
+        return unknown(repositories.reason)
+    assert isinstance(repositories, list)
+    theirs = _theirs(repositories, repository)
+    if theirs:
+        checked = theirs["gpgcheck"] or theirs["repo_gpgcheck"]
+        return holds(f"{theirs['file']} has it" + ("" if checked else ", without any signature"))
+    file, name = repository_path(repository), f"gpurig-{repository.name}"
+    wanted = DnfRepository(
+        file=file,
+        id=name,
+        baseurl=repository.uri,
+        gpgkey=f"file://{key_path(repository)}",
+        gpgcheck=signed in ("packages", "both"),
+        repo_gpgcheck=signed in ("metadata", "both"),
+        enabled=True,
+    )
+    ours = [each for each in repositories if each["file"] == file]
+    if ours == [wanted]:
+        return holds(f"{file} has {repository.uri}")
+    differs = [
+        f"{key} is {_told(each[key])}"
+        for each in ours
+        for key in ("baseurl", "gpgkey", "gpgcheck", "repo_gpgcheck", "enabled")
+        if each[key] != wanted[key]
+    ]
+    drift(
+        actual=f"{file} differs: {', '.join(differs) or 'sections'}"
+        if ours
+        else "not known to dnf",
+        wanted=repository.uri,
+        will=f"write {file}",
+    )
+    keys = {key: _told(value) for key, value in wanted.items() if key not in ("file", "id")}
+    text = "\n".join(f"{key}={value}" for key, value in keys.items())
+    yield from written(file, f"{HEADER}[{name}]\nname={repository.name} (gpurig)\n{text}\n")
+    # Its metadata, and of no other; the key of the metadata is taken from our file here.
+    yield StringCommand(
+        f"{DNF} --disablerepo='*' --enablerepo={name}"
+        f" --setopt={name}.skip_if_unavailable=0 makecache --refresh"
+    )
+
+
+def _told(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _theirs(repositories: list[DnfRepository], repository: Repository) -> DnfRepository | None:
+    """The user's own repository of this place, if they have one that is enabled."""
+    for each in repositories:
+        if each["file"] == repository_path(repository) or not each["enabled"]:
+            continue
+        for url in each["baseurl"].split():
+            # $basearch and its kind are dnf's to fill in; each is one part of the address.
+            pattern = re.sub(r"\\\$\w+|\\\$\\\{\w+\\\}", "[^/]+", re.escape(url.rstrip("/")))
+            if re.fullmatch(pattern, repository.uri.rstrip("/")):
+                return each
+    return None
