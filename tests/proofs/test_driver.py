@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from testinfra.host import Host
 
 from gpurig.proofs.nvml import NVML
 from gpurig.proofs.plugin import Subject, due, not_applicable, not_run
+
+FIRST_GSP = 7.5  # Turing: the first compute capability of GPUs that load GSP firmware
 
 LICENSES = {"open": "Dual MIT/GPL", "proprietary": "NVIDIA"}  # of nvidia.ko, by flavour
 
@@ -19,40 +22,111 @@ def _needs_driver(subject: Subject) -> None:
         not_applicable("the driver is not this host's to have")
 
 
-def _next_kernel(host: Host) -> str:
+def _newest_kernel(host: Host) -> str:
     newest = host.run("ls /boot | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1").stdout.strip()
     assert newest, "there is no kernel in /boot"
     return str(newest)
 
 
+def _next_kernel(host: Host) -> str:
+    """The kernel of GRUB's default where that is an entry that has a name, else the newest."""
+    config = host.run("cat /boot/grub/grub.cfg /boot/grub2/grub.cfg 2>/dev/null").stdout
+    told = re.findall(r'set default="([^"]*)"', config) or [""]
+    saved = re.findall(r"^saved_entry=(.+)$", host.run("grub-editenv list").stdout, re.MULTILINE)
+    name = (saved or [""])[0] if "saved_entry" in told[-1] else told[-1]
+    at = config.find(f"'{name.rsplit('>', 1)[-1]}'") if name and not name.isdigit() else -1
+    entry = re.search(r"\n\s*linux\S*\s+\S*/vmlinuz-(\S+)", config[at:]) if at >= 0 else None
+    return entry[1] if entry else _newest_kernel(host)
+
+
+def _may_boot(host: Host, subject: Subject) -> list[str]:
+    """The kernels that must have the module: the default, and the newest unless it is passed by."""
+    default, newest = _next_kernel(host), _newest_kernel(host)
+    boot = (subject.stack["kernel"] or {}).get("boot", "newest")
+    subject.detail["kernels"] = sorted({default} if boot == "with-driver" else {default, newest})
+    return list(subject.detail["kernels"])
+
+
+def _libcuda(host: Host) -> str:
+    """The version of the library that programs load."""
+    found = host.check_output("ldconfig -p | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | head -n 1")
+    assert found, "libcuda.so.1 is not found by the loader"
+    return str(host.check_output("readlink -f %s", found).rsplit(".so.", 1)[-1])
+
+
 @pytest.mark.proof("driver.module-for-next-boot")
 def test_next_kernel_finds_the_module(host: Host, subject: Subject) -> None:
-    """The kernel that boots next finds the NVIDIA module by its name, in the right flavour."""
+    """Each kernel that may boot next finds the NVIDIA module by its name, in the right flavour."""
     _needs_driver(subject)
-    kernel = _next_kernel(host)
-    wanted = host.run("modprobe --dry-run --show-depends --set-version %s nvidia", kernel)
-    assert wanted.rc == 0, f"modprobe nvidia on {kernel}: {wanted.stderr.strip()}"
-    # "insmod FILE", or where the distribution maps the name: "install modprobe -i NAME OPTIONS".
-    last = wanted.stdout.strip().splitlines()[-1].split()
-    name = last[last.index("-i") + 1] if "-i" in last else last[1]
-    license_ = host.run("modinfo -k %s -F license %s", kernel, name)
-    assert license_.rc == 0, f"modprobe nvidia on {kernel}: {license_.stderr.strip()}"
     flavour = subject.stack["driver"]["flavour"]
-    assert license_.stdout.strip() == LICENSES[flavour], f"{name} is not the {flavour} module"
-    subject.detail["module"] = name
+    for kernel in _may_boot(host, subject):
+        wanted = host.run("modprobe --dry-run --show-depends --set-version %s nvidia", kernel)
+        assert wanted.rc == 0, f"modprobe nvidia on {kernel}: {wanted.stderr.strip()}"
+        # "insmod FILE", or where the name is mapped: "install modprobe -i NAME OPTIONS".
+        last = wanted.stdout.strip().splitlines()[-1].split()
+        name = last[last.index("-i") + 1] if "-i" in last else last[1]
+        license_ = host.run("modinfo -k %s -F license %s", kernel, name)
+        assert license_.rc == 0, f"modprobe nvidia on {kernel}: {license_.stderr.strip()}"
+        told = license_.stdout.strip()
+        assert told == LICENSES[flavour], f"{name} on {kernel} is not the {flavour} module"
+        subject.detail["module"] = name
 
 
 @pytest.mark.proof("driver.one-version")
 def test_module_and_libraries_have_one_version(host: Host, subject: Subject) -> None:
-    """The module for the next kernel and libcuda are of one version."""
+    """The module of each kernel that may boot next, libcuda, NVML and firmware have one version."""
     _needs_driver(subject)
-    kernel, module = _next_kernel(host), subject.stack["driver"]["module"]
-    on_disk = host.check_output("modinfo -k %s -F version %s", kernel, module)
-    found = host.check_output("ldconfig -p | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | head -n 1")
-    assert found, "libcuda.so.1 is not found by the loader"
-    library = host.check_output("readlink -f %s", found).rsplit(".so.", 1)[-1]
-    assert on_disk == library, f"module {on_disk}, libcuda {library}"
-    subject.detail["version"] = on_disk
+    module, library = subject.stack["driver"]["module"], _libcuda(host)
+    for kernel in _may_boot(host, subject):
+        on_disk = host.check_output("modinfo -k %s -F version %s", kernel, module)
+        assert on_disk == library, f"module {on_disk} on {kernel}, libcuda {library}"
+    found = host.run("ldconfig -p | sed -n 's/.*libnvidia-ml[.]so[.]1 .*=> //p' | head -n 1")
+    if file := found.stdout.strip():
+        nvml = host.check_output("readlink -f %s", file).rsplit(".so.", 1)[-1]
+        assert nvml == library, f"libnvidia-ml {nvml}, libcuda {library}"
+    capable = [float(gpu["compute_capability"] or 99) >= FIRST_GSP for gpu in subject.gpus]
+    if subject.stack["driver"]["flavour"] == "open" or any(capable):
+        there = host.run("ls /lib/firmware/nvidia/%s/", library).stdout
+        assert "gsp_" in there, f"/lib/firmware/nvidia/{library} has no GSP firmware"
+    subject.detail["version"] = library
+
+
+@pytest.mark.proof("driver.fabric-manager")
+def test_fabric_manager_has_the_drivers_version(host: Host, subject: Subject) -> None:
+    """On machines with NVSwitches the fabric manager is of exactly the driver's version, and on."""
+    _needs_driver(subject)
+    package = subject.stack["driver"].get("fabric_manager")
+    if not package:
+        not_applicable("no NVSwitches")
+    form = "-f '${Version}'" if host.exists("dpkg-query") else "--qf '%%{VERSION}-'"
+    tool = "dpkg-query -W" if host.exists("dpkg-query") else "rpm -q"
+    told = host.run(f"{tool} {form} %s", package)
+    assert told.rc == 0, f"{package} is not installed"
+    version, library = told.stdout.strip().rpartition(":")[2].split("-")[0], _libcuda(host)
+    assert version == library, f"{package} {version}, libcuda {library}"
+    service = host.service("nvidia-fabricmanager")
+    assert service.is_enabled, "nvidia-fabricmanager is not enabled"
+    if not subject.stack["assumed"]:
+        assert service.is_running, "nvidia-fabricmanager does not run"
+
+
+@pytest.mark.proof("driver.module-signature")
+def test_secure_boot_takes_the_module(host: Host, subject: Subject) -> None:
+    """Where Secure Boot is on, the module is signed with a key that was enrolled."""
+    _needs_driver(subject)
+    if not host.exists("mokutil") or "enabled" not in host.run("mokutil --sb-state").stdout:
+        not_applicable("Secure Boot is not on")
+    module = subject.stack["driver"]["module"]
+    for kernel in _may_boot(host, subject):
+        key = host.run("modinfo -k %s -F sig_key %s", kernel, module).stdout.strip().lower()
+        assert key, f"{module} of {kernel} is not signed"
+        if key in host.run("mokutil --list-new").stdout:
+            due("reboot, and confirm the key at the console: Enroll MOK")
+        signer = host.check_output("modinfo -k %s -F signer %s", kernel, module)
+        enrolled = key in host.run("mokutil --list-enrolled").stdout
+        builtin = "DKMS" not in signer and signer in host.run("cat /proc/keys").stdout
+        if not (enrolled or builtin):
+            due(f"enroll the key {signer} with mokutil --import, reboot, and confirm it")
 
 
 @pytest.mark.proof("driver.loaded")
@@ -101,6 +175,5 @@ def test_nvml_agrees_with_pci_and_disk(host: Host, subject: Subject) -> None:
     wanted = sorted(gpu["id"] for gpu in subject.gpus)
     assert sorted(answer["gpus"]) == wanted, f"NVML lists {answer['gpus']}, wanted {wanted}"
     if subject.stack["driver"]:
-        found = host.check_output("ldconfig -p | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | head -1")
-        library = host.check_output("readlink -f %s", found).rsplit(".so.", 1)[-1]
+        library = _libcuda(host)
         assert answer["driver"] == library, f"NVML says {answer['driver']}, on disk is {library}"

@@ -1,0 +1,83 @@
+"""What the driver's operations decide by: signatures, firmware, versions, working kernels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpurig.operations.boot_kernel import with_module
+from gpurig.operations.fabric_manager import upstream
+from gpurig.operations.firmware import needs_gsp
+from gpurig.operations.module_signature import judged
+from gpurig.stack.model import Flavour
+
+DATA = Path(__file__).parent.parent / "data/facts"
+
+
+def _read(fact: str, machine: str) -> Any:
+    return json.loads((DATA / fact / f"{machine}.json").read_text())
+
+
+def _module(**other: str) -> Any:
+    return _read("KernelModules", "debian-13-older-kernel-has-it")[0] | other
+
+
+@pytest.mark.parametrize(
+    ("machine", "state"),
+    [
+        ("debian-13-enrolled", "trusted"),
+        ("debian-13-pending", "pending"),
+        ("debian-13-not-enrolled", "not-enrolled"),
+    ],
+)
+def test_a_module_signed_by_dkms_is_judged_by_the_number_of_its_key(
+    machine: str, state: str
+) -> None:
+    """What mokutil lists decides: enrolled, waiting for the console, or neither."""
+    keys = _read("Mok", machine)
+
+    assert judged(_module(), keys) == state
+    assert judged(_module(signer="", key=""), keys) == "unsigned"
+    assert judged(_module(key="ABCD"), keys) == "foreign"
+
+
+def test_a_key_of_the_kernel_is_known_by_its_name_and_dkms_has_none_there() -> None:
+    """The distribution's key counts as enrolled; one that is only named as dkms's does not."""
+    ours, theirs = "DKMS module signing key", "Canonical Ltd. Kernel Module Signing"
+    keys = _read("Mok", "debian-13-not-enrolled") | {"trusted": [ours, theirs]}
+
+    assert judged(_module(signer=theirs, key="12"), keys) == "trusted"
+    assert judged(_module(signer=ours, key="12"), keys) == "foreign"
+
+
+def test_a_kernel_works_with_a_module_of_the_libraries_version_only() -> None:
+    """A module of another version than the libraries is as good as none."""
+    modules = _read("KernelModules", "debian-13-older-kernel-has-it")
+
+    assert with_module(modules, "550.163.01") == ["6.12.100+deb13-amd64"]
+    assert with_module(modules, "550.90.07") == []
+
+
+@pytest.mark.parametrize(
+    ("flavour", "architectures", "needed"),
+    [
+        ("open", ["ada"], True),
+        ("proprietary", ["pascal"], False),
+        ("proprietary", ["pascal", "hopper"], True),
+        ("proprietary", [None], True),
+    ],
+)
+def test_only_gpus_before_turing_do_without_firmware(
+    flavour: Flavour, architectures: list[str | None], needed: bool
+) -> None:
+    """The open module always loads firmware, the other where a GPU has a GSP or is not known."""
+    assert needs_gsp(flavour, architectures) is needed
+
+
+@pytest.mark.parametrize("version", ["550.163.01-1", "550.163.01", "1:550.163.01-0ubuntu1"])
+def test_a_packages_version_holds_the_drivers(version: str) -> None:
+    """Epoch and revision are the packager's."""
+    assert upstream(version) == "550.163.01"
