@@ -14,7 +14,8 @@ RECORD = (
 )
 
 # The image as it is now: another size or time means that somebody made it anew since.
-IMAGE = "stat -c '%s %.Y' /boot/initrd.img-$k"
+FILE = "i=/boot/initrd.img-$k; [ -e $i ] || i=/boot/initramfs-$k.img"  # Debian's name, Red Hat's
+IMAGE = "stat -c '%s %.Y' $i"
 NEXT = "k=$(ls /boot 2>/dev/null | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
 
 
@@ -22,7 +23,7 @@ class Image(TypedDict):
     """
     + release: of the kernel it belongs to
     + made_for: checksum of the modprobe configuration in it, empty where that is not known
-    + updatable: whether update-initramfs is there to make it anew
+    + updatable: whether update-initramfs or dracut is there to make it anew
     """
 
     release: str
@@ -42,8 +43,9 @@ class Initramfs(Fact[Image]):
 
     def command(self) -> StringCommand:
         return framed(
-            f'{NEXT}; [ -n "$k" ] && [ -e /boot/initrd.img-$k ] || exit 3; echo "$k";'
-            " command -v update-initramfs >/dev/null && echo yes || echo no;"
+            f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e $i ] || exit 3; echo "$k";'
+            " { command -v update-initramfs || command -v dracut; } >/dev/null &&"
+            " echo yes || echo no;"
             f" set -- $(cat {RECORD} 2>/dev/null);"
             f' [ "$1 $2 $3" = "$k $({IMAGE})" ] && echo "$4" || echo'
         )

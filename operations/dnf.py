@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.apt import Keys
 from gpurig.facts.dnf import DnfRepositories, DnfRepository
+from gpurig.facts.kernel import Kernel
 from gpurig.operations.file import written
-from gpurig.operations.packages import DNF
+from gpurig.operations.packages import DNF, installed
 from gpurig.promise import drift, holds, keeps, unknown
 from gpurig.stack.model import Repository
-from gpurig.values import ABSENT, Unknown
+from gpurig.values import ABSENT, Absent, Unknown
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
@@ -144,6 +145,20 @@ def repository(layer: str, repository: Repository, signed: str = "packages") -> 
         f"{DNF} --disablerepo='*' --enablerepo={name}"
         f" --setopt={name}.skip_if_unavailable=0 makecache --refresh"
     )
+
+
+@keeps("kernel.headers")
+def headers(packages: Sequence[str]) -> Commands:
+    """
+    Kernels that may boot next have headers, and these packages bring them for each later one.
+
+    + packages: ``kernel-devel-matched``, ``kernel-headers`` …
+    """
+    kernel = read(Kernel)
+    if isinstance(kernel, Unknown | Absent):
+        return unknown(kernel.reason if isinstance(kernel, Unknown) else "no kernel")
+    own = [f"kernel-devel-{one}" for one in kernel["may_boot"] if one not in kernel["headers"]]
+    yield from installed([*packages, *own])
 
 
 def _told(value: object) -> str:

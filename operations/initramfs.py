@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pyinfra.api import StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.initramfs import IMAGE, NEXT, RECORD, Initramfs
+from gpurig.facts.initramfs import FILE, IMAGE, NEXT, RECORD, Initramfs
 from gpurig.facts.modprobe import ModprobeConfig
 from gpurig.operations.modprobe import COMPETING
 from gpurig.operations.packages import ENVIRONMENT
@@ -33,14 +33,16 @@ def initramfs() -> Generator[StringCommand, None, None]:
     if image["made_for"] == config["checksum"]:
         return holds(f"that of {image['release']} was made with it")
     if not image["updatable"]:
-        return unknown(f"that of {image['release']} was not made by update-initramfs")
+        return unknown(f"that of {image['release']} has no update-initramfs or dracut to make it")
     drift(
         actual=f"that of {image['release']} was made with another configuration",
         wanted="modprobe's present configuration",
-        will=f"run update-initramfs for {image['release']}",
+        will=f"make that of {image['release']} anew",
     )
     record = f"{RECORD}.new"
     yield StringCommand(
-        f"{NEXT}; {ENVIRONMENT} update-initramfs -u -k $k && mkdir -p /var/lib/gpurig &&"
+        f"{NEXT}; {FILE}; if command -v update-initramfs >/dev/null; then"
+        f" {ENVIRONMENT} update-initramfs -u -k $k; else dracut --force $i $k; fi &&"
+        " mkdir -p /var/lib/gpurig &&"
         f' echo "$k $({IMAGE}) {config["checksum"]}" > {record} && mv -f {record} {RECORD}'
     )
