@@ -33,10 +33,11 @@ def with_module(modules: Sequence[KernelModule], version: str) -> list[str]:
 
 
 @keeps("driver.boot-kernel")
-def boot_kernel(boot: str) -> Commands:
+def boot_kernel(dkms: str, boot: str) -> Commands:
     """
     The kernel that boots by default has the module, or it is said which one has.
 
+    + dkms: dkms's name of the module, ``nvidia-current``
     + boot: ``newest`` leaves the boot default alone; ``with-driver`` makes the newest kernel that
       has the module the default while the newest of all has none
     """
@@ -76,7 +77,7 @@ def boot_kernel(boot: str) -> Commands:
             " GRUB_DEFAULT, or remove that setting, and run update-grub"
         )
     builds = failures if isinstance(failures, list) else []
-    failed = {one["kernel"]: one["error"] for one in builds}
+    failed = {one["kernel"]: one["error"] for one in builds if one["module"] == dkms}
     if not working or newest not in failed:
         return follows("driver.module-for-next-boot")
     kept, why = working[-1], f"the module does not build for {newest} ({failed[newest]})"

@@ -59,7 +59,11 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
     if not wrong:
         return holds(f"{', '.join(kernel['may_boot'])} find nvidia, {flavour}, {version}")
     builds = failures if isinstance(failures, list) else []
-    failed = {one["kernel"]: one["error"] for one in builds if one["version"] == version}
+    failed = {
+        one["kernel"]: one["error"]
+        for one in builds
+        if (one["module"], one["version"]) == (dkms, version)
+    }
     newest = kernel["installed"][-1]
     if boot == "with-driver" and newest in failed and fits:
         if kernel["next"] not in fits:
