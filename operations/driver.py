@@ -180,10 +180,10 @@ def loaded() -> Commands:
         return due(f"reboot: {now['version']} is loaded, {version} is on disk")
     if now["nouveau"]:
         return due("reboot: nouveau has the GPU until then")
-    module = read(ModuleForNextBoot)
-    if isinstance(module, dict) and module["resolved"] is None:
-        return follows("driver.module-for-next-boot")
     if now["here"] != version:
+        module = read(ModuleForNextBoot)
+        if isinstance(module, dict) and module["resolved"] is None:
+            return follows("driver.module-for-next-boot")
         return due(f"reboot: the module is not built for the running kernel {now['running']}")
     if secure_boot == "enabled" and not _is_trusted(now["running"]):
         return follows("driver.module-signature")

@@ -1,0 +1,247 @@
+"""
+NVIDIA's module for the next boot on a booted Debian 13, where the open one really does not build.
+
+After that a few lines of C stand in for its source, so that a build that succeeds takes seconds.
+The second kernel is a copy of the first under an older name; GRUB is real, but for a stand-in
+grub-probe, which finds no disk here; mokutil keeps its EFI variables in a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from gpurig.errors import HostError
+from gpurig.facts.dkms import DkmsFailures
+from gpurig.operations import boot_kernel, driver, fabric_manager, firmware, module_signature
+from gpurig.promise import Finding, Verdict
+from gpurig.values import as_json
+from lab.plugin import Boot
+
+from .passes import Passes, all_hold
+
+pytestmark = pytest.mark.lab
+
+DKMS, VERSION = "nvidia-current-open", "550.163.01"
+OLD = "6.12.100+deb13-amd64"
+DROP_IN = "/etc/default/grub.d/gpurig.cfg"
+MOK = "605dab50-e046-4300-abb6-3dd810dd8b23"
+
+BARE = """
+export DEBIAN_FRONTEND=noninteractive
+echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/lab
+sed -i 's/^Components: main$/Components: main contrib non-free non-free-firmware/' \
+    /etc/apt/sources.list.d/debian.sources
+apt-get -qq update
+install() { apt-get -qq -y install --no-install-recommends "$@" >/dev/null 2>&1; }
+install nvidia-open-kernel-dkms nvidia-persistenced libcuda1 libnvidia-ml1 grub2-common mokutil
+chmod -x /etc/kernel/*/dkms  # one build, and that is ours: it takes minutes
+install linux-image-amd64 linux-headers-amd64
+ln -s /etc/nvidia/current-open/nvidia-modprobe.conf /etc/modprobe.d/nvidia.conf
+cat >/usr/sbin/grub-probe <<'END'
+#!/bin/sh
+case "$*" in
+*fs_uuid*) echo 6d1f1a7e-0b52-4a5c-9a8e-2f1f6f0a1b11 ;;
+*target=device*) echo /dev/vda1 ;;
+*partmap*) echo gpt ;;
+*compat*) echo ;;
+*) echo ext2 ;;
+esac
+END
+chmod +x /usr/sbin/grub-probe
+mkdir -p /boot/grub && update-grub 2>/dev/null
+ls /boot | sed -n 's/^vmlinuz-//p'
+"""
+
+TINY = f"""
+cd /usr/src/{DKMS}-{VERSION} && rm -rf ./*
+printf '#include <linux/module.h>\\nMODULE_LICENSE("Dual MIT/GPL");MODULE_VERSION("{VERSION}");
+MODULE_FIRMWARE("nvidia/{VERSION}/gsp_ga10x.bin");\\n' >{DKMS}.c
+echo 'obj-m := {DKMS}.o' >Makefile
+cat >dkms.conf <<'END'
+PACKAGE_NAME="{DKMS}"
+PACKAGE_VERSION="{VERSION}"
+BUILT_MODULE_NAME[0]="{DKMS}"
+DEST_MODULE_LOCATION[0]="/updates/dkms"
+MAKE[0]="make -C /lib/modules/$kernelver/build M=$dkms_tree/{DKMS}/{VERSION}/build modules"
+AUTOINSTALL=yes
+END
+"""
+
+MANAGER = "nvidia-fabricmanager-550"
+FABRIC = f"""
+mkdir -p /srv/r && cd /srv/r
+for v in 550.127.05-1 550.163.01-1 550.200.01-1; do
+    d=p-$v && mkdir -p $d/DEBIAN $d/usr/lib/systemd/system
+    printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' \
+        >$d/usr/lib/systemd/system/nvidia-fabricmanager.service
+    {{
+        echo "Package: {MANAGER}"
+        echo "Version: $v"
+        echo "Architecture: amd64"
+        echo "Maintainer: lab <lab@example.org>"
+        echo "Description: stand-in"
+    }} >$d/DEBIAN/control
+    dpkg-deb --build $d $v.deb >/dev/null
+    cat $d/DEBIAN/control >>Packages
+    printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' $v.deb "$(stat -c %s $v.deb)" \
+        "$(sha256sum $v.deb | cut -c1-64)" >>Packages
+done
+echo 'deb [trusted=yes] file:/srv/r ./' >/etc/apt/sources.list.d/fm.list
+apt-get -qq update && apt-get -qq -y install {MANAGER}=550.127.05-1
+"""
+
+passes: Passes
+newest: str
+wish: str = "newest"  # rig_boot_kernel
+
+
+def modules() -> None:
+    """What a deploy asks for, in its order."""
+    boot_kernel.boot_kernel(dkms=DKMS, boot=wish)
+    driver.module_for_next_boot(dkms=DKMS, flavour="open", boot=wish)
+    module_signature.module_signature(dkms=DKMS)
+    firmware.firmware(needed=True)
+    driver.persistenced(starts=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _host(boot: Boot) -> Iterator[None]:
+    """A host with the open driver, a kernel and its headers, and no module built for it."""
+    global passes, newest
+    passes = Passes.over(boot("trixie", "drvmod", list_gpu=["10de:2330"]))
+    newest = passes.shell(BARE).split()[-1]
+    yield
+    passes.link.close()
+
+
+def _failures() -> list[dict[str, str]]:
+    output = passes.shell(DkmsFailures().command().get_raw_value())
+    found = as_json(DkmsFailures().process(output.removesuffix("\n").split("\n")))
+    assert isinstance(found, list)
+    return found
+
+
+def _with(wanted: str) -> dict[str, Finding]:
+    """How the promises stand with this rig_boot_kernel."""
+    global wish
+    wish = wanted
+    return passes.plan(modules)
+
+
+def test_a_module_that_does_not_build_is_an_error_with_the_compilers_words() -> None:
+    """The build of the open module fails as on users' hosts, and its first error is told."""
+    assert _failures() == []
+    found = passes.plan(modules)
+    assert found["driver.module-for-next-boot"].verdict is Verdict.DRIFTED
+    assert found["driver.boot-kernel"].verdict is Verdict.FOLLOWS
+
+    with pytest.raises(HostError, match=f"{re.escape(newest)}: nvidia/.*pci_resize_resource"):
+        passes.link.apply(modules)
+
+    (failure,) = _failures()
+    assert "error: too few arguments to function" in failure.pop("error")
+    assert failure == {"module": DKMS, "version": VERSION, "kernel": newest}
+
+
+def test_an_older_kernel_with_the_module_is_kept_only_when_that_is_wanted() -> None:
+    """newest: it is said which kernel has the module; with-driver: GRUB boots that one."""
+    passes.shell(
+        f"cp /boot/vmlinuz-{newest} /boot/vmlinuz-{OLD}; update-grub 2>/dev/null;"
+        f" mkdir -p /lib/modules/{OLD}/updates/dkms;"
+        f" {TINY} make -s -C /lib/modules/{newest}/build M=$PWD modules 2>&1;"
+        f" cp {DKMS}.ko /lib/modules/{OLD}/updates/dkms/;"
+        f" cp /lib/modules/{newest}/modules.* /lib/modules/{OLD}/; depmod {OLD}"
+    )
+    told = _with("newest")["driver.boot-kernel"]
+    assert told.verdict is Verdict.DUE
+    assert all(word in told.reason for word in (OLD, "with-driver", "pci_resize"))
+
+    found = _with("with-driver")
+    assert found["driver.boot-kernel"].verdict is Verdict.DRIFTED
+    assert found["driver.module-for-next-boot"].verdict is Verdict.FOLLOWS
+    after = passes.up(modules)
+    assert after["driver.boot-kernel"].verdict is Verdict.HOLDS
+    due = after["driver.module-for-next-boot"]
+    assert due.verdict is Verdict.DUE
+    assert all(word in due.reason for word in (newest, OLD, "pci_resize"))
+    assert f"gnulinux-{OLD}-advanced" in passes.shell("grep 'set default=' /boot/grub/grub.cfg")
+
+
+def test_a_module_that_builds_is_there_for_each_kernel_and_grub_is_as_before() -> None:
+    """Once the newest kernel's module builds, it is built, and the boot default is given back."""
+    passes.shell(f"dkms install --force -m {DKMS} -v {VERSION} -k {newest} >/dev/null 2>&1")
+    assert _failures() == []
+    found = passes.plan(modules)
+    assert found["driver.boot-kernel"].verdict is Verdict.DRIFTED
+
+    assert all_hold(passes.up(modules))
+    passes.shell(f"! test -e {DROP_IN} && ! grep -q gnulinux-{OLD} /boot/grub/grubenv 2>/dev/null")
+
+    passes.shell(f"rm /lib/modules/{newest}/updates/dkms/*; depmod {newest}")
+    assert passes.drifted(modules) == {"driver.module-for-next-boot"}
+    assert all_hold(passes.up(modules))
+
+
+def test_lost_firmware_and_a_lost_account_come_back() -> None:
+    """The module's firmware, and the account of the persistence daemon, are their packages'."""
+    passes.shell(f"rm /lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin; userdel nvpd")
+    assert passes.drifted(modules) == {"driver.firmware", "driver.persistenced"}
+
+    assert all_hold(passes.up(modules))
+    passes.shell(f"getent passwd nvpd && test -s /lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin")
+
+
+def test_a_fabric_manager_of_another_version_is_brought_to_the_drivers() -> None:
+    """It is installed, enabled, running and held at exactly the version of the libraries."""
+    passes.shell(FABRIC)
+
+    def managed() -> None:
+        fabric_manager.fabric_manager(package=MANAGER, starts=True)
+
+    told = passes.plan(managed)["driver.fabric-manager"]
+    assert told.verdict is Verdict.DRIFTED
+    assert "550.127.05" in told.actual
+    assert all_hold(passes.up(managed))
+    assert "550.163.01-1" in passes.shell(
+        f"apt-get -qq -y upgrade; dpkg-query -W {MANAGER}; systemctl is-active nvidia-fabricmanager"
+    )
+    passes.shell("systemctl disable --now nvidia-fabricmanager")
+    assert passes.drifted(managed) == {"driver.fabric-manager"}
+    assert all_hold(passes.up(managed))
+
+
+def test_secure_boot_wants_an_enrolled_key_and_never_gets_switched_off() -> None:
+    """dkms's key is asked to be enrolled, then confirmed, and once it is, the promise holds."""
+    efi = "/root/efi"
+    passes.shell(
+        "mount --make-rprivate / && mkdir -p /run/sys && mount --rbind /sys /run/sys &&"
+        " mount -t tmpfs none /sys && for d in /run/sys/*; do mkdir -p /sys/${d##*/};"
+        " mount --rbind $d /sys/${d##*/}; done; mkdir -p /sys/firmware/efi/efivars;"
+        r" printf '\006\000\000\000\001' >"
+        "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c;"
+        f" mkdir {efi}; cp /sys/firmware/efi/efivars/* {efi};"
+        f" printf '#!/bin/sh\\nEFIVARFS_PATH={efi}/ exec /usr/bin/mokutil \"$@\"\\n'"
+        " >/usr/local/bin/mokutil; chmod +x /usr/local/bin/mokutil"
+    )
+
+    def stands() -> Finding:
+        return passes.plan(modules)["driver.module-signature"]
+
+    asked = stands()
+    assert asked.verdict is Verdict.DUE
+    assert "mokutil --import /var/lib/dkms/mok.pub" in asked.reason
+    assert "Enroll MOK" in asked.reason
+
+    passes.shell("printf 'one-time\\none-time\\n' | mokutil --import /var/lib/dkms/mok.pub")
+    assert "waits to be confirmed" in stands().reason
+
+    passes.shell(f"mv {efi}/MokNew-{MOK} {efi}/MokListRT-{MOK}; rm {efi}/MokAuth-{MOK}")
+    assert stands().verdict is Verdict.HOLDS
+
+    passes.shell("rm /var/lib/dkms/mok.*")
+    assert "signed by DKMS module signing key" in stands().reason
+    json.dumps(stands().as_json())
