@@ -11,7 +11,7 @@ from gpurig.fact import read
 from gpurig.facts.dnf import DnfLocks, DnfModules, DnfTransaction
 from gpurig.facts.package_manager import InstalledPackages
 from gpurig.operations.file import written
-from gpurig.operations.packages import DNF, install_by_dnf
+from gpurig.operations.packages import DNF, DNF_SAID, install_by_dnf
 from gpurig.promise import drift, holds, keeps, unknown
 from gpurig.values import Absent, Unknown
 
@@ -200,6 +200,7 @@ def _swapped(
     """One transaction that names what goes; dnf's shell ends with 0 always, so rpm is asked."""
     lines = [f"install {' '.join(specs)}", f"remove {' '.join(removes)}", "run"]
     return StringCommand(
-        "printf '%s\\n'", *(QuoteString(line) for line in lines), f"| {DNF} shell >&2;",
-        "rpm -q --whatprovides", *(QuoteString(name) for name in packages), ">&2",
+        "said=$(printf '%s\\n'", *(QuoteString(line) for line in lines), f"| {DNF} shell 2>&1);",
+        "rpm -q --whatprovides", *(QuoteString(name) for name in packages),
+        f">/dev/null || {DNF_SAID}", 'printf "%s\\n" "$said"',
     )  # fmt: skip

@@ -23,6 +23,13 @@ APT = (
 )
 DNF = "LC_ALL=C dnf -q -y"  # it waits for its own lock as long as that takes
 
+# dnf heads its reasons with a bare "Error:"; the first of them is told as one line at the end.
+DNF_SAID = (
+    '{ printf "%s\\n" "$said"; why=$(printf "%s\\n" "$said" | sed -n'
+    ' -e "s/^[> ]*Error: *\\([^ ].*\\)/\\1/p" -e "s/^  - \\(package .*\\)/\\1/p" | head -n 1);'
+    ' echo "E: ${why:-dnf failed}"; exit 1; } >&2;'
+)
+
 
 @keeps("{layer}.packages")
 def packages(
@@ -108,4 +115,7 @@ def install_by_dnf(packages: Sequence[str], recommends: bool = False) -> StringC
     """The same by dnf (``name`` or ``name-version``); nothing that is in the way is removed."""
     words: list[str | QuoteString] = [QuoteString(word) for word in packages]
     option = f"--setopt=install_weak_deps={recommends} install"
-    return StringCommand(f"{DNF} {option}", *words, f"|| {DNF} --refresh {option}", *words)
+    return StringCommand(
+        f"said=$({DNF} {option}", *words, f"2>&1) || said=$({DNF} --refresh {option}", *words,
+        f"2>&1) || {DNF_SAID}", 'printf "%s\\n" "$said"',
+    )  # fmt: skip
