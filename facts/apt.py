@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shlex
 from typing import TypedDict
+from urllib.parse import urlsplit
 
 from pyinfra.api import StringCommand
 
@@ -199,4 +200,105 @@ class Keyrings(Fact[dict[str, list[str]]]):
                 found[path] = fingerprints(base64.b64decode(data, validate=True))
             except ValueError:
                 found[path] = []
+        return found
+
+
+class Candidate(TypedDict):
+    """
+    What apt would install of a package.
+
+    + candidate: the version under all pins, empty where there is none
+    + versions: the hosts that have each version it knows; none: only dpkg has it
+    """
+
+    candidate: str
+    versions: dict[str, list[str]]
+
+
+class Candidates(Fact[dict[str, Candidate]]):
+    """
+    apt's choice for each of these packages that it knows, by name.
+
+    + packages: names, separated by blanks
+
+    ``{"libcuda1": {"candidate": "580.95.05-1", "versions": {"580.95.05-1":
+    ["developer.download.nvidia.com"], "550.163.01-2": ["mirror.example.org"]}}}``
+    """
+
+    def command(self, packages: str) -> StringCommand:
+        return framed(
+            "command -v apt-cache >/dev/null || exit 3;"
+            f" LC_ALL=C apt-cache policy {packages} 2>/dev/null"
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, Candidate] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("apt-cache policy did not answer")
+        found: dict[str, Candidate] = {}
+        versions: dict[str, list[str]] = {}
+        for line in lines:
+            words = line.replace("***", "   ").split()
+            if not line.startswith(" "):
+                versions = {}
+                found[line.rstrip(":")] = Candidate(candidate="", versions=versions)
+            elif words[0] == "Candidate:" and words[1] != "(none)":
+                found[list(found)[-1]]["candidate"] = words[1]
+            elif len(words) == 2 and line[:5].strip(" *") == "" and words[0][-1] != ":":
+                versions[words[0]] = []
+            elif len(words) > 2 and "://" in words[1]:
+                place = urlsplit(words[1]).hostname or ""
+                hosts = versions[list(versions)[-1]]
+                if place not in hosts:
+                    hosts.append(place)
+        return found
+
+
+class Pin(TypedDict):
+    """One pin of a preferences file: the packages it is of, as globs, and what it says."""
+
+    file: str
+    packages: list[str]
+    pin: str
+    priority: str
+
+
+class Pins(Fact[list[Pin]]):
+    """
+    The pins in apt's preferences files, in the order in which the first one counts.
+
+    ``[{"file": "/etc/apt/preferences.d/mine", "packages": ["libcuda*"], "pin": "version 550.*",
+    "priority": "1001"}]``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "[ -d /etc/apt ] || exit 3;"
+            " for f in /etc/apt/preferences /etc/apt/preferences.d/*; do"
+            ' [ -f "$f" ] || continue; echo "### $f"; cat "$f" || exit 4; echo; done'
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[Pin] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("a file of apt's preferences cannot be read")
+        found: list[Pin] = []
+        file = ""
+        text: list[str] = []
+        for line in [*lines, "### /etc/apt/"]:
+            if not line.startswith("### /etc/apt/"):
+                text.append(line)
+                continue
+            for stanza in _stanzas(text):
+                found.append(
+                    Pin(
+                        file=file,
+                        packages=stanza.get("package", "").split(),
+                        pin=stanza.get("pin", ""),
+                        priority=stanza.get("pin-priority", ""),
+                    )
+                )
+            file, text = line.removeprefix("### "), []
         return found

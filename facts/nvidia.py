@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypedDict
+from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
@@ -148,48 +148,6 @@ class DriverLoaded(Fact[Loaded]):
             running=found["running"],
             here=found["here"],
         )
-
-
-class Installed(TypedDict):
-    """The driver that packages brought: its version, flavour, and whose packages they are."""
-
-    version: str
-    flavour: str
-    source: str
-
-
-class DriverInstalled(Fact[Installed]):
-    """
-    The driver whose kernel module package is installed; ABSENT without one.
-
-    Debian's packages and NVIDIA's have other names, and only the names tell them apart.
-
-    ``{"version": "550.163.01", "flavour": "proprietary", "source": "distribution"}``
-    """
-
-    _NAMES: ClassVar[dict[str, tuple[str, str]]] = {
-        "nvidia-kernel-dkms": ("proprietary", "distribution"),
-        "nvidia-open-kernel-dkms": ("open", "distribution"),
-        "nvidia-kernel-open-dkms": ("open", "nvidia"),
-        "nvidia-dkms": ("proprietary", "nvidia"),
-        "nvidia-dkms-open": ("open", "nvidia"),
-    }
-
-    def command(self) -> StringCommand:
-        form = r"${Package} ${Version} ${db:Status-Status}\n"
-        return framed(
-            "command -v dpkg-query >/dev/null || exit 3;"
-            f" dpkg-query -W -f '{form}' {' '.join(self._NAMES)} 2>/dev/null; :"
-        )
-
-    def parse(self, lines: list[str], code: int) -> Installed | Absent | Unknown:
-        for line in lines:
-            name, version, state = line.split(" ")
-            if state in ("installed", "half-configured", "unpacked") and name in self._NAMES:
-                flavour, source = self._NAMES[name]
-                upstream = version.rpartition(":")[2].split("-")[0]
-                return Installed(version=upstream, flavour=flavour, source=source)
-        return ABSENT
 
 
 def _module(lines: list[str]) -> Module:

@@ -19,13 +19,14 @@ from gpurig.facts.docker import DockerInfo, DockerInstalled, RunningContainers
 from gpurig.facts.docker import Installed as DockerPackages
 from gpurig.facts.docker_daemon import DaemonConfigShown
 from gpurig.facts.dpkg import HalfDone, Holds, Unmet
+from gpurig.facts.driver_packages import DriverInstalled
+from gpurig.facts.driver_packages import Installed as DriverPackages
 from gpurig.facts.environment import Environments
 from gpurig.facts.initramfs import Initramfs
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
 from gpurig.facts.modprobe import ModprobeConfig
-from gpurig.facts.nvidia import DriverInstalled, DriverLoaded, DriverUserSpace, ModuleForNextBoot
-from gpurig.facts.nvidia import Installed as DriverPackages
+from gpurig.facts.nvidia import DriverLoaded, DriverUserSpace, ModuleForNextBoot
 from gpurig.facts.pci import Accelerators, Gpus, PciDevice
 from gpurig.facts.proxies import Proxies
 from gpurig.facts.python import Interpreter, Pythons

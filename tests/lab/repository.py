@@ -51,26 +51,7 @@ class Repository:
         (self.folder / "gpgkey").write_text(
             run("gpg", "--homedir", self.keys, "--armor", "--export", fingerprint)
         )
-        staged = Path(tempfile.mkdtemp(dir=self.folder))
-        staged.chmod(0o755)
-        for package in packages:
-            shutil.copyfile(package, staged / package.name)
-        index = run("sh", "-c", 'cd "$1" && apt-ftparchive packages .', "sh", staged)
-        (staged / "Packages").write_text(index)
-        (staged / "Packages.gz").write_bytes(gzip.compress(index.encode(), mtime=0))
-        release = run("apt-ftparchive", "-o", "APT::FTPArchive::Release::Origin=gpurig lab",
-                      "release", staged, what="describe a repository")  # fmt: skip
-        (staged / "Release").write_text(release)
-        sign = ("gpg", "--homedir", self.keys, "--batch", "--yes", "--local-user", fingerprint)
-        run(*sign, "--output", staged / "InRelease", "--clearsign", staged / "Release")
-        run(*sign, "--output", staged / "Release.gpg", "-ab", staged / "Release")
-        place, old = self.folder / "stable/deb/amd64", self.folder / "old"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(old, ignore_errors=True)
-        if place.exists():
-            place.rename(old)
-        staged.rename(place)
-        shutil.rmtree(old, ignore_errors=True)
+        publish_flat(self.folder / "stable/deb/amd64", packages, self.keys, fingerprint)
 
     def publish_toolkit(self, kit: Path, versions: Iterable[str] = TOOLKIT_VERSIONS) -> None:
         """Publish these versions of NVIDIA's container toolkit from the GPU kit."""
@@ -86,6 +67,34 @@ class Repository:
     def content(self) -> list[str]:
         """The names of the .deb files in it."""
         return sorted(file.name for file in (self.folder / "stable/deb/amd64").glob("*.deb"))
+
+
+def publish_flat(place: Path, packages: Iterable[Path], keys: Path, fingerprint: str) -> None:
+    """
+    Make these .deb files, and no others, a flat repository signed by one key.
+
+    + place: its folder, put there whole; keys: the GnuPG home that has the key
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(dir=place.parent))
+    staged.chmod(0o755)
+    for package in packages:
+        shutil.copyfile(package, staged / package.name)
+    index = run("sh", "-c", 'cd "$1" && apt-ftparchive packages .', "sh", staged)
+    (staged / "Packages").write_text(index)
+    (staged / "Packages.gz").write_bytes(gzip.compress(index.encode(), mtime=0))
+    release = run("apt-ftparchive", "-o", "APT::FTPArchive::Release::Origin=gpurig lab",
+                  "release", staged, what="describe a repository")  # fmt: skip
+    (staged / "Release").write_text(release)
+    sign = ("gpg", "--homedir", keys, "--batch", "--yes", "--local-user", fingerprint)
+    run(*sign, "--output", staged / "InRelease", "--clearsign", staged / "Release")
+    run(*sign, "--output", staged / "Release.gpg", "-ab", staged / "Release")
+    old = place.with_name(f"{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    staged.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def signing_key(keys: Path) -> str:
