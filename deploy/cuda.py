@@ -15,8 +15,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as 
 @layer("CUDA")
 def cuda(stack: Stack, settings: Settings) -> None:
     """Where its packages come from, the toolkit, its compiler, link, loader, shells; cuDNN."""
+    _sources(stack, settings)
     if stack.cuda is not None and stack.cuda.origin != "wheels":
-        _sources(stack, stack.cuda, settings)
         _toolkit(stack.cuda)
     if stack.cudnn is not None and stack.cudnn.origin != "wheels":
         packages = stack.cudnn.packages if stack.cudnn.origin == "nvidia" else ()
@@ -25,23 +25,26 @@ def cuda(stack: Stack, settings: Settings) -> None:
         cudnn.library(packages=packages)
 
 
-def _sources(stack: Stack, wanted: Cuda, settings: Settings) -> None:
+def _sources(stack: Stack, settings: Settings) -> None:
     """What the driver's layer has seen to is not done twice: each file has one writer."""
-    driver = stack.driver
-    if wanted.components and not (driver and driver.components):
-        apt.components(components=wanted.components, mirror=settings.apt_mirror)
-    if wanted.repository is not None and not (driver and driver.repository == wanted.repository):
-        apt.keyring(layer="cuda", repository=wanted.repository)
+    driver, parts = stack.driver, [part for part in (stack.cuda, stack.cudnn) if part]
+    components = stack.cuda.components if stack.cuda else ()
+    if components and not (driver and driver.components):
+        apt.components(components=components, mirror=settings.apt_mirror)
+    repositories = {part.repository for part in parts} - {None, driver and driver.repository}
+    for repository in repositories:
+        assert repository is not None
+        apt.keyring(layer="cuda", repository=repository)
         apt.repository(
             layer="cuda",
-            repository=wanted.repository,
+            repository=repository,
             architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
         )
 
 
 def _toolkit(wanted: Cuda) -> None:
     own = wanted.home if wanted.origin == "nvidia" else None  # /usr/local/cuda-12.8
-    operations.packages(packages=wanted.packages, home=wanted.home or "/usr/lib/cuda")
+    operations.packages(packages=wanted.packages, home=own)
     operations.host_compiler(gcc=wanted.gcc)
     if own:
         operations.link(home=own)

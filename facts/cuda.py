@@ -12,9 +12,8 @@ from gpurig.values import ABSENT, Absent, Unknown
 LINK = "/usr/local/cuda"
 PROFILE = "/etc/profile.d/gpurig-cuda.sh"
 
-# Debian's nvidia-cuda-toolkit: nvcc in /usr/bin, headers and libraries in the system's folders, and
-# a folder that looks like a toolkit to programs that want one.
-DEBIAN_HOME = "/usr/lib/cuda"
+# Debian's nvidia-cuda-toolkit has its commands, headers and libraries in the system's folders; the
+# bin and lib64 of its /usr/lib/cuda are empty.
 DEBIAN_NVCC = "/usr/bin/nvcc"
 
 
@@ -37,7 +36,7 @@ class CudaToolkits(Fact[list[Toolkit]]):
     """
     The toolkits on disk, the distribution's first; empty where there is none.
 
-    ``[{"version": "12.4", "origin": "distribution", "home": "/usr/lib/cuda",
+    ``[{"version": "12.4", "origin": "distribution", "home": "/usr",
     "nvcc": "/usr/bin/nvcc"}]``
     """
 
@@ -56,16 +55,14 @@ class CudaToolkits(Fact[list[Toolkit]]):
         found = []
         for line in lines:
             nvcc, package, version = line.split("|")
-            debian = nvcc == DEBIAN_NVCC
-            origin = "nvidia" if package.startswith("cuda-") else "other"
-            if debian:
-                origin = "distribution" if package == "nvidia-cuda-toolkit" else "other"
-            home = nvcc.removesuffix("/bin/nvcc")
+            origin = "distribution" if package == "nvidia-cuda-toolkit" else "other"
+            if package.startswith("cuda-") and nvcc != DEBIAN_NVCC:
+                origin = "nvidia"
             found.append(
                 Toolkit(
                     version=version,
                     origin=origin,
-                    home=DEBIAN_HOME if origin == "distribution" else home,
+                    home=nvcc.removesuffix("/bin/nvcc"),
                     nvcc=nvcc,
                 )
             )

@@ -7,7 +7,15 @@ from collections.abc import Generator, Sequence
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.cuda import LINK, PROFILE, CudaLibraries, CudaLink, CudaProfile, CudaToolkits
+from gpurig.facts.cuda import (
+    LINK,
+    PROFILE,
+    CudaLibraries,
+    CudaLink,
+    CudaProfile,
+    CudaToolkits,
+    Toolkit,
+)
 from gpurig.facts.dpkg import Packages
 from gpurig.operations.file import written
 from gpurig.operations.packages import installed
@@ -21,11 +29,11 @@ HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
 @keeps("cuda.packages")
-def packages(packages: Sequence[str], home: str) -> Commands:
+def packages(packages: Sequence[str], home: str | None) -> Commands:
     """
     The toolkit's packages are installed and its nvcc is there; other toolkits stay.
 
-    + home: the toolkit's folder
+    + home: the toolkit's folder; ``None`` for the distribution's own
 
     Without what they recommend: Debian's nvidia-cuda-toolkit brings by its dependencies a host
     compiler that it accepts and all that nvcc needs to compile and to link (tried on Debian 13),
@@ -38,10 +46,10 @@ def packages(packages: Sequence[str], home: str) -> Commands:
     complete = isinstance(found, dict) and all(
         name in found and found[name]["state"] == "installed" for name in packages
     )
-    if complete and not any(toolkit["home"] == home for toolkit in toolkits):
+    if complete and not _there(toolkits, home):
         return unknown(
-            f"{', '.join(packages)} is installed and {home} has no nvcc; find the package with"
-            " dpkg-query -S bin/nvcc and run apt-get install --reinstall with it"
+            f"{', '.join(packages)} is installed and {home or '/usr'} has no nvcc; find its"
+            " package with dpkg-query -S bin/nvcc and run apt-get install --reinstall PACKAGE"
         )
     yield from installed(packages)
 
@@ -64,7 +72,7 @@ def link(home: str) -> Commands:
             f"{LINK} is a folder of its own; move it to /usr/local/cuda-VERSION, and the link"
             " can take its place"
         )
-    if not any(toolkit["home"] == home for toolkit in toolkits):
+    if not _there(toolkits, home):
         return follows("cuda.packages")
     choices = found["choices"]
     if found["target"] == home:
@@ -99,12 +107,7 @@ def loader(home: str | None) -> Commands:
             return unknown(fact.reason)
     assert isinstance(toolkits, list)
     assert isinstance(libraries, list)
-    there = [
-        toolkit
-        for toolkit in toolkits
-        if (toolkit["home"] == home if home else toolkit["origin"] == "distribution")
-    ]
-    if not there:
+    if not _there(toolkits, home):
         return follows("cuda.packages")
     places = (f"{home}/",) if home else ("/usr/lib/", "/lib/")
     ours = [path for path in libraries if path.startswith(places)]
@@ -152,6 +155,12 @@ def profile(home: str | None, gcc: int | None = None) -> Commands:
         yield StringCommand("rm -f", QuoteString(PROFILE))
         return
     yield from written(PROFILE, text)
+
+
+def _there(toolkits: list[Toolkit], home: str | None) -> bool:
+    if home is None:
+        return any(toolkit["origin"] == "distribution" for toolkit in toolkits)
+    return any(toolkit["home"] == home for toolkit in toolkits)
 
 
 def _profile(home: str, gcc: int | None) -> str:

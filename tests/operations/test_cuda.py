@@ -33,7 +33,7 @@ DEBIAN = Cuda(
     version="12.4",
     origin="distribution",
     packages=("nvidia-cuda-toolkit",),
-    home="/usr/lib/cuda",
+    home="/usr",
     gcc=13,
     capabilities=("7.5", "9.0"),
     components=("contrib", "non-free"),
@@ -191,21 +191,27 @@ def test_debian_s_nvcc_compiles_within_its_limit() -> None:
 
 
 DEBIAN_DRIFTS = {
-    "the compiler is gone": ("dpkg --force-depends --remove g++-13", {"cuda.host-compiler"}),
-    "the toolkit is gone": ("dpkg --remove nvidia-cuda-toolkit", {"cuda.packages"}),
-    "the cache is stale": ("ldconfig -C /etc/ld.so.cache -N /nowhere; rm /etc/ld.so.cache",
-                           {"cuda.loader"}),
-    "a file of another toolkit stays": (f"echo CUDA_HOME=/x > {PROFILE}", {"cuda.profile"}),
-}  # fmt: skip
+    "gone": (("dpkg --remove nvidia-cuda-toolkit", "cuda.packages"),),
+    "several": (
+        ("dpkg --force-depends --remove g++-13", "cuda.host-compiler"),
+        ("rm /etc/ld.so.cache", "cuda.loader"),
+        (f"echo CUDA_HOME=/x > {PROFILE}", "cuda.profile"),  # left by another toolkit
+    ),
+}
 
 
-@pytest.mark.parametrize("drift", DEBIAN_DRIFTS)
-def test_a_drift_of_debian_s_is_named_and_repaired(drift: str) -> None:
-    """The plan names the promise that is broken, and no other; one run repairs it."""
-    script, broken = DEBIAN_DRIFTS[drift]
-    passes.shell(script)
-    assert _drifted(_debian()) == broken
-    _up(_debian())
+def _broken(drifts: tuple[tuple[str, str], ...], stack: Stack) -> None:
+    """The plan names the promises that are broken, and no other; one run repairs them."""
+    for script, _ in drifts:
+        passes.shell(script)
+    assert _drifted(stack) == {promise for _, promise in drifts}
+    _up(stack)
+
+
+@pytest.mark.parametrize("drifts", DEBIAN_DRIFTS.values(), ids=DEBIAN_DRIFTS)
+def test_drifts_of_debian_s_are_named_and_repaired(drifts: tuple[tuple[str, str], ...]) -> None:
+    """A toolkit, its compiler, the loader's cache or a file of login shells is not as it was."""
+    _broken(drifts, _debian())
 
 
 def test_the_downloader_without_its_library_is_named() -> None:
@@ -240,34 +246,36 @@ def test_nvidia_s_toolkit_comes_beside_debian_s() -> None:
 NEWER = "apt-get -qq -y --allow-downgrades install {}=9.28.0.51-1 {}=9.28.0.51-1 2>&1".format(
     *CUDNN
 )
-OTHER = "mkdir -p /usr/local/cuda-12.4/bin"
+OTHER = "/usr/local/cuda-12.4"
 NVIDIA_DRIFTS = {
-    "the link leads elsewhere": (f"{OTHER}; ln -sfn /usr/local/cuda-12.4 /usr/local/cuda",
-                                 {"cuda.link"}),
-    "another alternative is set": (
-        f"{OTHER}; update-alternatives --install /usr/local/cuda cuda /usr/local/cuda-12.4 1;"
-        " update-alternatives --set cuda /usr/local/cuda-12.4", {"cuda.link"}),
-    "the link is gone": ("rm /usr/local/cuda", {"cuda.link"}),
-    "the loader's file is gone": (f"rm {LOADER_FILE}; ldconfig", {"cuda.loader"}),
-    "the profile is gone": (f"rm {PROFILE}", {"cuda.profile"}),
-    "the profile cannot be read": (f"chmod 600 {PROFILE}", {"cuda.profile"}),
-    "the repository is gone": ("rm /etc/apt/sources.list.d/gpurig-gpurig-lab-cuda.sources",
-                               {"cuda.repository"}),
-    "cuDNN is too new": (f"mv {PREFERENCES} /root; {NEWER}", {"cudnn.packages"}),
-    "cuDNN's headers are gone": (f"dpkg --remove {CUDNN[1]}", {"cudnn.packages"}),
-    "apt may upgrade cuDNN": (f"rm {PREFERENCES}", {"cudnn.packages"}),
+    "changed": (
+        (f"mkdir -p {OTHER}/bin; ln -sfn {OTHER} /usr/local/cuda", "cuda.link"),
+        (f"chmod 600 {PROFILE}", "cuda.profile"),
+        (f"rm {PREFERENCES}; {NEWER}", "cudnn.packages"),  # newer than the GPUs allow
+        ("sed -i s/10[.]77/10.78/ /etc/apt/sources.list.d/gpurig-gpurig-lab-cuda.sources",
+         "cuda.repository"),
+    ),
+    "gone": (
+        ("rm /usr/local/cuda", "cuda.link"),
+        (f"rm {LOADER_FILE}; ldconfig", "cuda.loader"),
+        (f"rm {PROFILE}", "cuda.profile"),
+        (f"dpkg --remove {CUDNN[1]}", "cudnn.packages"),
+    ),
+    "another choice": (
+        (f"update-alternatives --install /usr/local/cuda cuda {OTHER} 1;"
+         f" update-alternatives --set cuda {OTHER}", "cuda.link"),
+        (f"rm {PREFERENCES}", "cudnn.packages"),  # apt may upgrade it
+    ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("drift", NVIDIA_DRIFTS)
-def test_a_drift_of_nvidia_s_is_named_and_repaired(drift: str) -> None:
-    """The plan names the promise that is broken, and no other; one run repairs it."""
-    script, broken = NVIDIA_DRIFTS[drift]
-    passes.shell(script)
-    assert _drifted(_nvidia()) == broken
-    _up(_nvidia())
+@pytest.mark.parametrize("drifts", NVIDIA_DRIFTS.values(), ids=NVIDIA_DRIFTS)
+def test_drifts_of_nvidia_s_are_named_and_repaired(drifts: tuple[tuple[str, str], ...]) -> None:
+    """A link, a file, a version of cuDNN is not as it was; apt does not lift cuDNN again."""
+    _broken(drifts, _nvidia())
     assert passes.shell("readlink -f /usr/local/cuda").strip() == HOME
-    assert "9.28" not in passes.shell("apt-get -s upgrade"), "apt does not lift it"
+    assert passes.shell("dpkg-query -W -f '${Version}' libcudnn9-cuda-12") == "9.10.2.21-1"
+    assert "9.28" not in passes.shell("apt-get -s upgrade")
 
 
 def test_a_folder_of_the_user_is_left_alone() -> None:
