@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra import host
 
 from gpurig.deploy.container_toolkit import container_toolkit
+from gpurig.deploy.cuda import cuda
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
 from gpurig.deploy.environments import environments
@@ -14,7 +15,7 @@ from gpurig.deploy.workloads import workloads
 from gpurig.layer import layer
 from gpurig.observed import observe
 from gpurig.promise import answered, left_out
-from gpurig.settings import validate
+from gpurig.settings import refuse_unavailable, validate
 from gpurig.stack.model import Refusal
 from gpurig.stack.resolver import resolve
 
@@ -23,6 +24,7 @@ from gpurig.stack.resolver import resolve
 def workstation() -> None:
     """Read the facts, resolve the stack, and bring each of its layers about, in order."""
     settings = validate(host.data.dict(), where=host.name)
+    refuse_unavailable(settings, where=host.name)
     observed = observe()
     stack = resolve(settings, observed)
     answered(observed, stack)
@@ -33,6 +35,7 @@ def workstation() -> None:
     packages(stack, settings)
     if stack.driver:
         driver(stack, settings)
+    cuda(stack, settings)
     if stack.container_toolkit:  # before Docker: dockerd does not start on a broken CDI spec
         container_toolkit(stack, settings)
     if stack.docker:

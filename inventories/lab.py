@@ -17,7 +17,8 @@ gpus = (
         # The NVIDIA driver. What is installed and lawful is kept, whatever the default would be.
         # "rig_driver_branch": "auto",  # or "550"
         # "rig_driver_flavour": "auto",  # or "open", "proprietary"
-        # "rig_driver_source": "auto",  # or "distribution"; "none" leaves the driver alone
+        # "rig_driver_source": "auto",  # or "distribution", "nvidia"; "none" leaves it alone
+        # "rig_boot_kernel": "newest",  # or "with-driver": the newest that has the module
         # Where there is no GPU yet, as when an image is baked: its PCI id, once for each.
         # "rig_assume_gpu": ["10de:2330"],  # an example
         # Whether to reboot when only that helps: ask (at a terminal), never, if-needed.
@@ -48,8 +49,8 @@ all = (  # pyinfra reads the group of this name
         # "rig_accelerator": "auto",  # or "cpu", "cuda"
         # "rig_python": "auto",  # the distribution's
         # "rig_venv_root": "/opt/gpurig/venvs",
-        # "rig_cuda": "wheels",
-        # "rig_cudnn": "wheels",
+        # "rig_cuda": "wheels",  # or "system" for nvcc and all, or a version: "12.8"
+        # "rig_cudnn": "wheels",  # or "system"
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
         # "rig_docker_source": "distribution",
         "rig_docker_daemon": {
@@ -63,9 +64,9 @@ all = (  # pyinfra reads the group of this name
         # "rig_proxy": "http://proxy.example.com:3128",  # secret; shown nowhere
         # "rig_repositories": {
         #     "nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"},
+        #     "nvidia": {"url": "https://mirror.example.com/cuda/repos"},
         # },
         # Known, and not available in this version.
-        # "rig_boot_kernel": "6.12.117+deb13-amd64",
         # "rig_keep_extras": True,
         # "rig_jupyter": False,
         # "rig_workloads": ["mnist_keras"],

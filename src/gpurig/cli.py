@@ -15,6 +15,7 @@ import click  # noqa: E402
 
 from gpurig import __version__, verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
+from gpurig.given import Given  # noqa: E402
 
 Command = Callable[..., None]
 
@@ -74,9 +75,24 @@ def facts(**options: Any) -> None:
 @gpurig.command()
 @_target
 @click.option("--facts", "saved", type=click.Path(), metavar="FILE", help="Of `facts --json`.")
+@click.option("--os", metavar="ID:VERSION", help="Of no host: its distribution, as debian:13.")
+@click.option("--arch", metavar="MACHINE", help="x86_64 (default) or aarch64.")
+@click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
+@click.option("--gpu", "gpus", multiple=True, metavar="10de:ID", help="A GPU; one for each.")
+@click.option("--python", metavar="VERSION", help="Its python3.")
+@click.option("--secure-boot", is_flag=True, default=None, help="Secure Boot is on.")
+@click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]))
 def resolve(**options: Any) -> None:
-    """Show which stack fits hosts, and the reasons."""
-    sys.exit(verbs.resolve(verbs.Asked.of("resolve", options), options["saved"]))
+    """Show which stack fits hosts, saved facts or a described machine, and the reasons."""
+    given = Given.of(options)
+    sys.exit(verbs.resolve(verbs.Asked.of("resolve", options), options["saved"], given))
+
+
+@gpurig.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def tables(as_json: bool) -> None:
+    """List the tables that versions are chosen by, and how old they are."""
+    sys.exit(verbs.show_tables(as_json))
 
 
 @gpurig.command()

@@ -12,9 +12,11 @@ from gpurig.facts.account import Account, Login
 from gpurig.facts.apt import Keyrings, SourcesShown
 from gpurig.facts.cdi import CdiSpecs, NvmlGpus
 from gpurig.facts.container_toolkit import ToolkitConfig, ToolkitPackages
+from gpurig.facts.cuda import CudaToolkits, Toolkit
+from gpurig.facts.cudnn import CudnnLibraries
 from gpurig.facts.disk import Disk, Room
 from gpurig.facts.distribution import Distribution, OsRelease
-from gpurig.facts.dkms import DkmsStatus
+from gpurig.facts.dkms import DkmsFailures, DkmsStatus, Failure
 from gpurig.facts.docker import DockerInfo, DockerInstalled, RunningContainers
 from gpurig.facts.docker import Installed as DockerPackages
 from gpurig.facts.docker_daemon import DaemonConfigShown
@@ -22,12 +24,16 @@ from gpurig.facts.dpkg import HalfDone, Holds, Unmet
 from gpurig.facts.driver_packages import DriverInstalled
 from gpurig.facts.driver_packages import Installed as DriverPackages
 from gpurig.facts.environment import Environments
+from gpurig.facts.grub import Grub
 from gpurig.facts.initramfs import Initramfs
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
 from gpurig.facts.memory import Bytes, Memory
+from gpurig.facts.mig import Mig
 from gpurig.facts.modprobe import ModprobeConfig
+from gpurig.facts.mok import Mok
 from gpurig.facts.nvidia import DriverLoaded, DriverUserSpace, ModuleForNextBoot
-from gpurig.facts.pci import Accelerators, Gpus, PciDevice
+from gpurig.facts.package_manager import PackageManager
+from gpurig.facts.pci import Accelerators, Gpus, NvSwitches, PciDevice
 from gpurig.facts.proxies import Proxies
 from gpurig.facts.python import Interpreter, Pythons
 from gpurig.facts.reboot import Asked, BootId, RebootRequired
@@ -44,9 +50,12 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "architecture": Architecture,
     "kernel": Kernel,
     "virtualization": Virtualization,
+    "grub": Grub,
     "secure_boot": SecureBoot,
+    "mok": Mok,
     "service_manager": ServiceManager,
     "gpus": Gpus,
+    "nvswitches": NvSwitches,
     "accelerators": Accelerators,
     "pythons": Pythons,
     "user": Account,
@@ -55,12 +64,14 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "proxies": Proxies,
     "reboot_required": RebootRequired,
     "boot_id": BootId,
+    "package_manager": PackageManager,
     "half_configured": HalfDone,
     "unmet_dependencies": Unmet,
     "holds": Holds,
     "apt_sources": SourcesShown,
     "keyrings": Keyrings,
     "dkms": DkmsStatus,
+    "dkms_failures": DkmsFailures,
     "modprobe": ModprobeConfig,
     "initramfs": Initramfs,
     "environments": Environments,
@@ -69,6 +80,9 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "driver_loaded": DriverLoaded,
     "driver_libraries": DriverUserSpace,
     "nvml_gpus": NvmlGpus,
+    "mig": Mig,
+    "cuda_toolkits": CudaToolkits,
+    "cudnn_libraries": CudnnLibraries,
     "docker_installed": DockerInstalled,
     "docker": DockerInfo,
     "docker_config": DaemonConfigShown,
@@ -101,7 +115,10 @@ class Observed:
     disk: list[Room] | Absent | Unknown
     proxies: dict[str, dict[str, str]] | Absent | Unknown
     reboot_required: Asked | Absent | Unknown
+    nvswitches: list[PciDevice] | Absent | Unknown
+    dkms_failures: list[Failure] | Absent | Unknown
     driver_installed: DriverPackages | Absent | Unknown
+    cuda_toolkits: list[Toolkit] | Absent | Unknown
     docker_installed: DockerPackages | Absent | Unknown
 
     @classmethod

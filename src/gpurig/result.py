@@ -98,6 +98,8 @@ class HostResult:
         return {
             "stack": answer.as_json() if isinstance(answer, Stack) else None,
             "refusal": answer.as_json() if isinstance(answer, Refusal) else None,
+            "because": [asdict(because) for because in answer.because] if answer else [],
+            "warnings": list(answer.warnings) if answer else [],
             "facts": {key: as_json(value) for key, value in self.facts.items()},
             "plan": [finding.as_json() for finding in self.plan],
             "final": [finding.as_json() for finding in self.final],

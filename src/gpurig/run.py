@@ -191,13 +191,36 @@ class _HostRun:
         name = self.spec.name
         self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
         self.listener.stage(name, "changing")
-        self.link.apply(workstation)
+        try:
+            self.link.apply(workstation)
+        except HostError as error:
+            if not self._learnt(error):
+                raise
+            self.link.apply(workstation)
         self._read_again()
         if self._reboot_is_due() and self._may_reboot():
             self._reboot()
             self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
             self.link.apply(workstation)
             self._read_again()
+
+    def _learnt(self, error: HostError) -> bool:
+        """
+        Whether the failure told what makes the resolver choose another driver, which then is tried.
+
+        So a module that does not build on this kernel ends no run where another would do.
+        """
+        before = self.result.answer
+        self.listener.stage(self.spec.name, "reading again")
+        again = self.link.plan(workstation)
+        if not (isinstance(again.answer, Stack) and isinstance(before, Stack)):
+            return False
+        if again.answer.driver == before.driver:
+            return False
+        self._keep(again)
+        self.result.notes.append(f"{error.what}; another driver was taken instead")
+        self.listener.stage(self.spec.name, "changing")
+        return True
 
     def _read_again(self) -> None:
         """`up` ends with a fresh plan; it must be empty but for what is due."""

@@ -21,7 +21,7 @@ _USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9._][A-Za-z0-9._-]{0,31}")
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # Vendors' repositories that the tables know; only these can be moved.
-REPOSITORIES = ("nvidia-container-toolkit",)
+REPOSITORIES = ("nvidia-container-toolkit", "nvidia")
 REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
 
 

@@ -34,10 +34,10 @@ class Settings:
     driver_branch: str = "auto"
     driver_flavour: str = "auto"
     driver_source: str = "auto"
-    boot_kernel: str | None = None
+    boot_kernel: str = "newest"
     cuda: str = "wheels"
     cudnn: str = "wheels"
-    frameworks: tuple[str, ...] = ("tensorflow",)
+    frameworks: tuple[str, ...] | None = None
     accelerator: str = "auto"
     python: str = "auto"
     venv_root: str = "/opt/gpurig/venvs"
@@ -67,8 +67,7 @@ def validate(data: Mapping[str, Any], where: str) -> Settings:
     + data: host data or wishes, ``{"rig_users": ["ada"], "ssh_user": …}``
     + where: what errors name, such as ``inventories/lab.py, gpu01``
 
-    InputError, one sentence: an unknown key, a wrong value, values that contradict each other, or
-    a setting whose work comes in a later version.
+    InputError, one sentence: an unknown key, a wrong value, or values that contradict each other.
     """
     given: dict[str, Any] = {}
     for key, value in data.items():
@@ -150,7 +149,14 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
             where,
             f"for example {setting.key} = {setting.example}",
         ) from error
-    if not _is_available(setting, checked):
+    return checked
+
+
+def refuse_unavailable(settings: Settings, where: str) -> None:
+    """InputError for a setting whose work comes in a later version; `resolve` knows it already."""
+    for setting in TABLE.values():
+        if _is_available(setting, getattr(settings, setting.name)):
+            continue
         what = setting.key
         if setting.supported:
             what = f"{setting.key} other than {' or '.join(setting.supported)}"
@@ -160,14 +166,15 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
             where,
             "leave it out",
         )
-    return checked
 
 
 def _is_available(setting: Setting, value: Any) -> bool:
+    if value == setting.default:
+        return True
     if setting.supported:
         values = [value] if isinstance(value, str) else [Requirement(item).name for item in value]
         return set(values) <= set(setting.supported)
-    return setting.available or value == setting.default
+    return setting.available
 
 
 def _unknown(key: str, where: str) -> InputError:

@@ -94,16 +94,15 @@ _ALL = (
         one_of("auto", "distribution", "nvidia", "none"),
         '"distribution"',
         "Where the driver comes from: auto, distribution, nvidia, or none to leave it alone.",
-        supported=("auto", "distribution", "none"),
     ),
     Setting(
         "boot_kernel",
         "text",
-        None,
-        text,
-        '"6.12.117+deb13-amd64"',
-        "The kernel to boot next, by its release; unset: the newest installed.",
-        available=False,
+        "newest",
+        one_of("newest", "with-driver"),
+        '"with-driver"',
+        "Which kernel boots by default: the newest, or with-driver for the newest that has the"
+        " driver's module.",
     ),
     Setting(
         "cuda",
@@ -112,7 +111,6 @@ _ALL = (
         version_or("wheels", "system"),
         '"wheels"',
         "Where CUDA comes from: wheels in each environment, system, or a version of the system's.",
-        supported=("wheels",),
     ),
     Setting(
         "cudnn",
@@ -121,15 +119,15 @@ _ALL = (
         version_or("wheels", "system"),
         '"wheels"',
         "Where cuDNN comes from: wheels in each environment, system, or a version of the system's.",
-        supported=("wheels",),
     ),
     Setting(
         "frameworks",
         "list",
-        ("tensorflow",),
+        None,
         frameworks(*FRAMEWORKS),
         '["tensorflow==2.21.0"]',
-        "The frameworks that get an environment each, with an optional version.",
+        "The frameworks that get an environment each, with an optional version; unset: tensorflow,"
+        " where it has wheels. `resolve` knows pytorch, jax, keras and horovod as well.",
         supported=("tensorflow",),
     ),
     Setting(

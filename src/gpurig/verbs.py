@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.prompt import Confirm
+from rich.table import Table
 
 from gpurig import ending, inventory, logbook, observed, report
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
+from gpurig.given import NAME, Given, described
+from gpurig.observed import Observed
 from gpurig.passwords import with_sudo_password
 from gpurig.result import HostResult, exit_code
 from gpurig.run import Options, run
 from gpurig.runner import prepare_engine
 from gpurig.screen import Screen
-from gpurig.settings import parse_set, validate
+from gpurig.settings import parse_set, refuse_unavailable, validate
 from gpurig.stack import explain
 from gpurig.stack.resolver import resolve as resolve_stack
+from gpurig.stack.tables import tables
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,11 @@ class Asked:
     def of(cls, command: str, options: dict[str, Any]) -> Asked:
         """Check every word before any host is contacted; InputError says what is wrong."""
         wishes = parse_set(options["wishes"])
-        saved = options.get("saved")
-        hosts = [] if saved else inventory.load(options["target"], options["limit"], wishes)
+        unread = options.get("saved") or options.get("os")
+        hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
+        if command in ("up", "plan", "verify"):
+            for spec in hosts:
+                refuse_unavailable(spec.settings, spec.name)
         return cls(
             command,
             hosts,
@@ -115,9 +123,12 @@ def _read(asked: Asked) -> list[HostResult]:
         return run(asked.hosts, Options(asked.command), screen)
 
 
-def resolve(asked: Asked, saved: str | None) -> int:
-    """The stack of each host and its reasons, from the hosts or from saved facts."""
-    results = _saved(saved, asked.wishes) if saved else _read(asked)
+def resolve(asked: Asked, saved: str | None, given: Given | None) -> int:
+    """The stack of each host and its reasons: from hosts, saved facts, or a description."""
+    if given:
+        results = [_answered(NAME, described(given), asked.wishes)]
+    else:
+        results = _saved(saved, asked.wishes) if saved else _read(asked)
     if asked.json:
         print(json.dumps(report.frame("resolve", results), indent=2))
     else:
@@ -126,26 +137,26 @@ def resolve(asked: Asked, saved: str | None) -> int:
             told = [f"error: {error}" for error in result.errors]
             if result.answer is not None:
                 told += explain.readable(result.answer)
-            print("\n".join(f"  {line}" for line in told))
+            print("\n".join(f"  {line}".rstrip() for line in told))
     return exit_code("resolve", results)
 
 
 def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
     try:
         hosts = json.loads(Path(file).read_text())["hosts"]
-        read = {name: observed.Observed.from_facts(host["facts"]) for name, host in hosts.items()}
+        read = {name: Observed.from_facts(host["facts"]) for name, host in hosts.items()}
     except OSError as error:
         raise InputError("facts-unreadable", f"cannot be read ({error.strerror})", file) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             "facts-invalid", "is not what `gpurig facts --json` writes", file, "write it anew"
         ) from error
-    settings = validate(wishes, where="--set")
-    results = []
-    for name, facts_of_host in read.items():
-        answer = resolve_stack(settings, facts_of_host)
-        results.append(HostResult(name, facts_of_host.as_json(), answer, connected=True))
-    return results
+    return [_answered(name, facts_of_host, wishes) for name, facts_of_host in read.items()]
+
+
+def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> HostResult:
+    answer = resolve_stack(validate(wishes, where="--set"), facts_of_host)
+    return HostResult(name, facts_of_host.as_json(), answer, connected=True)
 
 
 def trust(asked: Asked) -> int:
@@ -175,3 +186,27 @@ def trust(asked: Asked) -> int:
         click.echo(f"{done.host}: {done.outcome}{where}")
         code = code or (1 if done.outcome == "declined" else 0)
     return code
+
+
+def show_tables(as_json: bool) -> int:
+    """The tables that the resolver decides by, with the age of their oldest row."""
+    today, found = date.today(), tables()
+    listed = []
+    for table in fields(found):
+        rows = getattr(found, table.name)
+        oldest = min(row.date for row in rows)
+        age = (today - oldest).days
+        listed.append(
+            {"table": table.name, "rows": len(rows), "oldest": str(oldest), "age_days": age}
+        )
+    if as_json:
+        frame = {"schema": report.SCHEMA, "command": "tables", "hosts": {}, "errors": []}
+        print(json.dumps(frame | {"tables": listed}, indent=2))
+        return 0
+    grid = Table(box=None, pad_edge=False)
+    for title in ("table", "rows", "oldest row", "days old"):
+        grid.add_column(title, justify="right" if title in ("rows", "days old") else "left")
+    for one in listed:
+        grid.add_row(*(str(value) for value in one.values()))
+    Console(highlight=False).print(grid)
+    return 0

@@ -71,6 +71,10 @@ def debian(
             for bus, pci_id in enumerate(gpus)
         ],
         "accelerators": [],
+        "nvswitches": [],
+        "dkms_failures": [],
+        "pythons": [],
+        "cuda_toolkits": [],
         "driver_installed": None,
         "docker_installed": None,
     }

@@ -11,7 +11,8 @@ def test_a_stack_shows_its_parts_reasons_sources_and_rejections():
     text = "\n".join(lines)
     assert "550.163.01 proprietary, from distribution" in text
     assert "    not 550.163.01 open: " in text
-    assert any(line.endswith("[Debian 13, package index]") for line in lines)
+    number = next(line for line in lines if line.startswith("  distribution ")).rpartition("[")[2]
+    assert f"  [{number} Debian 13, package index" in text
 
 
 def test_assumed_gpus_are_called_so():
@@ -24,6 +25,13 @@ def test_what_is_left_out_is_said_with_its_reason():
 
 
 def test_a_refusal_shows_its_conflict_and_the_ways_out():
-    lines = readable(refusal(debian("13", [IDS["blackwell"]])))
-    assert lines[0].startswith("refused: the GPU 10de:2901 (blackwell) and Debian 13")
-    assert sum(line.startswith("way out: ") for line in lines) == 3
+    lines = readable(refusal(debian("13", [IDS["kepler"]])))
+    assert lines[0].startswith("refused")
+    assert "  the GPU 10de:102d (kepler)" in lines
+    ways = lines[lines.index("ways out:") + 1 :]
+    assert ways[0].startswith('  rig_driver_source = "none" and rig_accelerator = "cpu": ')
+
+
+def test_what_ends_is_said_with_its_month():
+    lines = readable(stack(debian("13", [IDS["pascal"]]), driver_source="nvidia"))
+    assert "  driver branch 580: until 2028-06; NVIDIA mends it no more" in lines

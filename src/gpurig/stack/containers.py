@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpurig.stack.model import ContainerToolkit, Docker, Repository, WayOut
 from gpurig.stack.site import Draft, Site
-from gpurig.stack.tables import tables
+from gpurig.stack.tables import ToolkitRow, tables
 from gpurig.stack.versions import numbers
 from gpurig.values import Unknown
 
@@ -14,22 +14,33 @@ def docker(site: Site, draft: Draft) -> Docker | None:
     manager, there = site.observed.service_manager, site.observed.docker_installed
     if not draft.wants("docker"):
         draft.unwanted("docker")
+    elif site.distribution.family == "macos":
+        draft.leave_out("docker", "on macOS it runs in a virtual machine of its own")
     elif manager != "systemd":
         said = manager.reason if isinstance(manager, Unknown) else "nothing starts its daemon"
         draft.leave_out("docker", f"no systemd as PID 1 ({said})")
     elif isinstance(there, Unknown):
         draft.leave_out("docker", there.reason)
-    elif isinstance(there, dict) and there["source"] != "distribution":
+    elif site.distribution.docker is None:
+        reason = f"{site.distribution.name} brings no Docker, and Docker's own is not yet set up"
+        draft.leave_out("docker", reason)
+    elif isinstance(there, dict) and _is_kept(site, there["source"]):
         feature = _cdi_feature(there["version"])
         reason = f"it is installed ({there['version']}) and kept"
         draft.chose(f"Docker {there['package']}", reason, "the host")
         return Docker(there["source"], (there["package"],), feature)
     else:
         row = site.distribution
+        assert row.docker is not None
         reason = f"{row.name} brings {row.docker}"
         draft.chose(f"Docker {row.docker_packages[0]}", reason, row.source)
         return Docker("distribution", tuple(row.docker_packages), _cdi_feature(row.docker))
     return None
+
+
+def _is_kept(site: Site, source: str) -> bool:
+    """Whether an installed Docker is none that the distribution's row describes."""
+    return source != "distribution" or site.distribution.docker is None
 
 
 def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> ContainerToolkit | None:
@@ -48,13 +59,15 @@ def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> Contai
 
 
 def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
-    row, cdi = tables().toolkit, tables().cdi
+    (row,), (cdi,) = tables().toolkit, tables().cdi
     version = _version(site, docker)
     moved = site.settings.repositories.get(row.name, {})
     root = moved.get("url", row.root)
     repository = Repository(
         name=row.name,
-        uri=row.uri.format(root=root, debian=site.architecture.debian),
+        uri=_place(site, row).format(
+            root=root, debian=site.architecture.debian, machine=site.architecture.machine
+        ),
         suite=row.suite,
         components=(),
         key_url=moved.get("key_url", row.key.format(root=root)),
@@ -68,6 +81,8 @@ def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
         how = f"CDI devices once features.cdi is on, by default from {cdi.on_by_default}"
     else:
         how = f"CDI devices: Docker {version} knows them by default"
+    if site.inside == "wsl":
+        how += "; under WSL the toolkit finds /dev/dxg by itself in this mode"
     draft.chose(f"runtime mode {row.mode}", f"containers get GPUs by {how}", cdi.source)
     return ContainerToolkit(tuple(row.packages), repository, row.mode, row.minimum_version)
 
@@ -76,11 +91,15 @@ def _version(site: Site, docker: Docker) -> str:
     there = site.observed.docker_installed
     if docker.source != "distribution" and isinstance(there, dict):
         return str(there["version"])
-    return site.distribution.docker
+    return site.distribution.docker or str(there["version"] if isinstance(there, dict) else "")
+
+
+def _place(site: Site, row: ToolkitRow) -> str:
+    return row.rpm_uri if site.distribution.packages == "dnf" else row.uri
 
 
 def _cdi_feature(version: str) -> bool:
-    row, found = tables().cdi, _upstream(version)
+    (row,), found = tables().cdi, _upstream(version)
     return numbers(row.first) <= numbers(found) < numbers(row.on_by_default)
 
 

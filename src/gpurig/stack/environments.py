@@ -4,13 +4,52 @@ from __future__ import annotations
 
 from packaging.requirements import Requirement
 
-from gpurig.stack.gpus import called, computes_with, row_of
-from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
+from gpurig.stack.candidates import Candidate
+from gpurig.stack.demands import Demand
+from gpurig.stack.frameworks import (
+    Option,
+    cudnn_limit,
+    floor_of,
+    gpu_obstacle,
+    major_of,
+    obstacle,
+    options,
+    pythons,
+    releases,
+    unserved_by,
+    wishes,
+)
+from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, WayOut
 from gpurig.stack.site import Draft, Site, refuse
-from gpurig.stack.tables import CudnnRow, FrameworkRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 Environments = tuple[tuple[Environment, ...], Cuda | None, Cudnn | None]
+
+
+def of_frameworks(site: Site, draft: Draft) -> list[Demand]:
+    """What each wished framework demands of the driver: that it computes on the GPU."""
+    if not draft.wants("environments") or site.settings.accelerator == "cpu" or not site.gpus:
+        return []
+    must = site.settings.accelerator == "cuda"
+    return [_computes(site, wish, must) for wish in wishes(site) if releases(wish)]
+
+
+def _computes(site: Site, wish: Requirement, must: bool) -> Demand:
+    found = options(site, wish)
+    whys = [gpu_obstacle(site, option) for option in found]
+    served = [option for option, why in zip(found, whys, strict=True) if why is None]
+    floors = [numbers(floor_of(option.build)) for option in served]
+    first = next(filter(None, whys), "")
+
+    def against(c: Candidate) -> str | None:
+        if not found or any(floor <= numbers(c.version) for floor in floors):
+            return None  # without any option the driver is not what is in the way
+        why = obstacle(site, served[0], c.version) if served else first
+        return f"no {wish} computes on it ({why})"
+
+    drop = WayOut("leave rig_accelerator out", f"{wish.name} may compute on the CPU")
+    return Demand(f'{wish} and rig_accelerator = "cuda"', against, drop, soft=not must)
 
 
 def environments(site: Site, draft: Draft, driver: Driver | None) -> Environments:
@@ -18,158 +57,239 @@ def environments(site: Site, draft: Draft, driver: Driver | None) -> Environment
     if not draft.wants("environments"):
         draft.unwanted("environments")
         return (), None, None
-    if not site.settings.frameworks:
+    if site.settings.frameworks == ():
         draft.leave_out("environments", "rig_frameworks is empty")
         return (), None, None
-    python = _python(site, draft)
-    found = []
-    cuda: Cuda | None = None
-    cudnn: Cudnn | None = None
-    for wish in site.settings.frameworks:
-        row = _framework(site, draft, Requirement(wish), python)
-        accelerator = _accelerator(site, draft, row, driver)
-        limit = _cudnn_limit(site) if accelerator == "cuda" else None
-        found.append(_environment(site, row, python, accelerator, limit))
-        if accelerator == "cuda":
-            cuda, cudnn = _cuda(draft, row), _cudnn(draft, row, limit)
-    return tuple(found), cuda, cudnn
+    _check_python(site)
+    chosen = [
+        option
+        for wish in wishes(site)
+        if (option := _chosen(site, draft, wish, _version(site, driver)))
+    ]
+    for python in dict.fromkeys(option.python for option in chosen):
+        usual = "it is the usual one here" if python == pythons(site)[0] else "it has the wheels"
+        wished = site.settings.python != "auto"
+        reason = "rig_python names it" if wished else usual
+        draft.chose(f"Python {python}", reason, site.distribution.source)
+    found = [_environment(site, draft, option, driver) for option in chosen]
+    if chosen and not any(environment.accelerator == "cuda" for environment in found):
+        draft.leave_out("cuda", _why_no_cuda(site))
+    _others(site, draft, found)
+    on_gpu = [o for o, e in zip(chosen, found, strict=True) if e.accelerator == "cuda"]
+    return tuple(found), _cuda(draft, on_gpu), _cudnn(site, draft, on_gpu)
 
 
-def _python(site: Site, draft: Draft) -> str:
-    row, wish = site.distribution, site.settings.python
-    if wish not in ("auto", row.python):
-        drop = WayOut("leave rig_python out", f"the environments get Python {row.python}")
-        refuse([f'rig_python = "{wish}"', f"{row.name}, which brings Python {row.python}"], drop)
-    draft.chose(f"Python {row.python}", f"{row.name} brings it", row.source)
-    return row.python
+def _check_python(site: Site) -> None:
+    wish = site.settings.python
+    if not pythons(site):
+        brings = " and ".join(site.distribution.pythons)
+        drop = WayOut("leave rig_python out", f"the environments get Python {brings.split()[0]}")
+        refuse(
+            [f'rig_python = "{wish}"', f"{site.distribution.name}, which brings Python {brings}"],
+            drop,
+        )
 
 
-def _framework(site: Site, draft: Draft, wish: Requirement, python: str) -> FrameworkRow:
-    rows = [row for row in tables().frameworks if row.name == wish.name]
-    known = ", ".join(row.version for row in rows)
-    wished = [row for row in rows if wish.specifier.contains(row.version)]
-    if not wished:
-        drop = WayOut(f'rig_frameworks = ["{wish.name}"]', f"{known} is taken")
-        refuse([f"{wish} in rig_frameworks", f"the tables, which know {wish.name} {known}"], drop)
-    for row in wished:
-        if python in row.python and site.architecture.machine in row.machines:
-            has = f"the newest of the tables with wheels for Python {python}"
-            draft.chose(f"{row.name} {row.version}", has, row.source)
-            return row
-    place = f"Python {python} on {site.architecture.machine}"
-    drop = WayOut(f"leave {wish.name} out of rig_frameworks", "it gets no environment")
-    refuse([f"{wish} in rig_frameworks", f"{place}, for which it has no wheels"], drop)
+def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> Option | None:
+    """The best option: one that computes on what is there, else one on the CPU."""
+    found = options(site, wish)
+    if not found:
+        _without_option(site, draft, wish)
+        return None
+    special = _special(site, wish.name.lower(), found)
+    on_cpu = next((o for o in found if o.build.accelerator == "cpu"), found[0])
+    if special or site.settings.accelerator == "cpu" or not site.gpus:
+        if site.settings.accelerator == "cuda":
+            drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+            refuse(['rig_accelerator = "cuda"', "no NVIDIA GPU"], drop)
+        return special or on_cpu
+    computing = next((o for o in found if obstacle(site, o, driver) is None), None)
+    if computing is None and site.settings.accelerator == "cuda":
+        why = obstacle(site, found[0], driver) or ""
+        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        refuse([f'rig_accelerator = "cuda" with {wish}', why], drop)
+    return computing or on_cpu
 
 
-def _accelerator(site: Site, draft: Draft, row: FrameworkRow, driver: Driver | None) -> Accelerator:
-    wish, choice = site.settings.accelerator, f"{row.name} computes on"
-    if wish == "cpu":
-        draft.chose(f"{choice} cpu", 'rig_accelerator is "cpu"', "the setting")
-        draft.leave_out("cuda", 'rig_accelerator is "cpu"')
+def _special(site: Site, name: str, found: list[Option]) -> Option | None:
+    """An option for a TPU or for Apple's GPU, where there is one and no NVIDIA GPU."""
+    kinds = {row.accelerator for row in site.others if row.framework == name}
+    if site.gpus or site.settings.accelerator == "cpu":
+        return None
+    return next((option for option in found if option.build.accelerator in kinds), None)
+
+
+def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
+    """Nobody wished for a default: it is left out; a wish is refused, with what would do."""
+    known = [row.version for row in tables().framework if row.name == wish.name.lower()]
+    place = f"Python {' and '.join(pythons(site))} on {site.platform}"
+    if not releases(wish):
+        drop = WayOut(f'rig_frameworks = ["{wish.name}"]', f"one of {', '.join(known)} is taken")
+        refuse(
+            [f"{wish} in rig_frameworks", f"the tables, which know {wish.name} {', '.join(known)}"],
+            drop,
+        )
+    with_wheels = sorted({p for row in releases(wish) for p in row.python}, key=_minor)
+    why = f"{place}, for which it has no wheels (it has for Python {', '.join(with_wheels)})"
+    if site.settings.frameworks is None:
+        draft.leave_out("environments", f"{wish}, the default, meets {why}")
+        return
+    ways = [WayOut(f"leave {wish.name} out of rig_frameworks", "it gets no environment")]
+    if any(p in with_wheels for p in site.distribution.pythons) and site.settings.python != "auto":
+        ways.insert(0, WayOut("leave rig_python out", "another Python is taken"))
+    refuse([f"{wish} in rig_frameworks", why], *ways)
+
+
+def _minor(python: str) -> int:
+    return int(python.rpartition(".")[2])
+
+
+def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None) -> Environment:
+    accelerator = _accelerator(site, option, _version(site, driver))
+    row, build = option.row, option.build
+    _explain(site, draft, option, accelerator, driver)
+    pins = [*option.pins, *option.computing.workload_pins]
+    machine = site.platform.partition("-")[2]
+    base = f"-{option.base.name}-{option.base.version}" if option.base else ""
+    lock = f"{row.name}-{row.version}{base}-py{option.python}-{machine}-{accelerator}"
+    if build.index:
+        lock += f"-{build.index.rstrip('/').rpartition('/')[2]}"  # other wheels, so another lock
+    limit = cudnn_limit(site.gpus) if accelerator == "cuda" else None
+    if limit and build.cudnn and not build.cudnn.startswith("=="):
+        pins.append(f"{_cudnn_wheel(option)}<={limit}")
+        lock += f"-cudnn{limit}"
+    return Environment(
+        name=row.name,
+        framework=row.name,
+        base=option.base.name if option.base else None,
+        version=row.version,
+        python=option.python,
+        accelerator=accelerator,
+        pins=tuple(pins),
+        lock=lock,
+        index=build.index,
+    )
+
+
+def _accelerator(site: Site, option: Option, driver: str | None) -> Accelerator:
+    if option.build.accelerator != "cuda":
+        return option.build.accelerator
+    if site.settings.accelerator == "cpu" or not site.gpus or obstacle(site, option, driver):
         return "cpu"
-    obstacle = _obstacle(site, row, driver)
-    if obstacle and wish == "cuda":
-        drop = WayOut("leave rig_accelerator out", f"{row.name} computes on the CPU")
-        refuse(['rig_accelerator = "cuda"', obstacle], drop)
-    if obstacle:
-        draft.chose(f"{choice} cpu", obstacle, row.source, [f"cuda: {obstacle}"])
-        draft.leave_out("cuda", obstacle)
-        return "cpu"
-    _warn(site, draft, row, driver)
-    reason = 'rig_accelerator is "cuda"' if wish == "cuda" else "its wheels serve the GPU"
-    draft.chose(f"{choice} cuda", reason, row.source, ["cpu: a GPU is there"])
     return "cuda"
 
 
-def _obstacle(site: Site, row: FrameworkRow, driver: Driver | None) -> str | None:
-    """Why the framework cannot compute on the host's GPUs, or None if it can."""
-    if not site.gpus:
-        return "no NVIDIA GPU"
-    if site.architecture.machine not in row.cuda_machines:
-        return f"its wheel for {site.architecture.machine} holds no CUDA"
-    unserved = [why for gpu in site.gpus if (why := _unserved(site, gpu, row))]
-    if len(unserved) == len(site.gpus):
-        return unserved[0]
-    there, floor = _driver_version(site, driver), _floor(row)
-    if there and numbers(there) < numbers(floor):
-        return f"CUDA {_major(row)} needs driver {floor} or newer, and {there} is there"
-    return None
-
-
-def _unserved(site: Site, gpu: Gpu, row: FrameworkRow) -> str | None:
-    found = row_of(gpu.id)
-    if found is None:  # never guessed: only whoever knows the GPU can ask for CUDA
-        wished = site.settings.accelerator == "cuda"
-        return None if wished else f"the GPU id {gpu.id} is unknown"
-    why = computes_with(found, row.cuda)
-    return f"{called(gpu)}: {why}" if why else None
-
-
-def _warn(site: Site, draft: Draft, row: FrameworkRow, driver: Driver | None) -> None:
-    for gpu in {gpu.id: gpu for gpu in site.gpus}.values():
-        if why := _unserved(site, gpu, row):
+def _explain(
+    site: Site, draft: Draft, option: Option, accelerator: Accelerator, driver: Driver | None
+) -> None:
+    row, computing = option.row, option.computing
+    newest = f"the newest of the tables that fits Python {option.python}, {site.platform}"
+    on = f"{newest} and {accelerator}"
+    newer = [r.version for r in releases(Requirement(row.name)) if r.version != row.version]
+    before = newer[: [r.version for r in releases(Requirement(row.name))].index(row.version)]
+    rejected = [_rejection(site, row.name, version, option, driver) for version in before]
+    draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
+    if option.base:
+        reason = f"{row.name} {row.version} stands on it"
+        draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
+    choice = f"{row.name} computes on {accelerator}"
+    draft.chose(choice, *_why_accelerator(site, option, accelerator, driver))
+    if accelerator == "cpu" and option.build.accelerator == "cuda":
+        draft.warn(f"{row.name}: only its CUDA wheels are known here; they bring gigabytes unused")
+    if accelerator != "cuda":
+        return
+    for gpu in site.kinds:
+        if why := unserved_by(site, gpu, option):
             draft.warn(f"{row.name} does not compute on {gpu.id}: {why}")
     for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
-        if doubt := row.doubts.get(architecture):
-            draft.warn(f"{row.name} {row.version}: {doubt}")
-    if driver is None and not site.inside and not _driver_version(site, driver):
-        floor = _floor(row)
+        if doubt := computing.doubts.get(architecture):
+            draft.warn(f"{computing.name} {computing.version}: {doubt}")
+    if driver is None and not site.inside and not _version(site, driver):
+        floor = floor_of(option.build)
         draft.warn(f"no driver is installed; {row.name} needs {floor} or newer to use the GPU")
 
 
-def _driver_version(site: Site, driver: Driver | None) -> str | None:
+def _rejection(site: Site, name: str, version: str, option: Option, driver: Driver | None) -> str:
+    """Why a newer version was not taken."""
+    wish = next(w for w in wishes(site) if w.name.lower() == name)
+    if not wish.specifier.contains(version, prereleases=True):
+        return f"{version}: {wish} is wished for"
+    pinned = options(site, Requirement(f"{name}=={version}"))
+    pinned = [o for o in pinned if o.python == option.python]
+    if not pinned:
+        return f"{version}: no wheels for Python {option.python} on {site.platform}"
+    why = next(filter(None, (obstacle(site, o, _version(site, driver)) for o in pinned)), None)
+    elsewhere = ", ".join(dict.fromkeys(o.build.index for o in pinned if o.build.index))
+    also = f"; its other wheels are only at {elsewhere}" if elsewhere else ""
+    return f"{version}: {why or 'comes after it'}{also}"
+
+
+def _why_accelerator(
+    site: Site, option: Option, accelerator: Accelerator, driver: Driver | None
+) -> tuple[str, str, list[str]]:
+    source = option.computing.source
+    if accelerator == "cuda":
+        wished = 'rig_accelerator is "cuda"'
+        reason = wished if site.settings.accelerator == "cuda" else "its wheels serve the GPU"
+        return reason, source, ["cpu: a GPU is there"]
+    if accelerator != "cpu":
+        row = next(row for row in site.others if row.accelerator == accelerator)
+        return f"{row.name} is there", row.source, ["cpu: slower"]
+    if site.settings.accelerator == "cpu":
+        return 'rig_accelerator is "cpu"', "the setting", []
+    if not site.gpus:
+        return "no NVIDIA GPU", source, ["cuda: no NVIDIA GPU"]
+    why = obstacle(site, option, _version(site, driver)) or "no build of it serves the GPU"
+    return why, source, [f"cuda: {why}"]
+
+
+def _why_no_cuda(site: Site) -> str:
+    if site.settings.accelerator == "cpu":
+        return 'rig_accelerator is "cpu"'
+    return "no environment computes on an NVIDIA GPU" if site.gpus else "no NVIDIA GPU"
+
+
+def _others(site: Site, draft: Draft, found: list[Environment]) -> None:
+    """Name what would compute on an accelerator that is there and that nobody asked for."""
+    for row in site.others:
+        if not any(environment.accelerator == row.accelerator for environment in found):
+            draft.warn(
+                f"{row.name} is there and nothing computes on it; {row.framework} would"
+                f' (rig_frameworks = ["{row.framework}"])'
+            )
+
+
+def _version(site: Site, driver: Driver | None) -> str | None:
     there = site.observed.driver_installed
     if driver:
         return driver.minimum_version
     return str(there["version"]) if isinstance(there, dict) else None
 
 
-def _major(row: FrameworkRow) -> int:
-    return numbers(row.cuda.lstrip("><="))[0]
+def _cudnn_wheel(option: Option) -> str:
+    (row,) = tables().cudnn_packages
+    return row.wheel.format(major=major_of(option.build))
 
 
-def _floor(row: FrameworkRow) -> str:
-    return next(cuda.driver for cuda in tables().cudas if cuda.major == _major(row))
+def _cuda(draft: Draft, on_gpu: list[Option]) -> Cuda | None:
+    if not on_gpu:
+        return None
+    bounds = list(dict.fromkeys(option.build.cuda or "" for option in on_gpu))
+    names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
+    source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
+    draft.chose(f"CUDA {' and '.join(bounds)}", f"the wheels that {names} names", source)
+    return Cuda(" and ".join(bounds), "wheels")
 
 
-def _cuda(draft: Draft, row: FrameworkRow) -> Cuda:
-    draft.chose(f"CUDA {row.cuda}", f"the wheels that {row.name} {row.version} names", row.source)
-    return Cuda(row.cuda, "wheels")
-
-
-def _cudnn(draft: Draft, row: FrameworkRow, limit: CudnnRow | None) -> Cudnn:
-    reason, source = f"the wheels that {row.name} {row.version} names", row.source
+def _cudnn(site: Site, draft: Draft, on_gpu: list[Option]) -> Cudnn | None:
+    bounds = list(dict.fromkeys(option.build.cudnn for option in on_gpu if option.build.cudnn))
+    if not bounds:
+        return None
+    names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
+    reason, limit = f"the wheels that {names} names", cudnn_limit(site.gpus)
+    source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
     if limit:
-        reason = f"{limit.maximum} is the last for GPUs before compute capability {limit.before}"
-        source = limit.source
-    draft.chose(f"cuDNN {row.cudnn}", reason, source)
-    return Cudnn(row.cudnn, limit.maximum if limit else None)
-
-
-def _cudnn_limit(site: Site) -> CudnnRow | None:
-    capabilities = [numbers(gpu.compute_capability) for gpu in site.gpus if gpu.compute_capability]
-    for row in tables().cudnns:
-        if any(capability < numbers(row.before) for capability in capabilities):
-            return row
-    return None
-
-
-def _environment(
-    site: Site, row: FrameworkRow, python: str, accelerator: Accelerator, limit: CudnnRow | None
-) -> Environment:
-    machine = site.architecture.machine
-    pins = [*(row.cuda_pins if accelerator == "cuda" else row.cpu_pins), *row.workload_pins]
-    lock = f"{row.name}-{row.version}-py{python}-{machine}-{accelerator}"
-    if limit:
-        pins.append(f"{limit.package}<={limit.maximum}")
-        lock += f"-cudnn{limit.maximum}"  # other pins, so another lock
-    return Environment(
-        name=row.name,
-        framework=row.name,
-        base=None,
-        version=row.version,
-        python=python,
-        accelerator=accelerator,
-        pins=tuple(pins),
-        lock=lock,
-    )
+        reason = f"{limit} is the last for the oldest of the GPUs"
+        source = next(row.source for row in tables().cudnn if row.last == limit)
+    draft.chose(f"cuDNN {' and '.join(bounds)}", reason, source)
+    return Cudnn(" and ".join(bounds), limit)

@@ -8,12 +8,20 @@ from gpurig.stack.model import Because, Refusal, Stack
 
 
 def readable(answer: Stack | Refusal) -> list[str]:
-    """The stack, then every reason with its source, what was rejected, and the warnings."""
+    """The stack as a table; why, a line each with its source; what ends when; the warnings."""
     lines = list(_stack(answer) if isinstance(answer, Stack) else _refusal(answer))
+    sources = list(dict.fromkeys(because.source for because in answer.because))
     if answer.because:
-        lines += ["because"]
-        lines += [line for because in answer.because for line in _because(because)]
-    lines += [f"warning: {warning}" for warning in answer.warnings]
+        lines += ["", "why"]
+        lines += [line for because in answer.because for line in _because(because, sources)]
+    if isinstance(answer, Stack) and answer.ends:
+        lines += ["", "until when"]
+        lines += [f"  {end.what}: {_when(end.when)}; {end.consequence}" for end in answer.ends]
+    if answer.warnings:
+        lines += ["", *(f"warning: {warning}" for warning in answer.warnings)]
+    if sources:
+        lines += ["", "sources"]
+        lines += [f"  [{number}] {source}" for number, source in enumerate(sources, 1)]
     return lines
 
 
@@ -24,26 +32,47 @@ def rows(stack: Stack) -> list[tuple[str, str]]:
     for gpu in stack.gpus:
         at = f" at {gpu.address}" if gpu.address else assumed
         found.append(("GPU", f"{gpu.id} {gpu.architecture or 'unknown'} {gpu.name}".rstrip() + at))
-    if stack.kernel:
-        found.append(("kernel", stack.kernel.release or ", ".join(stack.kernel.packages)))
-    if driver := stack.driver:
-        what = f"{driver.minimum_version} {driver.flavour}, from {driver.source}"
-        found.append(("driver", what))
+    found += _driver_rows(stack)
     if stack.docker:
         found.append(("Docker", f"{stack.docker.packages[0]}, from {stack.docker.source}"))
     if toolkit := stack.container_toolkit:
         what = f"{toolkit.minimum_version} or newer, mode {toolkit.mode}"
         found.append(("container toolkit", what))
-    for it in stack.environments:
-        what = f"{it.framework} {it.version}, Python {it.python}, {it.accelerator}"
-        found.append((f"environment {it.name}", what))
-    if stack.cuda:
-        found.append(("CUDA", f"{stack.cuda.version} from {stack.cuda.origin}"))
-    if stack.cudnn:
-        most = f", at most {stack.cudnn.maximum}" if stack.cudnn.maximum else ""
-        found.append(("cuDNN", f"{stack.cudnn.version}{most}"))
+    found += _compute_rows(stack)
     found += [(item.component, f"left out: {item.reason}") for item in stack.left_out]
     return found
+
+
+def _driver_rows(stack: Stack) -> Iterator[tuple[str, str]]:
+    if stack.kernel:
+        what = stack.kernel.release or ", ".join(stack.kernel.packages)
+        yield "kernel", what + (", boots with-driver" if stack.kernel.boot != "newest" else "")
+    if driver := stack.driver:
+        what = f"{driver.minimum_version} {driver.flavour}, from {driver.source}"
+        if driver.source == "nvidia":
+            what = f"branch {driver.branch} {driver.flavour}, from nvidia"
+        yield "driver", what
+        if driver.pinning:
+            yield "kept by", driver.pinning
+        if driver.fabric_manager:
+            yield "fabric manager", f"{driver.fabric_manager}, of the driver's version"
+
+
+def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
+    for it in stack.environments:
+        on = f" on {it.base}" if it.base else ""
+        what = f"{it.framework} {it.version}{on}, Python {it.python}, {it.accelerator}"
+        yield f"environment {it.name}", what
+    if cuda := stack.cuda:
+        gcc = f", host compiler gcc {cuda.gcc}" if cuda.gcc else ""
+        yield "CUDA", f"{cuda.version} from {cuda.origin}{gcc}"
+    if cudnn := stack.cudnn:
+        most = f", at most {cudnn.maximum}" if cudnn.maximum else ""
+        yield "cuDNN", f"{cudnn.version} from {cudnn.origin}{most}"
+
+
+def _when(when: str) -> str:
+    return "ended" if when == "ended" else f"until {when}"
 
 
 def _stack(stack: Stack) -> Iterator[str]:
@@ -54,12 +83,16 @@ def _stack(stack: Stack) -> Iterator[str]:
 
 
 def _refusal(refusal: Refusal) -> Iterator[str]:
-    yield f"refused: {' and '.join(refusal.conflict)}"
+    yield "refused, because these cannot hold together:"
+    for one in refusal.conflict:
+        yield f"  {one}"
+    yield "ways out:"
     for way in refusal.ways_out:
-        yield f"way out: {way.change} ({way.costs})"
+        yield f"  {way.change}: {way.costs}"
 
 
-def _because(because: Because) -> Iterator[str]:
-    yield f"  {because.choice}: {because.reason} [{because.source}]"
+def _because(because: Because, sources: list[str]) -> Iterator[str]:
+    number = sources.index(because.source) + 1
+    yield f"  {because.choice}: {because.reason} [{number}]"
     for rejected in because.rejected:
         yield f"    not {rejected}"

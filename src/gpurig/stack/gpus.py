@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 from gpurig.stack.model import Flavour, Gpu
 from gpurig.stack.tables import GpuRow, tables
 from gpurig.stack.versions import numbers
@@ -9,6 +12,7 @@ from gpurig.stack.versions import numbers
 VENDOR = "10de"
 
 
+@cache
 def row_of(pci_id: str) -> GpuRow | None:
     """The row of ``10de:2330``; of several whose range holds it the narrowest, else None."""
     vendor, _, device = pci_id.lower().partition(":")
@@ -17,11 +21,19 @@ def row_of(pci_id: str) -> GpuRow | None:
     number = int(device, 16)
     found = [
         (last - first, row)
-        for row in tables().gpus
+        for row in tables().gpu
         for first, last in map(_range, row.ids)
         if first <= number <= last
     ]
     return min(found, key=lambda match: match[0])[1] if found else None
+
+
+@cache
+def is_nvswitch(pci_id: str) -> bool:
+    """Whether the id is an NVSwitch; NVIDIA made other bridges, too."""
+    number = int(pci_id.partition(":")[2], 16)
+    ranges = [_range(ids) for row in tables().nvswitch for ids in row.ids]
+    return any(first <= number <= last for first, last in ranges)
 
 
 def gpu(pci_id: str, address: str | None = None) -> Gpu:
@@ -48,14 +60,27 @@ def driven_by(row: GpuRow, branch: int, flavour: Flavour) -> str | None:
     return None
 
 
-def computes_with(row: GpuRow, cuda: str) -> str | None:
-    """Why CUDA in these bounds (``>=12.5.82,<13``) has no code for it, or None if it has."""
-    low, high = (numbers(bound.lstrip("><=")) for bound in cuda.split(","))
-    if row.cuda_last and numbers(row.cuda_last)[:2] < low[:2]:
-        return f"CUDA {row.cuda_last} is the last that compiles for it"
-    if numbers(row.cuda_first) >= high:
-        return f"CUDA {row.cuda_first} is the first that compiles for it"
-    return None
+def runs_code(capability: str, built_for: Sequence[str]) -> bool:
+    """
+    Whether a GPU of this compute capability runs code built for these.
+
+    Code runs on its own capability and on later ones of the same major; what ends in ``+PTX`` is
+    compiled anew, at first use, for everything later (CUDA C++ programming guide, binary and PTX
+    compatibility).
+    """
+    return _runs_code(capability, tuple(built_for))
+
+
+@cache
+def _runs_code(capability: str, built_for: tuple[str, ...]) -> bool:
+    wanted = numbers(capability)
+    for name in built_for:
+        own = numbers(name)
+        if own[0] == wanted[0] and own <= wanted:
+            return True
+        if name.endswith("+PTX") and own <= wanted:
+            return True
+    return False
 
 
 def _range(ids: str) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpurig.stack.model import Kernel, WayOut
 from gpurig.stack.site import Draft, Site, refuse
+from gpurig.stack.tables import KernelsRow, tables
 
 
 def kernel(site: Site, draft: Draft) -> Kernel:
@@ -15,21 +16,17 @@ def kernel(site: Site, draft: Draft) -> Kernel:
         refuse([f"the kernel is not known ({said}), and the driver is built for it"], install)
     # A kernel that no file in /boot holds comes from outside, and the next one will be the same;
     # but an image that is being baked boots with the one that is installed into it.
-    release = found["next"] or (None if site.assumed else found["running"])
-    row = site.architecture
-    flavours = sorted(row.kernel_flavours, key=len, reverse=True)
-    if release is None:
-        flavour = row.kernel_flavours[0]
-        reason = "none is in /boot yet"
-    else:
-        flavour = next((f for f in flavours if release.endswith(f"-{f}")), "")
-        reason = "it boots next"
-    if flavour:
-        packages = (f"linux-image-{flavour}", f"linux-headers-{flavour}")
+    release = found["next"] or (None if site.assumed else found["running"]) or None
+    row, boot = _row(site), site.settings.boot_kernel
+    flavour = _flavour(row, release)
+    if row and flavour:
+        image = row.image.format(flavour=flavour)
+        packages = (image, *(name.format(flavour=flavour) for name in row.headers))
+        reason = "it boots next" if release else "none is in /boot yet"
         reason += f"; the packages keep headers with the kernel {flavour}"
-        draft.chose(f"kernel {release or packages[0]}", reason, row.source)
-        return Kernel(release, packages)
-    if release not in found["headers"]:
+        draft.chose(f"kernel {release or image}", reason, row.source)
+        return Kernel(release, packages, boot)
+    if release is None or release not in found["headers"]:
         refuse(
             [
                 f"the kernel {release}, which is not the distribution's and has no headers",
@@ -39,4 +36,18 @@ def kernel(site: Site, draft: Draft) -> Kernel:
             WayOut("boot the distribution's kernel", "a reboot"),
         )
     draft.chose(f"kernel {release}", "it boots next, and has headers of its own", "the host")
-    return Kernel(release, ())
+    return Kernel(release, (), boot)
+
+
+def _row(site: Site) -> KernelsRow | None:
+    here = (site.distribution.family, site.architecture.machine)
+    return next((row for row in tables().kernels if (row.family, row.machine) == here), None)
+
+
+def _flavour(row: KernelsRow | None, release: str | None) -> str | None:
+    if row is None:
+        return None
+    if release is None:
+        return row.flavours[0]
+    longest_first = sorted(row.flavours, key=len, reverse=True)
+    return next((f for f in longest_first if release.endswith((f"-{f}", f".{f}"))), None)

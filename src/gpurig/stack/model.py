@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Flavour = Literal["open", "proprietary"]
-Accelerator = Literal["cpu", "cuda"]
+Accelerator = Literal["cpu", "cuda", "mps", "tpu"]
 
 
 @dataclass(frozen=True)
@@ -28,66 +28,6 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Driver:
-    """
-    The NVIDIA driver to have.
-
-    + branch: ``550``
-    + flavour: which kernel module
-    + source: ``distribution`` or ``nvidia``
-    + packages: what apt is asked for; everything else comes by dependency
-    + module: the kernel module's name on disk, ``nvidia-current`` in Debian's packages
-    + dkms: dkms's name of it
-    + minimum_version: what the row was written for, ``550.163.01``
-    + components: the archive components the packages need (``contrib``, ``non-free`` …)
-    + build: whether dkms has a kernel to build for (False inside a container that shares one)
-    """
-
-    branch: str
-    flavour: Flavour
-    source: str
-    packages: tuple[str, ...]
-    module: str
-    dkms: str
-    minimum_version: str
-    components: tuple[str, ...] = ()
-    build: bool = True
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The kernel that boots next: its release and the packages that keep headers with it."""
-
-    release: str | None
-    packages: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cuda:
-    """The CUDA runtime: its version bound and where it comes from (``wheels``)."""
-
-    version: str
-    origin: str
-
-
-@dataclass(frozen=True)
-class Cudnn:
-    """cuDNN: the version the framework was built for, and the highest the GPUs allow."""
-
-    version: str
-    maximum: str | None
-
-
-@dataclass(frozen=True)
-class Docker:
-    """Docker: where from, its packages, and whether CDI must be switched on for its version."""
-
-    source: str
-    packages: tuple[str, ...]
-    cdi_feature: bool
-
-
-@dataclass(frozen=True)
 class Repository:
     """
     A signed package repository.
@@ -103,6 +43,109 @@ class Repository:
     components: tuple[str, ...]
     key_url: str
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Driver:
+    """
+    The NVIDIA driver to have.
+
+    + branch: ``550``
+    + flavour: which kernel module
+    + source: ``distribution`` or ``nvidia``; of a driver that is found and kept also ``runfile``
+      or ``other``
+    + packages: what the package manager is asked for, everything else comes by dependency; empty
+      where a driver from elsewhere is kept
+    + module: the kernel module's name on disk, ``nvidia-current`` in Debian's packages
+    + dkms: dkms's name of it
+    + minimum_version: what the row was written for, ``550.163.01``
+    + components: the archive components the packages need (``contrib``, ``non-free`` …)
+    + repository: NVIDIA's, where the packages come from it
+    + pinning: the package that keeps the host on the branch, installed before the driver
+    + stream: the dnf module stream of the branch, where the distribution has modules
+    + fabric_manager: the package of the fabric manager, on machines with NVSwitches
+    + build: whether a kernel module is built for the kernels of this host
+    """
+
+    branch: str
+    flavour: Flavour
+    source: str
+    packages: tuple[str, ...]
+    module: str
+    dkms: str
+    minimum_version: str
+    components: tuple[str, ...] = ()
+    repository: Repository | None = None
+    pinning: str | None = None
+    stream: str | None = None
+    fabric_manager: str | None = None
+    build: bool = True
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """
+    The kernel that boots next.
+
+    + release: as in ``uname -r``, or ``None`` where an image gets its first one
+    + packages: what keeps headers with it and with every later one
+    + boot: ``newest``, or ``with-driver`` where the newest kernel that has the module is to be
+      the boot default
+    """
+
+    release: str | None
+    packages: tuple[str, ...]
+    boot: str = "newest"
+
+
+@dataclass(frozen=True)
+class Cuda:
+    """
+    The CUDA toolkit.
+
+    + version: bounds on the runtime of wheels (``>=12.5.82,<13``), or the version of the system's
+    + origin: ``wheels``, ``distribution`` or ``nvidia``; "from" in the JSON
+    + packages, home: of the system's, and its folder (``/usr/local/cuda-12.8``)
+    + gcc: the major of the host compiler that nvcc is given, where the default one is too new
+    + capabilities: the compute capabilities of the host's GPUs, which it compiles for
+    + components: of the archive, repository: NVIDIA's, where its packages come from
+    """
+
+    version: str
+    origin: str
+    packages: tuple[str, ...] = ()
+    home: str | None = None
+    gcc: int | None = None
+    capabilities: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    repository: Repository | None = None
+
+
+@dataclass(frozen=True)
+class Cudnn:
+    """
+    cuDNN.
+
+    + version: bounds on the wheels' (``>=9.3.0.75,<10``), or what the system's packages bring
+    + maximum: the highest version that the GPUs allow, or ``None``
+    + origin: ``wheels`` or ``nvidia``; "from" in the JSON
+    + packages: of the system's, from the repository
+    """
+
+    version: str
+    maximum: str | None
+    origin: str = "wheels"
+    packages: tuple[str, ...] = ()
+    repository: Repository | None = None
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Docker: where from, its packages, and whether CDI must be switched on for its version."""
+
+    source: str
+    packages: tuple[str, ...]
+    cdi_feature: bool
 
 
 @dataclass(frozen=True)
@@ -125,6 +168,7 @@ class Environment:
     + version: the framework's version; python: ``3.13``; accelerator: ``cpu`` or ``cuda``
     + pins: what is asked for, as requirement specifiers
     + lock: the key of its lock, ``tensorflow-2.21.0-py3.13-x86_64-cuda``
+    + index: where the framework's wheels are, ``None`` for where everything else comes from
     """
 
     name: str
@@ -135,6 +179,7 @@ class Environment:
     accelerator: Accelerator
     pins: tuple[str, ...]
     lock: str
+    index: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,10 +194,19 @@ class Because:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A component that is not set up here; ``asked`` if the user asked for it by name."""
+    """A component that is not set up here, and why."""
 
     component: str
     reason: str
+
+
+@dataclass(frozen=True)
+class End:
+    """What will stop being supported, and when: a month (``2028-06``) or ``ended``."""
+
+    what: str
+    when: str
+    consequence: str
 
 
 @dataclass(frozen=True)
@@ -172,10 +226,18 @@ class Stack:
     environments: tuple[Environment, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     because: tuple[Because, ...] = ()
+    ends: tuple[End, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The stack without its reasons, which stand beside it; ``origin`` is called "from"."""
+        told = asdict(self)
+        for part in ("because", "warnings"):
+            del told[part]
+        for part in ("cuda", "cudnn"):
+            if told[part]:
+                told[part]["from"] = told[part].pop("origin")
+        return told
 
 
 @dataclass(frozen=True)
@@ -200,4 +262,5 @@ class Refusal:
         return " and ".join(self.conflict) + " cannot hold together" + (f"; {out}" if out else "")
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The conflict and the ways out; the reasons stand beside it."""
+        return {"conflict": self.conflict, "ways_out": [asdict(way) for way in self.ways_out]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from gpurig.observed import Observed
 from gpurig.settings import Settings
 from gpurig.stack.containers import container_toolkit, docker
+from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver
-from gpurig.stack.environments import environments
+from gpurig.stack.environments import environments, of_frameworks
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.site import Draft, Refused, site
 from gpurig.values import Unknown
@@ -16,7 +17,7 @@ def resolve(settings: Settings, observed: Observed) -> Stack | Refusal:
     """
     What fits the host: every choice with its reason and its row, or the refusal with ways out.
 
-    The same facts and settings give the same answer, whatever the order of the GPUs.
+    The same facts and settings give the same answer, whatever the order of GPUs and wishes.
     """
     draft = Draft(settings)
     try:
@@ -32,27 +33,29 @@ def resolve(settings: Settings, observed: Observed) -> Stack | Refusal:
 
 def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
     here = site(settings, observed, draft)
-    its_driver, kernel = driver(here, draft)
+    its_driver, kernel = driver(here, draft, [*of_cuda(here), *of_frameworks(here, draft)])
     if its_driver and observed.secure_boot == "enabled" and not here.assumed:
         draft.warn("Secure Boot is on: the driver's module loads only once its key is enrolled")
     its_docker = docker(here, draft)
     toolkit = container_toolkit(here, draft, its_docker)
+    toolchain = system_cuda(here, draft, its_driver)
     its_environments, cuda, cudnn = environments(here, draft, its_driver)
     if isinstance(observed.gpus, Unknown) and not here.gpus:
         draft.warn(f"its GPUs could not be read ({observed.gpus.reason}), and are not used")
     return Stack(
-        distribution=f"{here.distribution.id} {here.distribution.release}",
+        distribution=here.distribution.name,
         architecture=here.architecture.machine,
         gpus=here.gpus,
         assumed=here.assumed,
         driver=its_driver,
         kernel=kernel,
-        cuda=cuda,
-        cudnn=cudnn,
+        cuda=toolchain or cuda,
+        cudnn=system_cudnn(here, draft, toolchain, its_driver) or cudnn,
         docker=its_docker,
         container_toolkit=toolkit,
         environments=its_environments,
         left_out=tuple(draft.left_out),
         because=tuple(draft.because),
+        ends=tuple(draft.ends),
         warnings=tuple(draft.warnings),
     )

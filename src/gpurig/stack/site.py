@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NoReturn
 
 from gpurig.observed import Observed
 from gpurig.settings import Settings
-from gpurig.stack.gpus import called, gpu
-from gpurig.stack.model import Because, Gpu, LeftOut, WayOut
-from gpurig.stack.tables import ArchitectureRow, DistributionRow, tables
+from gpurig.stack.gpus import called, gpu, is_nvswitch, row_of
+from gpurig.stack.model import Because, End, Gpu, LeftOut, WayOut
+from gpurig.stack.tables import AcceleratorRow, ArchitectureRow, DistributionRow, tables
 from gpurig.values import Unknown
 
 
@@ -28,6 +29,7 @@ class Draft:
     settings: Settings
     because: list[Because] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def chose(
@@ -38,7 +40,8 @@ class Draft:
 
     def warn(self, warning: str) -> None:
         """Note what the user should know and nothing can be done about."""
-        self.warnings.append(warning)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def wants(self, component: str) -> bool:
         """Whether the component is to be set up if it can be."""
@@ -49,7 +52,8 @@ class Draft:
         if component in self.settings.components:
             drop = WayOut(f"leave {component} out of rig_components", "it is not set up")
             raise Refused([f"rig_components names {component}", reason], [*ways_out, drop])
-        self.left_out.append(LeftOut(component, reason))
+        if LeftOut(component, reason) not in self.left_out:
+            self.left_out.append(LeftOut(component, reason))
 
     def unwanted(self, component: str) -> None:
         """Leave a component out because the user did not name it."""
@@ -63,6 +67,8 @@ class Site:
 
     + distribution, architecture: their rows
     + gpus: by address; assumed: whether they are only assumed (rig_assume_gpu)
+    + nvswitches: PCI ids of its NVSwitches
+    + others: what computes there and is no NVIDIA GPU
     """
 
     settings: Settings
@@ -71,6 +77,8 @@ class Site:
     architecture: ArchitectureRow
     gpus: tuple[Gpu, ...]
     assumed: bool
+    nvswitches: tuple[str, ...] = ()
+    others: tuple[AcceleratorRow, ...] = ()
 
     @property
     def inside(self) -> str:
@@ -79,6 +87,16 @@ class Site:
         return (
             kind["kind"] if isinstance(kind, dict) and kind["kind"] in ("container", "wsl") else ""
         )
+
+    @cached_property
+    def kinds(self) -> tuple[Gpu, ...]:
+        """One GPU of each id."""
+        return tuple({gpu.id: gpu for gpu in self.gpus}.values())
+
+    @cached_property
+    def platform(self) -> str:
+        """As the tables of frameworks name it: ``linux-x86_64``, ``macos-arm64``."""
+        return _platform(self.distribution, self.architecture)
 
 
 def refuse(conflict: list[str], *ways_out: WayOut) -> NoReturn:
@@ -90,29 +108,63 @@ def site(settings: Settings, observed: Observed, draft: Draft) -> Site:
     """The site, or a refusal where it is none that gpurig supports."""
     distribution, architecture = _distribution(observed, draft), _architecture(observed)
     gpus, assumed = _gpus(settings, observed, draft)
-    return Site(settings, observed, distribution, architecture, gpus, assumed)
+    listed = observed.nvswitches if isinstance(observed.nvswitches, list) else []
+    return Site(
+        settings, observed, distribution, architecture, gpus, assumed,
+        nvswitches=tuple(sorted(d["id"] for d in listed if is_nvswitch(d["id"]))),
+        others=_others(observed, _platform(distribution, architecture)),
+    )  # fmt: skip
+
+
+def _platform(distribution: DistributionRow, architecture: ArchitectureRow) -> str:
+    if distribution.family == "macos":
+        return f"macos-{'arm64' if architecture.machine == 'aarch64' else architecture.machine}"
+    return f"linux-{architecture.machine}"
+
+
+def _others(observed: Observed, platform: str) -> tuple[AcceleratorRow, ...]:
+    found = observed.accelerators if isinstance(observed.accelerators, list) else []
+    vendors = {device["id"].partition(":")[0] for device in found}
+    return tuple(
+        row for row in tables().accelerator if row.vendor in vendors or row.platform == platform
+    )
 
 
 def _distribution(observed: Observed, draft: Draft) -> DistributionRow:
-    rows = tables().distributions
-    supported = " and ".join(row.name for row in rows)
-    elsewhere = WayOut(f"use {' or '.join(row.name for row in rows)}", "the host is installed anew")
+    rows = tables().distribution
+    names = [row.name for row in rows]
+    supported = f"{', '.join(names[:-1])} and {names[-1]}"
+    elsewhere = WayOut(f"use one of {supported}", "the host is installed anew")
     os = observed.os
     if not isinstance(os, dict):
         said = os.reason if isinstance(os, Unknown) else "there is no os-release"
         refuse([f"its distribution is not known ({said})"], elsewhere)
     for row in rows:
-        if (row.id, row.release) == (os["id"], os["version"]):
+        if os["id"] in row.ids and _is_release(row, os["version"], os["codename"]):
             draft.chose(f"distribution {row.name}", "the host runs it", row.source)
+            if row.end_of_life:
+                draft.ends.append(End(row.name, row.end_of_life, "no more security updates"))
             return row
     called = os["name"] or f"{os['id']} {os['version']}"
     refuse([f"{called} is not supported; supported are {supported}"], elsewhere)
 
 
+def _is_release(row: DistributionRow, version: str, codename: str) -> bool:
+    """Whether the version is of this release; a release in the making has only its code name."""
+    if not row.release:
+        return True
+    if version:
+        return version == row.release or version.startswith(f"{row.release}.")
+    return bool(codename) and codename == row.codename
+
+
 def _architecture(observed: Observed) -> ArchitectureRow:
-    rows = tables().architectures
+    rows = tables().architecture
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(  # as macOS and Debian call them
+        str(observed.architecture), observed.architecture
+    )
     for row in rows:
-        if row.machine == observed.architecture:
+        if row.machine == machine:
             return row
     supported = " and ".join(row.machine for row in rows)
     said = observed.architecture
@@ -135,12 +187,24 @@ def _gpus(settings: Settings, observed: Observed, draft: Draft) -> tuple[tuple[G
             WayOut("name them in rig_assume_gpu", "they are assumed, and nothing is computed"),
             WayOut('rig_driver_source = "none" and rig_accelerator = "cpu"', "no GPU is used"),
         )
-    if settings.assume_gpu:
-        draft.warn("rig_assume_gpu is passed over: the host lists GPUs of its own")
     gpus = [gpu(device["id"], device["address"]) for device in listed]
     gpus.sort(key=lambda found: (found.address or "", found.id))
-    _explain(gpus, "listed on PCI", draft)
+    how = "listed on PCI"
+    if settings.assume_gpu:
+        how += _compared(sorted(settings.assume_gpu), sorted(g.id for g in gpus), draft)
+    _explain(gpus, how, draft)
     return tuple(gpus), False
+
+
+def _compared(assumed: list[str], found: list[str], draft: Draft) -> str:
+    """Whether an image's first boot finds what was assumed when it was baked."""
+    if assumed == found:
+        return ", as rig_assume_gpu assumed"
+    draft.warn(
+        f"rig_assume_gpu is passed over: it assumed {', '.join(assumed)}, and the host lists"
+        f" {', '.join(found)}"
+    )
+    return ", which is not what rig_assume_gpu assumed"
 
 
 def _needs_gpus(settings: Settings, draft: Draft) -> bool:
@@ -150,12 +214,12 @@ def _needs_gpus(settings: Settings, draft: Draft) -> bool:
 
 
 def _explain(gpus: list[Gpu], how: str, draft: Draft) -> None:
-    rows = {row.chips: row for row in tables().gpus}
-    for found in sorted({(g.id, g.name): g for g in gpus}.values(), key=lambda g: g.id):
+    for found in sorted({g.id: g for g in gpus}.values(), key=lambda g: g.id):
         count = sum(other.id == found.id for other in gpus)
         choice = f"GPU {called(found)}" + (f" x {count}" if count > 1 else "")
-        if found.name:
+        row = row_of(found.id)
+        if row:
             capability = f"{found.name}, compute capability {found.compute_capability}"
-            draft.chose(choice, f"{how}; {capability}", rows[found.name].source)
+            draft.chose(choice, f"{how}; {capability}", row.source)
         else:
             draft.chose(choice, f"{how}; its id is in no row", "tables/gpus.toml")

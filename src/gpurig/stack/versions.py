@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 
+@cache
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers a version begins with: ``6.12.97+deb13-amd64`` is ``(6, 12, 97)``."""
     found = re.match(r"\d+(?:\.\d+)*", version)

@@ -1,0 +1,214 @@
+"""The system's CUDA toolkit and cuDNN, where they are wished for beside the wheels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpurig.stack import nvidia
+from gpurig.stack.candidates import Candidate
+from gpurig.stack.demands import Demand
+from gpurig.stack.frameworks import cudnn_limit, driver_floor
+from gpurig.stack.gpus import called, runs_code
+from gpurig.stack.model import Cuda, Cudnn, Driver, WayOut
+from gpurig.stack.site import Draft, Site, refuse
+from gpurig.stack.tables import CudaPackagesRow, CudaRow, tables
+from gpurig.stack.versions import numbers
+
+WHEELS = WayOut("leave rig_cuda out", "each environment brings its own CUDA, and there is no nvcc")
+CUDNN_WHEELS = WayOut("leave rig_cudnn out", "each environment brings its own cuDNN")
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """One toolkit that could be had: its version's figures, and how it is packaged."""
+
+    row: CudaRow
+    packaged: CudaPackagesRow
+    installed: bool
+
+    @property
+    def title(self) -> str:
+        """How sentences name it."""
+        return f"CUDA {self.row.version} from {self.packaged.origin}"
+
+
+def wished(site: Site) -> bool:
+    """Whether a toolkit of the system is wished for."""
+    return site.settings.cuda != "wheels"
+
+
+def toolkits(site: Site) -> list[Toolkit]:
+    """The toolkits that the wish allows: an installed one first, then newest first."""
+    wish = site.settings.cuda
+    found = []
+    for row in tables().cuda:
+        if wish != "system" and numbers(row.version) != numbers(wish)[: len(numbers(row.version))]:
+            continue
+        for packaged in tables().cuda_packages:
+            if _has(site, packaged, row):
+                found.append(Toolkit(row, packaged, _is_there(site, packaged, row)))
+    newest = sorted(found, key=lambda one: numbers(one.row.version), reverse=True)
+    return sorted(newest, key=lambda one: not one.installed)
+
+
+def _has(site: Site, packaged: CudaPackagesRow, row: CudaRow) -> bool:
+    if packaged.origin == "distribution":
+        here = (site.distribution.family, site.distribution.release)
+        own = (packaged.distribution, packaged.release) == here
+        return own and packaged.version == row.version
+    usable = nvidia.obstacle(site) is None
+    return usable and numbers(row.version) >= numbers(packaged.first)
+
+
+def _is_there(site: Site, packaged: CudaPackagesRow, row: CudaRow) -> bool:
+    there = site.observed.cuda_toolkits
+    return any(
+        (one["origin"], numbers(one["version"])[:2]) == (packaged.origin, numbers(row.version))
+        for one in (there if isinstance(there, list) else [])
+    )
+
+
+def against(site: Site, toolkit: Toolkit, driver: str | None) -> str | None:
+    """Why this toolkit does not serve the site under this driver, or None."""
+    row = toolkit.row
+    floor = driver_floor(numbers(row.version)[0])
+    if driver and numbers(driver) < numbers(floor):
+        return f"CUDA {row.version} needs driver {floor} or newer"
+    for gpu in site.kinds:
+        if gpu.compute_capability and not runs_code(gpu.compute_capability, row.capabilities):
+            return f"CUDA {row.version} does not compile for {called(gpu)}"
+    if not any(major <= row.gcc for major in site.distribution.gccs):
+        name = site.distribution.name
+        return f"CUDA {row.version} takes gcc {row.gcc} at most, which {name} does not have"
+    return None
+
+
+def of_cuda(site: Site) -> list[Demand]:
+    """That some toolkit of the wish runs under the driver."""
+    if not wished(site):
+        return []
+    found = toolkits(site)
+
+    def objection(c: Candidate) -> str | None:
+        whys = [against(site, toolkit, c.version) for toolkit in found]
+        if not whys or None in whys:
+            return None
+        return next(why for why in whys if why)
+
+    return [Demand(f'rig_cuda = "{site.settings.cuda}"', objection, WHEELS)]
+
+
+def system_cuda(site: Site, draft: Draft, driver: Driver | None) -> Cuda | None:
+    """The toolkit to have, None where none is wished for; a refusal where none can be had."""
+    if not wished(site):
+        return None
+    version = driver.minimum_version if driver else _installed_driver(site)
+    found = toolkits(site)
+    fitting = [one for one in found if against(site, one, version) is None]
+    if not fitting:
+        whys = dict.fromkeys(why for one in found if (why := against(site, one, version)))
+        known = f"; {'; '.join(whys)}" if whys else f", for which it is not packaged{_why(site)}"
+        refuse([f'rig_cuda = "{site.settings.cuda}"', f"{site.distribution.name}{known}"], WHEELS)
+    best = min(fitting, key=lambda one: _rank(one, fitting, driver, version))
+    gcc = _host_compiler(site, draft, best.row)
+    rejected = [
+        f"{one.title}: {against(site, one, version)}" for one in found if one not in fitting
+    ]
+    reason = _reason(site, best, version)
+    draft.chose(f"CUDA toolkit {best.row.version}", reason, best.row.source, rejected)
+    packaged, row = best.packaged, best.row
+    from_nvidia = packaged.origin == "nvidia"
+    return Cuda(
+        version=row.version,
+        origin=packaged.origin,
+        packages=tuple(_filled(name, row.version) for name in packaged.packages),
+        home=_filled(packaged.home, row.version),
+        gcc=gcc,
+        capabilities=tuple(
+            sorted({g.compute_capability for g in site.gpus if g.compute_capability}, key=numbers)
+        ),
+        components=tuple(packaged.components),
+        repository=nvidia.repository(site) if from_nvidia else None,
+    )
+
+
+def _filled(text: str, version: str) -> str:
+    return text.format(version=version, dashed=version.replace(".", "-"))
+
+
+def _rank(
+    one: Toolkit, fitting: list[Toolkit], driver: Driver | None, version: str | None
+) -> tuple[bool, bool, bool, int]:
+    """Installed, then of the driver's own source, then wholly served by the driver, then newest."""
+    served = bool(version and one.row.driver and numbers(one.row.driver) <= numbers(version))
+    same = driver is None or one.packaged.origin == driver.source
+    return not one.installed, not same, not served, fitting.index(one)
+
+
+def _reason(site: Site, best: Toolkit, version: str | None) -> str:
+    how = "it is installed" if best.installed else f"from {best.packaged.origin}"
+    wish = f'rig_cuda is "{site.settings.cuda}"; {how}'
+    row = best.row
+    if version and row.driver and numbers(row.driver) > numbers(version):
+        return f"{wish}; it runs by minor-version compatibility, PTX of its own needs {row.driver}"
+    return f"{wish}; the driver serves all of it" if version else wish
+
+
+def _host_compiler(site: Site, draft: Draft, row: CudaRow) -> int | None:
+    """The major of gcc that nvcc must be given, None where the default one will do."""
+    default = site.distribution.gccs[0]
+    if default <= row.gcc:
+        draft.chose(f"host compiler gcc {default}", f"the default; {row.gcc} at most", row.source)
+        return None
+    best = max(major for major in site.distribution.gccs if major <= row.gcc)
+    too_new = f"gcc {default}: CUDA {row.version} takes {row.gcc} at most (crt/host_config.h)"
+    draft.chose(f"host compiler gcc {best}", "beside the default one", row.source, [too_new])
+    return best
+
+
+def _installed_driver(site: Site) -> str | None:
+    there = site.observed.driver_installed
+    return str(there["version"]) if isinstance(there, dict) else None
+
+
+def _why(site: Site) -> str:
+    obstacle = nvidia.obstacle(site)
+    return f" ({obstacle})" if obstacle else ""
+
+
+def system_cudnn(
+    site: Site, draft: Draft, cuda: Cuda | None, driver: Driver | None
+) -> Cudnn | None:
+    """cuDNN of the system, from NVIDIA's repository; None where it is not wished for."""
+    wish = site.settings.cudnn
+    if wish == "wheels":
+        return None
+    if obstacle := nvidia.obstacle(site):
+        refuse([f'rig_cudnn = "{wish}"', obstacle], CUDNN_WHEELS)
+    limit = cudnn_limit(site.gpus)
+    if limit and wish != "system" and numbers(wish) > numbers(limit):
+        old = ", ".join(called(gpu) for gpu in site.gpus)
+        refuse([f'rig_cudnn = "{wish}"', f"{old}, for which {limit} is the last"], CUDNN_WHEELS)
+    (row,) = tables().cudnn_packages
+    major = _major(cuda, driver, limit)
+    packages = tuple(name.format(major=major) for name in row.packages)
+    version = limit or "" if wish == "system" else wish
+    reason = f'rig_cudnn is "{wish}"' + (f"; {limit} is the last for the GPUs" if limit else "")
+    draft.chose(
+        f"cuDNN {version or 'of the repository'}", f"{reason}, for CUDA {major}", row.source
+    )
+    return Cudnn(
+        version=version or ">=9",
+        maximum=limit or (wish if wish != "system" else None),
+        origin="nvidia",
+        packages=packages,
+        repository=nvidia.repository(site),
+    )
+
+
+def _major(cuda: Cuda | None, driver: Driver | None, limit: str | None) -> int:
+    if cuda and cuda.origin != "wheels":
+        return numbers(cuda.version)[0]
+    if limit or (driver and numbers(driver.minimum_version) < numbers(driver_floor(13))):
+        return 12
+    return 13

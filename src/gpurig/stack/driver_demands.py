@@ -1,0 +1,109 @@
+"""What hardware, settings, kernel and packages on hold demand of a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpurig.stack.candidates import Candidate
+from gpurig.stack.demands import Demand
+from gpurig.stack.gpus import called, driven_by, row_of
+from gpurig.stack.model import Gpu, Kernel, WayOut
+from gpurig.stack.nvidia import KEY_WAY
+from gpurig.stack.site import Site
+from gpurig.stack.tables import BrokenRow, tables
+from gpurig.stack.versions import branch_of, numbers
+
+
+def of_gpu(gpu: Gpu) -> Demand:
+    """That the driver drives this GPU, whose architecture is known."""
+    row = row_of(gpu.id)
+    assert row is not None  # only asked of GPUs with an architecture
+    return Demand(f"the GPU {called(gpu)}", lambda c: driven_by(row, c.branch, c.flavour))
+
+
+def of_settings(site: Site) -> list[Demand]:
+    """rig_driver_branch, rig_driver_flavour and rig_driver_source."""
+    settings = site.settings
+    given = {
+        "branch": (settings.driver_branch, lambda c: str(c.branch)),
+        "flavour": (settings.driver_flavour, lambda c: c.flavour),
+        "source": (settings.driver_source, lambda c: c.source),
+    }
+    demands = []
+    for name, (wish, of) in given.items():
+        if wish == "auto":
+            continue
+
+        def against(c: Candidate, name=name, wish=wish, of=of) -> str | None:  # type: ignore[no-untyped-def]
+            return None if of(c) == wish else f"{name} {wish} is wished for"
+
+        drop = WayOut(f"leave rig_driver_{name} out", f"the {name} that fits is taken")
+        demands.append(Demand(f'rig_driver_{name} = "{wish}"', against, drop))
+    return demands
+
+
+def has_fabric_manager(site: Site) -> list[Demand]:
+    """On a machine with NVSwitches no GPU computes without the fabric manager of its driver."""
+    if not site.nvswitches:
+        return []
+
+    def against(c: Candidate) -> str | None:
+        if c.driver.fabric_manager or not c.driver.packages:
+            return None  # whoever brought a driver from elsewhere brings its fabric manager
+        return f"{site.distribution.name} has no fabric manager for it"
+
+    return [Demand("an NVSwitch, which needs the fabric manager", against)]
+
+
+def of_holds(site: Site, found: Sequence[Candidate]) -> list[Demand]:
+    """Packages that the user has put on hold stay as they are."""
+    there = site.observed.driver_installed
+    held = there.get("held", []) if isinstance(there, dict) else []
+    if not held:
+        return []
+    names = ", ".join(held)
+    release = WayOut(f"apt-mark unhold {' '.join(held)}", "the driver may be moved")
+
+    def against(c: Candidate) -> str | None:
+        return None if c.installed else f"{names} is on hold"
+
+    return [Demand(f"{names}, which somebody put on hold", against, release)]
+
+
+def can_be_had() -> Demand:
+    """That the repository it comes from can be used."""
+    way = WayOut(KEY_WAY, "you vouch for the key")
+    return Demand("a repository with a verified key", lambda c: c.obstacle, way)
+
+
+def of_build(site: Site, boots: Kernel) -> Demand:
+    """That its module builds for the kernel that boots next: by the tables, and as dkms found."""
+
+    def against(c: Candidate) -> str | None:
+        for row in _broken(site, c):
+            if _hits(row, boots.release):
+                return row.reason
+        failures = site.observed.dkms_failures
+        for failed in failures if isinstance(failures, list) else []:
+            same = (c.driver.dkms, c.branch) == (failed["module"], branch_of(failed["version"]))
+            if same and failed["kernel"] == boots.release and c.driver.build:
+                said = f"its module {failed['version']} was tried on {boots.release} and"
+                return f"{said} does not build ({failed['error']})"
+        return None
+
+    return Demand(f"the kernel {boots.release or 'that comes with it'}", against)
+
+
+def _broken(site: Site, c: Candidate) -> list[BrokenRow]:
+    here = (site.distribution.family, site.distribution.release, c.source, c.branch, c.flavour)
+    return [
+        row
+        for row in tables().broken
+        if (row.distribution, row.release, row.origin, row.branch, row.flavour) == here
+    ]
+
+
+def _hits(row: BrokenRow, release: str | None) -> bool:
+    """Whether it is broken there; a kernel yet to come is the newest, and so hit."""
+    first = row.kernel_from
+    return first is None or release is None or numbers(release) >= numbers(first)

@@ -1,0 +1,195 @@
+"""Which releases and builds of a framework could serve a site, and why others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from gpurig.stack.gpus import called, row_of, runs_code
+from gpurig.stack.model import Gpu
+from gpurig.stack.site import Site
+from gpurig.stack.tables import BuildRow, FrameworkRow, tables
+from gpurig.stack.versions import numbers
+
+DEFAULT = ("tensorflow",)  # what is set up where nobody asks for a framework
+
+
+@dataclass(frozen=True)
+class Option:
+    """
+    One way to have a framework.
+
+    + row, build: the release and its build; base: the same of what it stands on (Horovod, Keras)
+    + python: the version of the environment's interpreter
+    """
+
+    row: FrameworkRow
+    build: BuildRow
+    python: str
+    base: FrameworkRow | None = None
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """What is asked for: the base's build, or the release's own."""
+        if self.base is None:
+            return tuple(self.build.pins)
+        own = (
+            self.row.builds[0].pins if self.row.builds else [f"{self.row.name}=={self.row.version}"]
+        )
+        return (*own, *self.build.pins)
+
+    @property
+    def title(self) -> str:
+        """How sentences name what computes."""
+        return f"{self.computing.name} {self.computing.version}"
+
+    @property
+    def computing(self) -> FrameworkRow:
+        """The release whose wheels compute."""
+        return self.base or self.row
+
+
+def wishes(site: Site) -> list[Requirement]:
+    """The frameworks of the site, in an order that does not depend on how they were given."""
+    given = DEFAULT if site.settings.frameworks is None else site.settings.frameworks
+    return sorted(map(_requirement, given), key=lambda wish: _order().index(wish.name.lower()))
+
+
+@cache
+def _requirement(wish: str) -> Requirement:
+    return Requirement(wish)
+
+
+@cache
+def _order() -> list[str]:
+    return list(dict.fromkeys(row.name for row in tables().framework))
+
+
+def releases(wish: Requirement) -> list[FrameworkRow]:
+    """The releases of the tables that the wish allows, newest first."""
+    return _releases(wish.name.lower(), str(wish.specifier))
+
+
+@cache
+def _releases(name: str, bounds: str) -> list[FrameworkRow]:
+    allowed = SpecifierSet(bounds)
+    rows = [row for row in tables().framework if row.name == name]
+    return [row for row in rows if allowed.contains(row.version, prereleases=True)]
+
+
+def pythons(site: Site) -> list[str]:
+    """The interpreters that environments can have, the usual one first."""
+    found = site.observed.pythons if isinstance(site.observed.pythons, list) else []
+    there = [".".join(one["version"].split(".")[:2]) for one in found]
+    every = list(dict.fromkeys([*there, *site.distribution.pythons]))
+    wish = site.settings.python
+    return every if wish == "auto" else [python for python in every if python == wish]
+
+
+def options(site: Site, wish: Requirement) -> list[Option]:
+    """
+    Every way to have it here, whatever it computes on, the best first.
+
+    The usual Python before another, the usual index before one of the framework's own, a newer
+    release before an older one.
+    """
+    found = []
+    for python in pythons(site):
+        usual = list(_options(site, wish, python))
+        found += sorted(usual, key=lambda option: option.build.index is not None)
+    return found
+
+
+def _options(site: Site, wish: Requirement, python: str) -> Iterator[Option]:
+    for row in releases(wish):
+        if python not in row.python:
+            continue
+        if not row.bases:
+            yield from (Option(row, b, python) for b in row.builds if _fits(site, b))
+        for base in _bases(row, wish) if row.bases else []:
+            if python in base.python:
+                yield from (Option(row, b, python, base) for b in base.builds if _fits(site, b))
+
+
+def _bases(row: FrameworkRow, wish: Requirement) -> list[FrameworkRow]:
+    name = next(iter(sorted(wish.extras)), next(iter(row.bases)))
+    return _releases(name, row.bases[name]) if name in row.bases else []
+
+
+def _fits(site: Site, build: BuildRow) -> bool:
+    return site.platform in build.platforms
+
+
+def obstacle(site: Site, option: Option, driver: str | None) -> str | None:
+    """
+    Why this option does not compute on any GPU of the site, or None if it does.
+
+    + driver: the version that is there or will be; None where it is not known
+    """
+    if why := gpu_obstacle(site, option):
+        return why
+    floor = floor_of(option.build)
+    if driver and numbers(driver) < numbers(floor):
+        return f"{option.title} brings CUDA {major_of(option.build)}, which needs driver {floor} or newer"
+    return None
+
+
+def gpu_obstacle(site: Site, option: Option) -> str | None:
+    """The same whatever the driver."""
+    if option.build.accelerator != "cuda":
+        return f"the wheel of {option.title} for {site.platform} holds no CUDA"
+    unserved = [why for gpu in site.kinds if (why := unserved_by(site, gpu, option))]
+    return unserved[0] if len(unserved) == len(site.kinds) else None
+
+
+def unserved_by(site: Site, gpu: Gpu, option: Option) -> str | None:
+    """Why the option's wheels have no code for this GPU, or None if they have."""
+    if row_of(gpu.id) is None or gpu.compute_capability is None:
+        # Never guessed: only whoever knows the GPU can ask for CUDA.
+        wished = site.settings.accelerator == "cuda"
+        return None if wished else f"the GPU id {gpu.id} is unknown"
+    name = option.title
+    if not runs_code(gpu.compute_capability, option.build.capabilities):
+        return f"{called(gpu)}: {name} has no code for compute capability {gpu.compute_capability}"
+    limit = cudnn_limit([gpu])
+    if limit and option.build.cudnn and _lowest(option.build.cudnn) > numbers(limit):
+        return f"{called(gpu)}: {name} needs a cuDNN after {limit}, the last for this GPU"
+    return None
+
+
+def cudnn_limit(gpus: Iterable[Gpu]) -> str | None:
+    """The last cuDNN that has code for all of these GPUs; None where that is the newest."""
+    capabilities = {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
+    limits = [limit for capability in capabilities if (limit := _cudnn_limit(capability))]
+    return min(limits, key=numbers) if limits else None
+
+
+@cache
+def _cudnn_limit(capability: str) -> str | None:
+    serving = [row for row in tables().cudnn if numbers(row.capability) <= numbers(capability)]
+    lasts = [row.last for row in serving if row.last]
+    return max(lasts, key=numbers) if lasts and len(lasts) == len(serving) else None
+
+
+def major_of(build: BuildRow) -> int:
+    """CUDA's major that the build's wheels bring."""
+    return _lowest(build.cuda or "0")[0]
+
+
+def floor_of(build: BuildRow) -> str:
+    """The lowest driver that runs the build's CUDA."""
+    return driver_floor(major_of(build))
+
+
+def driver_floor(major: int) -> str:
+    """The lowest driver that runs a CUDA major at all."""
+    return next(row.driver for row in tables().cuda_major if row.major == major)
+
+
+def _lowest(bounds: str) -> tuple[int, ...]:
+    """The lowest version within bounds such as ``>=12.5.82,<13`` or ``==9.19.0.56``."""
+    return numbers(bounds.split(",")[0].lstrip("><=~ "))
