@@ -47,6 +47,12 @@ def packages(packages: Sequence[str], maximum: str | None = None) -> Commands:
     wanted_pin = version if maximum else ABSENT
     if not wrong and pin == wanted_pin:
         return holds(f"{', '.join(packages)} {version}")
+    downloader = read(CudnnDownloader)
+    if wrong and isinstance(downloader, dict):
+        return unknown(
+            "Debian's nvidia-cudnn has files of the same names; run apt-get purge nvidia-cudnn, or"
+            " set rig_cudnn to wheels"
+        )
     held = [name for name in found if found[name]["held"]]
     if wrong and held:
         return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
