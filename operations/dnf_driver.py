@@ -10,6 +10,7 @@ from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 from gpurig.fact import read
 from gpurig.facts.dnf import DnfLocks, DnfModules, DnfTransaction
 from gpurig.facts.package_manager import InstalledPackages
+from gpurig.operations.dnf_locks import BRANCH, entries, locked, parts
 from gpurig.operations.file import written
 from gpurig.operations.packages import DNF, DNF_SAID, install_by_dnf
 from gpurig.promise import drift, holds, keeps, unknown
@@ -19,15 +20,6 @@ Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 LOCK_PLUGIN = "python3-dnf-plugin-versionlock"
 
-# What carries the driver's version. Not *nvidia*, which NVIDIA's guide and dnf's manual lock: dnf
-# hides every other version of each package so named, and nvidia-container-toolkit with it.
-LOCKED = (
-    "nvidia-driver*", "nvidia-open*", "nvidia-kmod*", "kmod-nvidia*", "cuda-drivers*",
-    "libnvidia-[!c]*", "libnvidia-cfg*", "nvidia-libXNVCtrl*", "nvidia-modprobe*",
-    "nvidia-persistenced*", "nvidia-settings*", "nvidia-xconfig*", "nvidia-fabric*",
-    "nvidia-imex*",
-)  # fmt: skip
-EPOCH = 3  # of NVIDIA's packages, and of RPM Fusion's after them
 NVIDIA = re.compile(r"(?!.*container).*nvidia|cuda-drivers|cuda-compat|libXNVCtrl")
 
 
@@ -89,60 +81,21 @@ def versionlock(branch: str) -> Commands:
         if not isinstance(now, dict):
             yield StringCommand(f"echo 'E: {LOCK_PLUGIN} brought no versionlock' >&2; exit 1")
             return
-        yield from written(now["file"], _locked(now["text"], now["dnf"], branch), mode=None)
+        yield from written(now["file"], locked(now["text"], now["dnf"], branch), mode=None)
         return
     assert isinstance(locks, dict)
     file, text = locks["file"], locks["text"]
-    ours, wanted = set(_parts(text, locks["dnf"])[1]), set(_entries(locks["dnf"], branch))
+    ours, wanted = set(parts(text, locks["dnf"])[1]), set(entries(locks["dnf"], branch))
     if ours == wanted:
         return holds(f"{file} locks it to {branch}")
-    branches = sorted({found for entry in ours for found in _BRANCH.findall(entry)})
+    branches = sorted({found for entry in ours for found in BRANCH.findall(entry)})
     drift(
         actual=f"locked to {', '.join(branches)}" if ours else "not locked",
         wanted=f"locked to {branch}, {len(wanted)} names",
         will=f"write the driver's entries into {file}",
         leaves="every other entry",
     )
-    yield from written(file, _locked(text, locks["dnf"], branch), mode=None)
-
-
-_LINE = re.compile(rf"(?:{'|'.join(map(re.escape, LOCKED))})-\d+\.\*")  # ours, and nobody's else
-_COMMENT = "gpurig: branch "
-_BRANCH = re.compile(rf"(?:{_COMMENT}|-)(\d+)(?:\.\*|\"\n)")
-
-
-def _parts(text: str, dnf: int) -> tuple[list[str], list[str]]:
-    """The entries of dnf's locks: everybody else's as they stand, and ours."""
-    theirs: list[str] = []
-    ours: list[str] = []
-    if dnf == 4:
-        for line in text.splitlines():
-            (ours if _LINE.fullmatch(line) else theirs).append(line)
-    else:
-        for block in re.split(r"(?m)^(?=\[\[packages\]\])", text or 'version = "1.0"\n'):
-            (ours if f'"{_COMMENT}' in block else theirs).append(block.strip("\n") + "\n")
-    return theirs, ours
-
-
-def _entries(dnf: int, branch: str) -> list[str]:
-    if dnf == 4:
-        return [f"{name}-{branch}.*" for name in LOCKED]
-    return [_block(name, int(branch)) for name in LOCKED]
-
-
-def _locked(text: str, dnf: int, branch: str) -> str:
-    """The text of dnf's locks with ours for this branch, and nobody else's changed."""
-    return "\n".join([*_parts(text, dnf)[0], *_entries(dnf, branch)]) + "\n" * (dnf == 4)
-
-
-def _block(name: str, branch: int) -> str:
-    lines = [f'[[packages]]\nname = "{name}"\ncomment = "{_COMMENT}{branch}"\n']
-    for comparator, value in ((">=", branch), ("<", branch + 1)):
-        lines.append(
-            f'[[packages.conditions]]\nkey = "evr"\ncomparator = "{comparator}"\n'
-            f'value = "{EPOCH}:{value}"\n'
-        )
-    return "".join(lines)
+    yield from written(file, locked(text, locks["dnf"], branch), mode=None)
 
 
 @keeps("driver.packages")
@@ -198,9 +151,14 @@ def _swapped(
     specs: Sequence[str], packages: Sequence[str], removes: Sequence[str]
 ) -> StringCommand:
     """One transaction that names what goes; dnf's shell ends with 0 always, so rpm is asked."""
-    lines = [f"install {' '.join(specs)}", f"remove {' '.join(removes)}", "run"]
+    install, remove = map(
+        QuoteString, (f"install {' '.join(specs)}", f"remove {' '.join(removes)}")
+    )
     return StringCommand(
-        "said=$(printf '%s\\n'", *(QuoteString(line) for line in lines), f"| {DNF} shell 2>&1);",
-        "rpm -q --whatprovides", *(QuoteString(name) for name in packages),
+        'said=$(case $(readlink -f "$(command -v dnf)") in (*dnf5)',
+        f"{DNF} do --action=remove", *map(QuoteString, removes),
+        "--action=install", *map(QuoteString, specs),
+        ";; (*) printf '%s\\n'", install, remove, f"run | {DNF} shell ;; esac 2>&1);",
+        "rpm -q --whatprovides", *map(QuoteString, packages),
         f">/dev/null || {DNF_SAID}", 'printf "%s\\n" "$said"',
     )  # fmt: skip

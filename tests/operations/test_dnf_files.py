@@ -9,7 +9,8 @@ import pytest
 
 from gpurig.facts.dnf import DnfRepository
 from gpurig.operations.dnf import _theirs
-from gpurig.operations.dnf_driver import LOCKED, NVIDIA, _entries, _locked, _parts
+from gpurig.operations.dnf_driver import NVIDIA
+from gpurig.operations.dnf_locks import LOCKED, entries, locked, parts
 from gpurig.stack.model import Repository
 
 if sys.version_info >= (3, 11):
@@ -31,25 +32,25 @@ def test_locks_are_ours_once_and_theirs_as_they_stand(dnf: int, empty: bool) -> 
     """A branch replaces the one before; every entry of the user's is there before and after."""
     theirs = "" if empty else THEIRS[dnf]
 
-    first = _locked(theirs, dnf, "580")
-    second = _locked(first, dnf, "590")
+    first = locked(theirs, dnf, "580")
+    second = locked(first, dnf, "590")
 
-    assert sorted(_parts(first, dnf)[1]) == sorted(_entries(dnf, "580"))
-    assert sorted(_parts(second, dnf)[1]) == sorted(_entries(dnf, "590"))
-    assert _locked(second, dnf, "590") == second
+    assert sorted(parts(first, dnf)[1]) == sorted(entries(dnf, "580"))
+    assert sorted(parts(second, dnf)[1]) == sorted(entries(dnf, "590"))
+    assert locked(second, dnf, "590") == second
     assert second.startswith(theirs)
 
 
 def test_the_toml_of_dnf_5_is_toml() -> None:
     """Each of our names has its two bounds, and the user's entry is still one."""
-    packages = tomllib.loads(_locked(THEIRS[5], 5, "580"))["packages"]
+    packages = tomllib.loads(locked(THEIRS[5], 5, "580"))["packages"]
 
     assert [package["name"] for package in packages] == ["acpi", *LOCKED]
     assert [one["value"] for one in packages[1]["conditions"]] == ["3:580", "3:581"]
 
 
 @pytest.mark.parametrize(
-    ("name", "locked", "nvidias"),
+    ("name", "driver", "nvidias"),
     [
         ("nvidia-driver-cuda", True, True),
         ("kmod-nvidia-open-dkms", True, True),
@@ -63,10 +64,10 @@ def test_the_toml_of_dnf_5_is_toml() -> None:
     ],
 )
 def test_the_driver_is_told_from_the_rest_of_nvidias(
-    name: str, locked: bool, nvidias: bool
+    name: str, driver: bool, nvidias: bool
 ) -> None:
     """Only what has the driver's version is locked; only the driver may be moved out of its way."""
-    assert any(fnmatchcase(name, pattern) for pattern in LOCKED) is locked
+    assert any(fnmatchcase(name, pattern) for pattern in LOCKED) is driver
     assert bool(NVIDIA.match(name)) is nvidias
 
 
