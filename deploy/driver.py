@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.layer import layer
-from gpurig.operations import apt, initramfs, kernel, modprobe, packages
+from gpurig.operations import apt, driver_packages, initramfs, kernel, modprobe, preferences
 from gpurig.operations import driver as nvidia
 from gpurig.promise import left_out
 from gpurig.settings import Settings
@@ -12,16 +13,24 @@ from gpurig.stack.model import Stack
 
 @layer("Driver")
 def driver(stack: Stack, settings: Settings) -> None:
-    """Archive components, headers, blacklist, packages, module, initramfs, service, the module."""
+    """Sources and pins, headers, blacklist, packages, module, initramfs, service, the module."""
     wanted = stack.driver
     assert wanted is not None
     if wanted.components:
         apt.components(components=wanted.components, mirror=settings.apt_mirror)
+    if wanted.repository:
+        dpkg_name = ARCHITECTURES.get(stack.architecture, stack.architecture)
+        apt.keyring(layer="driver", repository=wanted.repository)
+        apt.repository(layer="driver", repository=wanted.repository, architecture=dpkg_name)
+    if wanted.packages:  # none where a driver from elsewhere is kept
+        preferences.preferences(driver=wanted)
+    if wanted.repository:
+        driver_packages.pinning(package=wanted.pinning)
     if stack.kernel:
         kernel.headers(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
-    if wanted.packages:  # none where a driver from elsewhere is kept
-        packages.packages(layer="driver", packages=wanted.packages)
+    if wanted.packages:
+        driver_packages.packages(driver=wanted)
     if wanted.build:
         nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour)
         initramfs.initramfs()

@@ -21,6 +21,15 @@ COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
 ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
 RANKS = ("stable", "oldstable", "testing")  # names of a suite that move on with each release
 POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
+# What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
+_REFUSED = (
+    ("*SHA1*", "its key is certified by SHA-1, which this apt no longer accepts; use the"
+     " repository of this release of the distribution"),
+    ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*' expired on '*|*xpired*",
+     "its signing key has expired; only who runs it can sign it anew"),
+    ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",
+     "it is signed by another key than the accepted one"),
+)  # fmt: skip
 HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
@@ -48,7 +57,9 @@ def keyring(layer: str, repository: Repository) -> Commands:
     assert isinstance(sources, list)
     theirs = _theirs(sources, repository)
     if theirs:
-        return holds(f"{theirs['file']} has this repository with a key of its own")
+        if wrong := _distrusted(theirs[0], repository):
+            return unknown(wrong)
+        return holds(f"{theirs[0]['file']} has this repository with a key of its own")
     if keys is not ABSENT:
         assert isinstance(keys, dict)
         readable = int(keys["mode"], 8) & 0o444 == 0o444
@@ -102,10 +113,25 @@ def repository(layer: str, repository: Repository, architecture: str) -> Command
     if isinstance(sources, Unknown):
         return unknown(sources.reason)
     assert isinstance(sources, list)
-    theirs = _theirs(sources, repository)
+    theirs, file = _theirs(sources, repository), _file(repository)
+    ours = [source for source in sources if source["file"] == file]
+    if len({source["signed_by"] for source in theirs}) > 1:
+        files = " and ".join(dict.fromkeys(source["file"] for source in theirs))
+        return unknown(
+            f"{files} have {repository.uri} with different Signed-By, and apt reads neither;"
+            " remove one of them"
+        )
+    if theirs and ours:
+        drift(
+            actual=f"{theirs[0]['file']} and {file} both have {repository.uri}",
+            wanted="one of them",
+            will=f"remove {file}",
+            leaves=theirs[0]["file"],
+        )
+        yield StringCommand("rm -f", QuoteString(file))
+        return
     if theirs:
-        return holds(f"{theirs['file']} has it")
-    file = _file(repository)
+        return holds(f"{theirs[0]['file']} has it")
     wanted = Source(
         file=file,
         types=["deb"],
@@ -115,7 +141,6 @@ def repository(layer: str, repository: Repository, architecture: str) -> Command
         signed_by=keyring_path(repository),
         architectures=[architecture],
     )
-    ours = [source for source in sources if source["file"] == file]
     if ours == [wanted]:
         return holds(f"{file} has {repository.uri}")
     drift(
@@ -212,14 +237,34 @@ def _places(uris: Iterable[str]) -> set[str]:
     return {uri.rstrip("/") for uri in uris}
 
 
-def _theirs(sources: list[Source], repository: Repository) -> Source | None:
-    """The user's own source of this repository, if they have one."""
-    for source in sources:
-        if source["file"] == _file(repository) or "deb" not in source["types"]:
-            continue
-        if any(_same(uri, repository.uri) for uri in source["uris"]):
-            return source
-    return None
+def _theirs(sources: list[Source], repository: Repository) -> list[Source]:
+    """The user's own sources of this repository."""
+    return [
+        source
+        for source in sources
+        if source["file"] != _file(repository)
+        and "deb" in source["types"]
+        and any(_same(uri, repository.uri) for uri in source["uris"])
+    ]
+
+
+def _distrusted(source: Source, repository: Repository) -> str:
+    """Why a user's source of the repository cannot be verified, in a sentence; else empty."""
+    path = source["signed_by"]
+    if not path.startswith("/"):  # embedded, or one of all the keys that apt trusts
+        return ""
+    keys = read(Keys, path=path)
+    where = f"{source['file']} has {repository.uri} signed by {path}"
+    if keys is ABSENT:
+        return f"{where}, which is not there; remove one or bring the other back"
+    if not isinstance(keys, dict):
+        return f"{path} cannot be read"
+    if repository.fingerprint not in keys["fingerprints"]:
+        told = ", ".join(keys["fingerprints"]) or "no key"
+        return f"{where}, which has {told} instead of {repository.fingerprint}; remove the source"
+    if int(keys["mode"], 8) & 0o444 != 0o444:
+        return f"{where}, which apt cannot read; run chmod 644 {path}"
+    return ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -250,11 +295,16 @@ def _stanza(source: Source) -> str:
 
 
 def _refreshed(file: str) -> StringCommand:
-    """The lists of one file's sources, and of nothing else."""
+    """The lists of one file's sources, and of nothing else; what apt refuses, in one sentence."""
     return StringCommand(
-        f"LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
+        f"out=$(LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
         f" -o Dir::Etc::sourcelist={file} -o Dir::Etc::sourceparts=-"
-        " -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update"
+        " -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update 2>&1)"
+        " || { printf '%s\\n' \"$out\";"
+        f" at=$(sed -n 's/^URIs: //p' {file} | head -n 1); case $out in"
+        + "".join(f' {pattern}) why="{why}" ;;' for pattern, why in _REFUSED)
+        + " *) why=$(printf '%s\\n' \"$out\" | grep '^E:' | head -n 1 | cut -c 4-) ;; esac;"
+        ' echo "E: apt refuses $at: $why" >&2; exit 1; }'
     )
 
 

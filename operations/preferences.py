@@ -132,11 +132,10 @@ def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
     Pins of all packages come after those by name, and NVIDIA's pinning packages agree with ours.
     """
     for pin in pins:
-        file = pin["file"]
-        if file == FILE or file.rpartition("/")[2].startswith("nvidia-driver-pinning-"):
+        if pin["file"].rpartition("/")[2].startswith(("gpurig-", "nvidia-driver-pinning-")):
             continue
         if any(glob != "*" and fnmatchcase(name, glob) for glob in pin["packages"]):
-            return file
+            return pin["file"]
     return ""
 
 
