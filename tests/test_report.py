@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from gpurig import report
 from gpurig.errors import GpurigError, HostError
 from gpurig.promise import Finding, Verdict
-from gpurig import report
 from gpurig.report.html import page
 from gpurig.report.junit import suites
 from gpurig.result import HostResult, Proof, ProofVerdict

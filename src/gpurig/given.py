@@ -118,7 +118,7 @@ def _named(row: DistributionRow, version: str) -> bool:
 def _pci_id(word: str) -> str:
     if not _PCI_ID.fullmatch(word.lower()):
         raise InputError("given-wrong", f"{word!r} is no PCI id of a GPU", "--gpu",
-                         "write vendor and device, as 10de:2330 (lspci -nn shows them)")  # fmt: skip
+                         "write vendor and device as lspci -nn shows them: 10de:2330")  # fmt: skip
     return word.lower()
 
 

@@ -100,7 +100,7 @@ def _nvidia(site: Site) -> Iterator[Candidate]:
     repository = None if obstacle else nvidia.repository(site)
     for number in sorted(row.branches, key=_rank):
         for named in nvidia.packages_rows(site, number):
-            driver = _from_nvidia(number, named, repository)
+            driver = _from_nvidia(number, named, repository, row.modules)
             yield Candidate(number, named.flavour, driver, named.source, obstacle=obstacle)
 
 
@@ -125,7 +125,9 @@ def _packaged(row: DriverRow) -> Driver:
     )
 
 
-def _from_nvidia(number: int, row: NvidiaPackagesRow, repository: Repository | None) -> Driver:
+def _from_nvidia(
+    number: int, row: NvidiaPackagesRow, repository: Repository | None, modules: bool
+) -> Driver:
     branch = branch_row(number)
 
     def named(text: str) -> str:
@@ -141,7 +143,7 @@ def _from_nvidia(number: int, row: NvidiaPackagesRow, repository: Repository | N
         minimum_version=branch.versions[0] if branch and branch.versions else str(number),
         repository=repository,
         pinning=named(row.pinning) if row.pinning else None,
-        stream=named(row.stream) if row.stream else None,
+        stream=named(row.stream) if row.stream and modules else None,
         fabric_manager=named(row.fabric_manager),
     )
 

@@ -70,10 +70,17 @@ def _is_there(site: Site, packaged: CudaPackagesRow, row: CudaRow) -> bool:
 
 def against(site: Site, toolkit: Toolkit, driver: str | None) -> str | None:
     """Why this toolkit does not serve the site under this driver, or None."""
-    row = toolkit.row
-    floor = driver_floor(numbers(row.version)[0])
+    if why := _unserving(site, toolkit):
+        return why
+    floor = driver_floor(numbers(toolkit.row.version)[0])
     if driver and numbers(driver) < numbers(floor):
-        return f"CUDA {row.version} needs driver {floor} or newer"
+        return f"CUDA {toolkit.row.version} needs driver {floor} or newer"
+    return None
+
+
+def _unserving(site: Site, toolkit: Toolkit) -> str | None:
+    """The same whatever the driver."""
+    row = toolkit.row
     for gpu in site.kinds:
         if gpu.compute_capability and not runs_code(gpu.compute_capability, row.capabilities):
             return f"CUDA {row.version} does not compile for {called(gpu)}"
@@ -88,12 +95,13 @@ def of_cuda(site: Site) -> list[Demand]:
     if not wished(site):
         return []
     found = toolkits(site)
+    serving = [one for one in found if _unserving(site, one) is None]
+    floors = {numbers(driver_floor(numbers(one.row.version)[0])): one for one in serving}
 
     def objection(c: Candidate) -> str | None:
-        whys = [against(site, toolkit, c.version) for toolkit in found]
-        if not whys or None in whys:
+        if not found or any(floor <= numbers(c.version) for floor in floors):
             return None
-        return next(why for why in whys if why)
+        return against(site, serving[0] if serving else found[0], c.version)
 
     return [Demand(f'rig_cuda = "{site.settings.cuda}"', objection, WHEELS)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from packaging.requirements import Requirement
 
 from gpurig.stack.candidates import Candidate
@@ -14,6 +16,7 @@ from gpurig.stack.frameworks import (
     major_of,
     obstacle,
     options,
+    parsed,
     pythons,
     releases,
     unserved_by,
@@ -111,7 +114,7 @@ def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> 
     return computing or on_cpu
 
 
-def _special(site: Site, name: str, found: list[Option]) -> Option | None:
+def _special(site: Site, name: str, found: Sequence[Option]) -> Option | None:
     """An option for a TPU or for Apple's GPU, where there is one and no NVIDIA GPU."""
     kinds = {row.accelerator for row in site.others if row.framework == name}
     if site.gpus or site.settings.accelerator == "cpu":
@@ -185,8 +188,8 @@ def _explain(
     row, computing = option.row, option.computing
     newest = f"the newest of the tables that fits Python {option.python}, {site.platform}"
     on = f"{newest} and {accelerator}"
-    newer = [r.version for r in releases(Requirement(row.name)) if r.version != row.version]
-    before = newer[: [r.version for r in releases(Requirement(row.name))].index(row.version)]
+    known = [release.version for release in releases(parsed(row.name))]
+    before = known[: known.index(row.version)]
     rejected = [_rejection(site, row.name, version, option, driver) for version in before]
     draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
     if option.base:
@@ -214,8 +217,8 @@ def _rejection(site: Site, name: str, version: str, option: Option, driver: Driv
     wish = next(w for w in wishes(site) if w.name.lower() == name)
     if not wish.specifier.contains(version, prereleases=True):
         return f"{version}: {wish} is wished for"
-    pinned = options(site, Requirement(f"{name}=={version}"))
-    pinned = [o for o in pinned if o.python == option.python]
+    every = options(site, parsed(f"{name}=={version}"))
+    pinned = [other for other in every if other.python == option.python]
     if not pinned:
         return f"{version}: no wheels for Python {option.python} on {site.platform}"
     why = next(filter(None, (obstacle(site, o, _version(site, driver)) for o in pinned)), None)

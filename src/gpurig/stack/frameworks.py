@@ -56,11 +56,12 @@ class Option:
 def wishes(site: Site) -> list[Requirement]:
     """The frameworks of the site, in an order that does not depend on how they were given."""
     given = DEFAULT if site.settings.frameworks is None else site.settings.frameworks
-    return sorted(map(_requirement, given), key=lambda wish: _order().index(wish.name.lower()))
+    return sorted(map(parsed, given), key=lambda wish: _order().index(wish.name.lower()))
 
 
 @cache
-def _requirement(wish: str) -> Requirement:
+def parsed(wish: str) -> Requirement:
+    """A requirement such as ``tensorflow>=2.20``."""
     return Requirement(wish)
 
 
@@ -90,38 +91,41 @@ def pythons(site: Site) -> list[str]:
     return every if wish == "auto" else [python for python in every if python == wish]
 
 
-def options(site: Site, wish: Requirement) -> list[Option]:
+def options(site: Site, wish: Requirement) -> tuple[Option, ...]:
     """
     Every way to have it here, whatever it computes on, the best first.
 
     The usual Python before another, the usual index before one of the framework's own, a newer
     release before an older one.
     """
-    found = []
-    for python in pythons(site):
-        usual = list(_options(site, wish, python))
+    return _options(str(wish), tuple(pythons(site)), site.platform)
+
+
+@cache
+def _options(wish: str, pythons: tuple[str, ...], platform: str) -> tuple[Option, ...]:
+    found: list[Option] = []
+    for python in pythons:
+        usual = _options_of(parsed(wish), python, platform)
         found += sorted(usual, key=lambda option: option.build.index is not None)
-    return found
+    return tuple(found)
 
 
-def _options(site: Site, wish: Requirement, python: str) -> Iterator[Option]:
+def _options_of(wish: Requirement, python: str, platform: str) -> Iterator[Option]:
     for row in releases(wish):
         if python not in row.python:
             continue
         if not row.bases:
-            yield from (Option(row, b, python) for b in row.builds if _fits(site, b))
+            yield from (Option(row, b, python) for b in row.builds if platform in b.platforms)
         for base in _bases(row, wish) if row.bases else []:
             if python in base.python:
-                yield from (Option(row, b, python, base) for b in base.builds if _fits(site, b))
+                for build in base.builds:
+                    if platform in build.platforms:
+                        yield Option(row, build, python, base)
 
 
 def _bases(row: FrameworkRow, wish: Requirement) -> list[FrameworkRow]:
     name = next(iter(sorted(wish.extras)), next(iter(row.bases)))
     return _releases(name, row.bases[name]) if name in row.bases else []
-
-
-def _fits(site: Site, build: BuildRow) -> bool:
-    return site.platform in build.platforms
 
 
 def obstacle(site: Site, option: Option, driver: str | None) -> str | None:
@@ -134,7 +138,8 @@ def obstacle(site: Site, option: Option, driver: str | None) -> str | None:
         return why
     floor = floor_of(option.build)
     if driver and numbers(driver) < numbers(floor):
-        return f"{option.title} brings CUDA {major_of(option.build)}, which needs driver {floor} or newer"
+        major = major_of(option.build)
+        return f"{option.title} brings CUDA {major}, which needs driver {floor} or newer"
     return None
 
 
@@ -185,6 +190,7 @@ def floor_of(build: BuildRow) -> str:
     return driver_floor(major_of(build))
 
 
+@cache
 def driver_floor(major: int) -> str:
     """The lowest driver that runs a CUDA major at all."""
     return next(row.driver for row in tables().cuda_major if row.major == major)

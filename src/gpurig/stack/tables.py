@@ -71,8 +71,9 @@ class BranchRow(Row):
 
     @property
     def ended(self) -> bool:
-        """Whether NVIDIA has said that it is over, without a date."""
-        return self.end_of_life == "ended"
+        """Whether it was over when the row was written."""
+        end = self.end_of_life
+        return end is not None and (end == "ended" or end < f"{self.date:%Y-%m}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,7 @@ class NvidiaRepositoryRow(Row):
     + machines: NVIDIA's name of each architecture that it serves, ``aarch64`` is ``sbsa``
     + key: the file in the repository; fingerprint: None where nobody has verified it
     + branches: the driver branches that it has
+    + modules: whether dnf installs drivers there by module streams
     """
 
     distribution: str
@@ -127,6 +129,7 @@ class NvidiaRepositoryRow(Row):
     key: str
     branches: list[int]
     fingerprint: str | None = None
+    modules: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
