@@ -37,10 +37,10 @@ def preferences(driver: Driver) -> Generator[StringCommand | FileUploadCommand, 
             return unknown(fact.reason)
     assert isinstance(pins, list)
     assert isinstance(sources, list)
-    if not isinstance(system, dict) or system["id"] not in ORIGINS:
+    nvidia, archive = hosts(sources), _archive(system)
+    if (driver.repository or nvidia) and not archive:
         return unknown("how this distribution's archive calls itself is not known")
-    archive = f"release o={ORIGINS[system['id']]}, n={system['codename']}*"
-    wanted = _wanted(driver, archive, hosts(sources))
+    wanted = _wanted(driver, archive, nvidia)
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
         reason = contradiction(driver)
@@ -137,6 +137,13 @@ def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
         if any(glob != "*" and fnmatchcase(name, glob) for glob in pin["packages"]):
             return pin["file"]
     return ""
+
+
+def _archive(system: object) -> str:
+    """The distribution's own packages, as a pin names them; empty where that is not known."""
+    if not isinstance(system, dict) or system["id"] not in ORIGINS:
+        return ""
+    return f"release o={ORIGINS[system['id']]}, n={system['codename']}*"
 
 
 def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:
