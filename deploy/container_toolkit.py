@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpurig.layer import layer
-from gpurig.operations import apt, cdi
+from gpurig.operations import apt, cdi, dnf
 from gpurig.operations import container_toolkit as operations
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
@@ -17,12 +17,16 @@ def container_toolkit(stack: Stack, settings: Settings) -> None:
     toolkit = stack.container_toolkit
     if toolkit is None:
         return
-    apt.keyring(layer="container-toolkit", repository=toolkit.repository)
-    apt.repository(
-        layer="container-toolkit",
-        repository=toolkit.repository,
-        architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
-    )
+    if stack.package_manager == "dnf":
+        dnf.keyring(layer="container-toolkit", repository=toolkit.repository)
+        dnf.repository(layer="container-toolkit", repository=toolkit.repository, signed="metadata")
+    else:
+        apt.keyring(layer="container-toolkit", repository=toolkit.repository)
+        apt.repository(
+            layer="container-toolkit",
+            repository=toolkit.repository,
+            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
+        )
     operations.packages(packages=toolkit.packages)
     operations.config(mode=toolkit.mode)
     cdi.spec()

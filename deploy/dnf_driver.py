@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from gpurig.deploy.driver_module import driver_module
 from gpurig.layer import layer
-from gpurig.operations import dnf, dnf_driver, initramfs, modprobe
-from gpurig.operations import driver as nvidia
-from gpurig.promise import left_out
+from gpurig.operations import dnf, dnf_driver, modprobe
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
 @layer("Driver by dnf")
 def driver(stack: Stack, settings: Settings) -> None:
-    """Key, repository, stream, lock, headers, blacklist, packages, module, initramfs, service."""
+    """Key, repository, stream, lock, headers, blacklist, packages; then its module."""
     wanted = stack.driver
     assert wanted is not None
     if wanted.repository:
@@ -27,11 +26,4 @@ def driver(stack: Stack, settings: Settings) -> None:
     modprobe.nouveau_blacklist()
     if wanted.packages:
         dnf_driver.driver_packages_dnf(packages=wanted.packages, branch=wanted.branch)
-    if wanted.build:
-        nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour)
-        initramfs.initramfs()
-    if stack.assumed:
-        left_out("driver.loaded", "assumed hardware")
-    else:
-        nvidia.loaded()
-    nvidia.persistenced(starts=not stack.assumed)
+    driver_module(stack, settings)

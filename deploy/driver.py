@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from gpurig.deploy.container_toolkit import ARCHITECTURES
+from gpurig.deploy.driver_module import driver_module
 from gpurig.layer import layer
-from gpurig.operations import apt, driver_packages, initramfs, kernel, modprobe, preferences
-from gpurig.operations import driver as nvidia
-from gpurig.promise import left_out
+from gpurig.operations import apt, driver_packages, kernel, modprobe, preferences
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
 @layer("Driver")
 def driver(stack: Stack, settings: Settings) -> None:
-    """Sources and pins, headers, blacklist, packages, module, initramfs, service, the module."""
+    """Sources and pins, headers, blacklist, packages; then its module."""
     wanted = stack.driver
     assert wanted is not None
     if wanted.components:
@@ -31,11 +30,4 @@ def driver(stack: Stack, settings: Settings) -> None:
     modprobe.nouveau_blacklist()
     if wanted.packages:
         driver_packages.packages(driver=wanted)
-    if wanted.build:
-        nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour)
-        initramfs.initramfs()
-    if stack.assumed:
-        left_out("driver.loaded", "assumed hardware")
-    else:
-        nvidia.loaded()
-    nvidia.persistenced(starts=not stack.assumed)
+    driver_module(stack, settings)

@@ -6,6 +6,7 @@ from pyinfra import host
 
 from gpurig.deploy.container_toolkit import container_toolkit
 from gpurig.deploy.cuda import cuda
+from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
 from gpurig.deploy.environments import environments
@@ -32,10 +33,13 @@ def workstation() -> None:
         return
     for item in stack.left_out:
         left_out(item.component, item.reason)
-    packages(stack, settings)
-    if stack.driver:
-        driver(stack, settings)
-    cuda(stack, settings)
+    if stack.package_manager == "apt":
+        packages(stack, settings)
+        if stack.driver:
+            driver(stack, settings)
+        cuda(stack, settings)
+    elif stack.driver:
+        dnf_driver(stack, settings)
     if stack.container_toolkit:  # before Docker: dockerd does not start on a broken CDI spec
         container_toolkit(stack, settings)
     if stack.docker:

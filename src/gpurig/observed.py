@@ -17,6 +17,7 @@ from gpurig.facts.cudnn import CudnnLibraries
 from gpurig.facts.disk import Disk, Room
 from gpurig.facts.distribution import Distribution, OsRelease
 from gpurig.facts.dkms import DkmsFailures, DkmsStatus, Failure
+from gpurig.facts.dnf import DnfModules, DnfRepositoriesShown
 from gpurig.facts.docker import DockerInfo, DockerInstalled, RunningContainers
 from gpurig.facts.docker import Installed as DockerPackages
 from gpurig.facts.docker_daemon import DaemonConfigShown
@@ -37,6 +38,7 @@ from gpurig.facts.pci import Accelerators, Gpus, NvSwitches, PciDevice
 from gpurig.facts.proxies import Proxies
 from gpurig.facts.python import Interpreter, Pythons
 from gpurig.facts.reboot import Asked, BootId, RebootRequired
+from gpurig.facts.rpm import RpmKeys
 from gpurig.facts.secure_boot import SecureBoot, State
 from gpurig.facts.service_manager import ServiceManager
 from gpurig.facts.virtualization import Kind, Virtualization
@@ -70,6 +72,9 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "holds": Holds,
     "apt_sources": SourcesShown,
     "keyrings": Keyrings,
+    "dnf_repositories": DnfRepositoriesShown,
+    "dnf_modules": DnfModules,
+    "rpm_keys": RpmKeys,
     "dkms": DkmsStatus,
     "dkms_failures": DkmsFailures,
     "modprobe": ModprobeConfig,

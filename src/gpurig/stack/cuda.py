@@ -110,6 +110,9 @@ def system_cuda(site: Site, draft: Draft, driver: Driver | None) -> Cuda | None:
     """The toolkit to have, None where none is wished for; a refusal where none can be had."""
     if not wished(site):
         return None
+    if site.distribution.packages != "apt":
+        by_hand = f"{site.distribution.name}, where gpurig sets up no toolkit in this version"
+        refuse([f'rig_cuda = "{site.settings.cuda}"', by_hand], WHEELS)
     version = driver.minimum_version if driver else _installed_driver(site)
     found = toolkits(site)
     fitting = [one for one in found if against(site, one, version) is None]
@@ -191,6 +194,9 @@ def system_cudnn(
     wish = site.settings.cudnn
     if wish == "wheels":
         return None
+    if site.distribution.packages != "apt":
+        by_hand = f"{site.distribution.name}, where gpurig sets up no cuDNN in this version"
+        refuse([f'rig_cudnn = "{wish}"', by_hand], CUDNN_WHEELS)
     if obstacle := nvidia.obstacle(site):
         refuse([f'rig_cudnn = "{wish}"', obstacle], CUDNN_WHEELS)
     limit = cudnn_limit(site.gpus)

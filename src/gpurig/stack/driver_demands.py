@@ -84,6 +84,8 @@ def of_build(site: Site, boots: Kernel) -> Demand:
             if _hits(row, boots.release):
                 return row.reason
         failures = site.observed.dkms_failures
+        if c.installed and _may_boot_another(site):
+            return None  # the newest kernel that has its module becomes the boot default
         for failed in failures if isinstance(failures, list) else []:
             same = (c.driver.dkms, c.branch) == (failed["module"], branch_of(failed["version"]))
             if same and failed["kernel"] == boots.release and c.driver.build:
@@ -92,6 +94,12 @@ def of_build(site: Site, boots: Kernel) -> Demand:
         return None
 
     return Demand(f"the kernel {boots.release or 'that comes with it'}", against)
+
+
+def _may_boot_another(site: Site) -> bool:
+    kernel = site.observed.kernel
+    several = isinstance(kernel, dict) and len(kernel["installed"]) > 1
+    return several and site.settings.boot_kernel == "with-driver"
 
 
 def _broken(site: Site, c: Candidate) -> list[BrokenRow]:

@@ -211,10 +211,15 @@ class End:
 
 @dataclass(frozen=True)
 class Stack:
-    """What fits this host. ``None`` where a component is left out; `left_out` says why."""
+    """
+    What fits this host. ``None`` where a component is left out; `left_out` says why.
+
+    + package_manager: ``apt``, ``dnf``, or empty where there is none that gpurig uses
+    """
 
     distribution: str
     architecture: str
+    package_manager: str = "apt"
     gpus: tuple[Gpu, ...] = ()
     assumed: bool = False
     driver: Driver | None = None

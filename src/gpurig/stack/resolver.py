@@ -45,6 +45,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
     return Stack(
         distribution=here.distribution.name,
         architecture=here.architecture.machine,
+        package_manager=here.distribution.packages,
         gpus=here.gpus,
         assumed=here.assumed,
         driver=its_driver,

@@ -1,0 +1,41 @@
+"""What the driver's packages brought works now and after every boot, whichever tool brought it."""
+
+from __future__ import annotations
+
+from gpurig.layer import layer
+from gpurig.operations import (
+    boot_kernel,
+    fabric_manager,
+    firmware,
+    initramfs,
+    module_signature,
+)
+from gpurig.operations import driver as nvidia
+from gpurig.promise import left_out
+from gpurig.settings import Settings
+from gpurig.stack.model import Stack
+
+
+@layer("Driver's module")
+def driver_module(stack: Stack, settings: Settings) -> None:
+    """Module, boot default, firmware, signature, initramfs, what is loaded, its services."""
+    wanted = stack.driver
+    assert wanted is not None
+    if wanted.build:
+        boot = settings.boot_kernel
+        nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour, boot=boot)
+        boot_kernel.boot_kernel(dkms=wanted.dkms, boot=boot)
+        architectures = [gpu.architecture for gpu in stack.gpus]
+        firmware.firmware(needed=firmware.needs_gsp(wanted.flavour, architectures))
+        initramfs.initramfs()
+    if stack.assumed:
+        left_out("driver.module-signature", "assumed hardware")
+        left_out("driver.loaded", "assumed hardware")
+    else:
+        module_signature.module_signature(dkms=wanted.dkms)
+        nvidia.loaded()
+    nvidia.persistenced(starts=not stack.assumed)
+    if wanted.fabric_manager and wanted.stream is None:
+        fabric_manager.fabric_manager(package=wanted.fabric_manager, starts=not stack.assumed)
+    elif wanted.fabric_manager:
+        left_out("driver.fabric-manager", "with dnf's module streams it is not yet set up")
