@@ -13,8 +13,9 @@ from gpurig.facts.kernel import Kernel
 from gpurig.facts.mok import Keys, Mok
 from gpurig.facts.nvidia_modules import KernelModule, KernelModules
 from gpurig.facts.secure_boot import SecureBoot
+from gpurig.facts.virtualization import Virtualization
 from gpurig.operations.packages import ENVIRONMENT, install
-from gpurig.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.promise import drift, due, follows, holds, keeps, left_out, unknown
 from gpurig.values import Absent, Unknown
 
 State = Literal["trusted", "unsigned", "not-enrolled", "pending", "foreign"]
@@ -49,6 +50,11 @@ def module_signature(dkms: str) -> Generator[StringCommand, None, None]:
     Only a person at the console can enrol a key; all that can be done before is done here.
     """
     secure, kernel, keys = read(SecureBoot), read(Kernel), read(Mok)
+    inside = read(Virtualization)
+    if isinstance(secure, Unknown) and isinstance(inside, dict) and inside["kind"] == "container":
+        return left_out(
+            "driver.module-signature", "a container does not see the firmware of its machine"
+        )
     for fact in (secure, kernel):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
