@@ -13,8 +13,8 @@ from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig import locks
 from gpurig.fact import read
-from gpurig.facts.dpkg import Packages
 from gpurig.facts.environment import EnvironmentContents, Tools
+from gpurig.facts.package_manager import InstalledPackages
 from gpurig.locks import Lock
 from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Absent, Unknown
@@ -84,7 +84,8 @@ def interpreter(title: str, path: str, python: str, lock: Lock) -> Commands:
     A broken one is set aside and removed when the new one is whole, unless the user had added
     packages to it: then it stays beside the new one.
     """
-    contents, packages = read(EnvironmentContents, path=path), read(Packages, packages="virtualenv")
+    contents = read(EnvironmentContents, path=path)
+    packages = read(InstalledPackages, packages="virtualenv")
     for fact in (contents, packages):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
