@@ -19,7 +19,7 @@ from gpurig.inventory import HostSpec
 
 DATA = {
     "_sudo_password": "hush",
-    "ssh_password": "it's \\ \"told\" \t nobody",
+    "ssh_password": 'it\'s \\ "told" \t nobody',
     "ssh_key_password": "ключ",
     "rig_proxy": "http://ann:pw@proxy.example.org:3128",
     "rig_users": ["ann"],
@@ -54,7 +54,15 @@ def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str
     told = (folder / "log").read_text() + capsys.readouterr().err
     assert told.count("rig_users") == (4 if debug else 2)
     assert "Traceback" in told
-    for part in ("hush", "told", "nobody", "ключ", json.dumps("ключ")[1:-1], "pw@", "proxy.example"):
+    for part in (
+        "hush",
+        "told",
+        "nobody",
+        "ключ",
+        json.dumps("ключ")[1:-1],
+        "pw@",
+        "proxy.example",
+    ):
         assert part not in told
 
 

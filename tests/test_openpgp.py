@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def keyrings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bytes,
         run("--passphrase", "", "--quick-generate-key", uid, kind, "default", "never")
     listed = run("--with-colons", "--list-keys", "--fingerprint").decode().splitlines()
     own: list[str] = []
-    for before, line in zip(listed, listed[1:], strict=False):
+    for before, line in pairwise(listed):
         if before.startswith("pub:") and line.startswith("fpr:"):
             own.append(line.split(":")[9])
     found["made now, binary"] = (run("--export"), own)
