@@ -245,7 +245,7 @@ class Candidates(Fact[dict[str, Candidate]]):
                 found[line.rstrip(":")] = Candidate(candidate="", versions=versions)
             elif words[0] == "Candidate:" and words[1] != "(none)":
                 found[list(found)[-1]]["candidate"] = words[1]
-            elif len(words) == 2 and line[:5].strip(" *") == "" and words[0][-1] != ":":
+            elif not line[:5].strip(" *") and line[5:6].strip():  # its places stand deeper
                 versions[words[0]] = []
             elif len(words) > 2 and "://" in words[1]:
                 place = urlsplit(words[1]).hostname or ""
