@@ -275,8 +275,8 @@ def test_secure_boot_wants_an_enrolled_key_and_never_gets_switched_off() -> None
 def test_the_real_open_module_does_not_build() -> None:
     """NVIDIA's open 550.163.01 fails against Debian 13's kernel, and is caught."""
     passes.shell(
-        f"rm -f {DROP_IN} && dkms unbuild -m {DKMS} -v {VERSION} --all >/dev/null 2>&1;"
-        f" rm -f /lib/modules/*/updates/dkms/*; depmod {newest}; depmod {OLD};"
-        f" cd /usr/src/{DKMS}-{VERSION} && rm -rf ./* && cp -a /root/real/. ."
+        f"rm -f {DROP_IN}; dkms unbuild -m {DKMS} -v {VERSION} --all >/dev/null 2>&1;"
+        f" rm -f /lib/modules/*/updates/dkms/*; depmod {newest}; [ ! -e /root/real ] ||"
+        f" {{ cd /usr/src/{DKMS}-{VERSION} && rm -rf ./* && cp -a /root/real/. .; }}"
     )
     _fails()
