@@ -60,7 +60,7 @@ class Given:
 def described(given: Given) -> Observed:
     """The host with nothing installed; InputError, one sentence, where a word is not right."""
     row, identity = _distribution(given.os)
-    kernel = given.kernel or ""
+    kernel = _kernel(given.kernel)
     ids = [_pci_id(word) for word in given.gpus]
     gpus = [_device(n, word, "0x030200") for n, word in enumerate(ids) if word[:4] == "10de"]
     facts: dict[str, Any] = {
@@ -125,6 +125,13 @@ def _pci_id(word: str) -> str:
 def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
     address = f"0000:{bus:02x}:00.0"
     return {"address": address, "id": pci_id, "class": kind, "subsystem": None, "driver": None}
+
+
+def _kernel(release: str | None) -> str:
+    if release and not re.fullmatch(r"\d+\.\d+[\w.+~-]*", release):
+        raise InputError("given-wrong", f"{release!r} is no kernel release", "--kernel",
+                         "write it as uname -r does: 6.12.117+deb13-amd64")  # fmt: skip
+    return release or ""
 
 
 def _virtualization(word: str) -> dict[str, str]:

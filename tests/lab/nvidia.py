@@ -107,12 +107,14 @@ def nvidia(
     versions: tuple[str, ...] = VERSIONS,
     keys: Path | None = None,
     fingerprint: str = "",
+    broken: str = "",
 ) -> Nvidia:
     """
     Publish it, under a name of the test's own where it differs from the others'.
 
     + versions: of the driver
     + keys, fingerprint: a GnuPG home and the key in it that signs, in place of the lab's own
+    + broken: the flavour whose module does not compile
     """
     keys = keys or lab.folder / "gnupg"
     fingerprint = fingerprint or signing_key(keys)
@@ -120,7 +122,7 @@ def nvidia(
     with tempfile.TemporaryDirectory() as scratch:
         packages = Path(scratch)
         for version in versions:
-            _driver(packages, version)
+            _driver(packages, version, broken)
         _others(packages)
         publish_flat(place, sorted(packages.glob("*.deb")), keys, fingerprint)
     key = run("gpg", "--homedir", keys, "--armor", "--export", fingerprint)
@@ -128,7 +130,7 @@ def nvidia(
     return Nvidia(f"{services.WEB}/repositories/{name}", fingerprint)
 
 
-def _driver(folder: Path, version: str) -> None:
+def _driver(folder: Path, version: str, broken: str = "") -> None:
     """One version of the driver, both flavours, and what pins its branch."""
     same, branch = f"(= {version}-1)", version.partition(".")[0]
 
@@ -163,7 +165,8 @@ def _driver(folder: Path, version: str) -> None:
                 "Provides": f"nvidia-kernel-dkms-any (= {version}), nvidia-kernel-{version}",
             },
             {
-                f"usr/src/nvidia-{version}/nvidia.c": MODULE % (version, LICENCES[flavour]),
+                f"usr/src/nvidia-{version}/nvidia.c": MODULE % (version, LICENCES[flavour])
+                + ("pci_resize_resource(dev);\n" if flavour == broken else ""),
                 f"usr/src/nvidia-{version}/Makefile": "obj-m := nvidia.o\n",
                 f"usr/src/nvidia-{version}/dkms.conf": DKMS % (version, version),
                 "DEBIAN/postinst": POSTINST % version,
