@@ -8,6 +8,7 @@ from pyinfra.api import StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.dpkg import HalfDone, Unmet
+from gpurig.operations.driver_packages import transaction
 from gpurig.operations.packages import APT, ENVIRONMENT, LOCK_SECONDS
 from gpurig.promise import drift, holds, keeps, unknown
 from gpurig.values import Unknown
@@ -34,8 +35,10 @@ def whole() -> Generator[StringCommand, None, None]:
         will="finish the interrupted installation",
         leaves="configuration files that were edited",
     )
-    # Never by removing: a package that cannot be completed is a person's to decide about.
+    # Never by removing: a package that cannot be completed is a person's to decide about. But for
+    # the driver's: a move of it that was cut off may go on by nothing else.
     yield StringCommand(
         f"{_WAITED}; {ENVIRONMENT} dpkg --force-confdef --force-confold --configure -a;"
-        f" {ENVIRONMENT} {APT} --no-remove --fix-broken install"
+        f" {ENVIRONMENT} {APT} --no-remove --fix-broken install ||",
+        transaction([], options="--allow-downgrades --fix-broken"),
     )

@@ -94,7 +94,7 @@ def pinning(package: str | None) -> Commands:
     )
     # Purged: what a removed one leaves in preferences.d would go on pinning.
     new = [package] if package and state != "installed" else []
-    yield _transaction([*new, *(f"{name}-" for name in others)], options="--purge")
+    yield transaction([*new, *(f"{name}-" for name in others)], options="--purge")
 
 
 @keeps("driver.packages")
@@ -199,7 +199,7 @@ def _moved(driver: Driver, move: _Move) -> Commands:
         return
     come = [name for name in move.strays if name in suitable - move.wrong]
     go = [name for name in move.strays if name not in come and name not in driver.packages]
-    yield _transaction(
+    yield transaction(
         [*move.missing, *(n for n in come if n not in move.missing), *(f"{n}-" for n in go)],
         kept=[name for name in come if name not in driver.packages],
     )
@@ -220,7 +220,7 @@ def _suitable(driver: Driver, names: Iterable[str]) -> set[str]:
     }
 
 
-def _transaction(
+def transaction(
     words: Iterable[str], options: str = "--allow-downgrades", kept: Sequence[str] = ()
 ) -> StringCommand:
     """

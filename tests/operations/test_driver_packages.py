@@ -197,15 +197,19 @@ def test_a_pin_of_the_user_s_that_outranks_ours_is_named() -> None:
     assert all_hold(passes.plan(deployed))
 
 
-def test_a_driver_cut_off_in_the_middle_is_finished() -> None:
-    """One package of another version, one half installed: the next run brings them together."""
+def test_a_move_that_was_cut_off_is_finished() -> None:
+    """Half of the packages are of another version, half installed: the next run brings them in."""
+    global wanted
+    wanted = theirs("580")
+    assert all_hold(passes.up(deployed))
     passes.shell(
         "cd /root && apt-get -qq download libnvidia-ml1=595.71.05-1 &&"
-        " dpkg --force-all --unpack libnvidia-ml1_595*.deb; rm /root/*.deb"
+        " dpkg --force-all --unpack libnvidia-ml1_595*.deb; dpkg --force-all --remove libcuda1;"
+        " rm /root/*.deb"
     )
     passes.link.apply(whole.whole)
     assert all_hold(passes.up(deployed))
-    assert installed()["libnvidia-ml1:amd64"].startswith("580.")
+    assert {installed()[f"{n}:amd64"] for n in ("libcuda1", "libnvidia-ml1")} == {"580.95.05-1"}
 
 
 def test_a_driver_of_a_run_file_is_found_and_left() -> None:
@@ -218,7 +222,7 @@ def test_a_driver_of_a_run_file_is_found_and_left() -> None:
         " touch /usr/bin/nvidia-uninstall; ldconfig"
     )
     before = installed()
-    found = passes.up(deployed)["driver.packages"]
+    found = passes.plan(deployed)["driver.packages"]
     assert found.verdict is Verdict.UNKNOWN
     assert "610.43.02" in found.reason
     assert "nvidia-uninstall" in found.reason
