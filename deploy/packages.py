@@ -11,4 +11,4 @@ from gpurig.stack.model import Stack
 @layer("Packages")
 def packages(stack: Stack, settings: Settings) -> None:
     """What an interrupted run of dpkg left is finished."""
-    dpkg.whole()
+    dpkg.whole(flavour=stack.driver.flavour if stack.driver else "")

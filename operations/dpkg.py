@@ -7,10 +7,12 @@ from collections.abc import Generator
 from pyinfra.api import StringCommand
 
 from gpurig.fact import read
+from gpurig.facts.dkms import DkmsFailures
 from gpurig.facts.dpkg import HalfDone, Unmet
+from gpurig.facts.driver_packages import DriverPackages
 from gpurig.operations.driver_packages import transaction
 from gpurig.operations.packages import APT, ENVIRONMENT, LOCK_SECONDS
-from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import Unknown
 
 # dpkg has no lock timeout of its own; apt-get waits for it, and waiting does nothing else.
@@ -18,8 +20,13 @@ _WAITED = f"apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} check >/dev/null 2>
 
 
 @keeps("packages.dpkg")
-def whole() -> Generator[StringCommand, None, None]:
-    """No package is half installed or lacks what it depends on; configuration files stay."""
+def whole(flavour: str = "") -> Generator[StringCommand, None, None]:
+    """
+    No package is half installed or lacks what it depends on; configuration files stay.
+
+    + flavour: of the driver's module that is wanted; what the other one's failed build keeps half
+      done ends when the driver is moved
+    """
     half, unmet = read(HalfDone), read(Unmet)
     for fact in (half, unmet):
         if isinstance(fact, Unknown):
@@ -28,6 +35,8 @@ def whole() -> Generator[StringCommand, None, None]:
     assert isinstance(unmet, list)
     if not half and not unmet:
         return holds("no package is half installed")
+    if flavour and half and _stuck(half, flavour):
+        return follows("driver.packages", "a module of the driver does not build and is moved")
     wrong = [f"half installed: {', '.join(half)}"] if half else []
     drift(
         actual="; ".join(wrong + unmet),
@@ -42,3 +51,12 @@ def whole() -> Generator[StringCommand, None, None]:
         f" {ENVIRONMENT} {APT} --no-remove --fix-broken install ||",
         transaction([], options="--allow-downgrades --fix-broken"),
     )
+
+
+def _stuck(half: list[str], flavour: str) -> bool:
+    """Whether all of these wait for a module that dkms could not build and nobody wants."""
+    family, failures = read(DriverPackages), read(DkmsFailures)
+    if not isinstance(family, dict) or not isinstance(failures, list) or not failures:
+        return False
+    others = {package["flavour"] for package in family.values()} - {"", flavour}
+    return bool(others) and set(half) <= set(family)

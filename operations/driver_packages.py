@@ -125,7 +125,8 @@ def packages(driver: Driver) -> Commands:
     move = _Move.of(driver, family, found)
     if move.nothing:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in driver.packages))
-    if any(found[name]["state"] in HALF_WAY for name in move.missing if name in found):
+    half = any(found[name]["state"] in HALF_WAY for name in move.missing if name in found)
+    if half and not move.wrong:  # what the other flavour's module keeps half done ends as it goes
         return follows("packages.dpkg", "known after the interrupted installation is finished")
     if move.held:
         return unknown(_held(move.held))

@@ -88,12 +88,21 @@ def of_build(site: Site, boots: Kernel) -> Demand:
             return None  # the newest kernel that has its module becomes the boot default
         for failed in failures if isinstance(failures, list) else []:
             same = (c.driver.dkms, c.branch) == (failed["module"], branch_of(failed["version"]))
+            same = same and _is_flavour(site, c, failed["version"])
             if same and failed["kernel"] == boots.release and c.driver.build:
                 said = f"its module {failed['version']} was tried on {boots.release} and"
                 return f"{said} does not build ({failed['error']})"
         return None
 
     return Demand(f"the kernel {boots.release or 'that comes with it'}", against)
+
+
+def _is_flavour(site: Site, c: Candidate, version: str) -> bool:
+    """NVIDIA calls both flavours' modules the same: what failed is that of the installed one."""
+    there = site.observed.driver_installed
+    if not isinstance(there, dict) or there["version"] != version:
+        return True
+    return c.driver.dkms != "nvidia" or there["flavour"] == c.flavour
 
 
 def _may_boot_another(site: Site) -> bool:
