@@ -149,7 +149,8 @@ def _driver(folder: Path, version: str, broken: str = "") -> None:
         )
     package("libnvidia-ptxjitcompiler1")
     package("libnvidia-cfg1")
-    package("firmware-nvidia-gsp")
+    gsp = {f"lib/firmware/nvidia/{version}/gsp_ga10x.bin": "stand-in\n"}
+    _deb(folder, "firmware-nvidia-gsp", f"{version}-1", {}, gsp)
     package("nvidia-modprobe")
     package("nvidia-kernel-support", Depends="nvidia-modprobe", Conflicts="nvidia-alternative")
     for flavour, name in MODULES.items():

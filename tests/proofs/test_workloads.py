@@ -19,6 +19,10 @@ DATA = "/var/lib/gpurig/datasets"
 @pytest.fixture
 def scratch(host: Host, subject: Subject) -> Iterator[str]:
     """A private folder of the user whom workloads are run as; it is removed afterwards."""
+    if not subject.workloads:
+        not_run("nothing changed; `gpurig verify` runs it")
+    if not subject.stack["environments"]:
+        not_applicable("environments are left out on this host")
     folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
     yield folder
     host.run("rm -rf %s", folder)
@@ -27,10 +31,6 @@ def scratch(host: Host, subject: Subject) -> Iterator[str]:
 def _train(
     host: Host, subject: Subject, scratch: str, program: str, *options: str
 ) -> dict[str, Any]:
-    if not subject.workloads:
-        not_run("nothing changed; `gpurig verify` runs it")
-    if not subject.stack["environments"]:
-        not_applicable("environments are left out on this host")
     environment = subject.stack["environments"][0]["name"]
     python = f"{subject.settings.venv_root}/{environment}/bin/python"
     words = [
