@@ -66,7 +66,7 @@ def test_options_that_do_not_go_together_end_with_2(words: tuple[str, ...]) -> N
 
 def test_the_json_is_as_documented() -> None:
     """The host is called given; reasons stand beside the stack, which says from where CUDA is."""
-    done = _resolve("--os", "debian:13", "--gpu", "10de:2b85", "--set", "rig_cuda=12.8", "--json")
+    done = _resolve("--os", "debian:13", "--gpu", "10de:2b85", "--set", "rig_cuda=13.0", "--json")
     host = json.loads(done.stdout)["hosts"]["given"]
     assert done.returncode == 0
     assert host["refusal"] is None

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpurig.errors import InputError
 from gpurig.observed import Observed
+from gpurig.stack.gpus import is_nvswitch
 from gpurig.stack.tables import DistributionRow, tables
 
 NAME = "given"  # what the one host is called that nobody named
@@ -62,7 +63,9 @@ def described(given: Given) -> Observed:
     row, identity = _distribution(given.os)
     kernel = _kernel(given.kernel)
     ids = [_pci_id(word) for word in given.gpus]
-    gpus = [_device(n, word, "0x030200") for n, word in enumerate(ids) if word[:4] == "10de"]
+    switches = [word for word in ids if is_nvswitch(word)]
+    listed = [word for word in ids if word[:4] == "10de" and word not in switches]
+    gpus = [_device(n, word, "0x030200") for n, word in enumerate(listed)]
     facts: dict[str, Any] = {
         "os": identity,
         "architecture": given.arch,
@@ -79,7 +82,7 @@ def described(given: Given) -> Observed:
         "accelerators": [
             _device(n, word, "0x120000") for n, word in enumerate(ids) if word[:4] == "1ae0"
         ],
-        "nvswitches": [],
+        "nvswitches": [_device(0xC0 + n, word, "0x068000") for n, word in enumerate(switches)],
         "dkms_failures": [],
         "pythons": _pythons(given.python),
         "driver_installed": None,

@@ -218,7 +218,12 @@ class _HostRun:
         if again.answer.driver == before.driver:
             return False
         self._keep(again)
-        self.result.notes.append(f"{error.what}; another driver was taken instead")
+        failed = again.observed.dkms_failures if again.observed else None
+        why = [
+            f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
+            for one in (failed if isinstance(failed, list) else [])
+        ]
+        self.result.notes.append(f"{'; '.join(why) or error.what}; another driver was taken")
         self.listener.stage(self.spec.name, "changing")
         return True
 

@@ -231,7 +231,7 @@ def test_a_driver_from_elsewhere_holds_where_it_is_lawful():
     assert found.driver is not None
     assert (found.driver.source, found.driver.packages) == ("other", ())
     wrong = refusal(debian("13", [IDS["pascal"]], told={"driver_installed": there}))
-    assert "the installed driver 575.57.08 (open, other)" in wrong.conflict
+    assert wrong.conflict[1].startswith("the installed driver 575.57.08 (open, other): ")
 
 
 def test_a_branch_that_debian_does_not_bring_comes_from_nvidia_or_not_at_all():

@@ -94,7 +94,7 @@ def _distribution(site: Site) -> Iterator[Candidate]:
 
 def _nvidia(site: Site) -> Iterator[Candidate]:
     row = nvidia.repository_row(site)
-    if row is None:
+    if row is None or site.architecture.machine not in row.machines:
         return
     obstacle = nvidia.obstacle(site)
     repository = None if obstacle else nvidia.repository(site)

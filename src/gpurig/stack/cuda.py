@@ -8,7 +8,7 @@ from gpurig.stack import nvidia
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
 from gpurig.stack.frameworks import cudnn_limit, driver_floor
-from gpurig.stack.gpus import called, runs_code
+from gpurig.stack.gpus import called
 from gpurig.stack.model import Cuda, Cudnn, Driver, WayOut
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import CudaPackagesRow, CudaRow, tables
@@ -42,7 +42,7 @@ def toolkits(site: Site) -> list[Toolkit]:
     wish = site.settings.cuda
     found = []
     for row in tables().cuda:
-        if wish != "system" and numbers(row.version) != numbers(wish)[: len(numbers(row.version))]:
+        if wish != "system" and not _begins_alike(row.version, wish):
             continue
         for packaged in tables().cuda_packages:
             if _has(site, packaged, row):
@@ -51,13 +51,21 @@ def toolkits(site: Site) -> list[Toolkit]:
     return sorted(newest, key=lambda one: not one.installed)
 
 
+def _begins_alike(one: str, other: str) -> bool:
+    """Whether the shorter of two versions is how the longer one begins."""
+    pairs = zip(numbers(one), numbers(other), strict=False)
+    return all(first == second for first, second in pairs)
+
+
 def _has(site: Site, packaged: CudaPackagesRow, row: CudaRow) -> bool:
     if packaged.origin == "distribution":
         here = (site.distribution.family, site.distribution.release)
         own = (packaged.distribution, packaged.release) == here
         return own and packaged.version == row.version
-    usable = nvidia.obstacle(site) is None
-    return usable and numbers(row.version) >= numbers(packaged.first)
+    place = nvidia.repository_row(site)
+    if place is None or nvidia.obstacle(site):
+        return False
+    return numbers(row.version) >= max(numbers(packaged.first), numbers(place.cuda_first))
 
 
 def _is_there(site: Site, packaged: CudaPackagesRow, row: CudaRow) -> bool:
@@ -82,7 +90,7 @@ def _unserving(site: Site, toolkit: Toolkit) -> str | None:
     """The same whatever the driver."""
     row = toolkit.row
     for gpu in site.kinds:
-        if gpu.compute_capability and not runs_code(gpu.compute_capability, row.capabilities):
+        if gpu.compute_capability and gpu.compute_capability not in row.capabilities:
             return f"CUDA {row.version} does not compile for {called(gpu)}"
     if not any(major <= row.gcc for major in site.distribution.gccs):
         name = site.distribution.name
@@ -96,6 +104,9 @@ def of_cuda(site: Site) -> list[Demand]:
         return []
     found = toolkits(site)
     serving = [one for one in found if _unserving(site, one) is None]
+    if site.gpus and found and not serving:
+        whys = dict.fromkeys(why for one in found if (why := _unserving(site, one)))
+        refuse([f'rig_cuda = "{site.settings.cuda}"', "; ".join(whys)], WHEELS)
     floors = {numbers(driver_floor(numbers(one.row.version)[0])): one for one in serving}
 
     def objection(c: Candidate) -> str | None:
@@ -162,6 +173,8 @@ def _reason(site: Site, best: Toolkit, version: str | None) -> str:
     row = best.row
     if version and row.driver and numbers(row.driver) > numbers(version):
         return f"{wish}; it runs by minor-version compatibility, PTX of its own needs {row.driver}"
+    if version and row.driver is None:
+        return f"{wish}; it runs by minor-version compatibility, its own driver is not known"
     return f"{wish}; the driver serves all of it" if version else wish
 
 
@@ -183,7 +196,10 @@ def _installed_driver(site: Site) -> str | None:
 
 
 def _why(site: Site) -> str:
+    place = nvidia.repository_row(site)
     obstacle = nvidia.obstacle(site)
+    if not obstacle and place and place.cuda_first:
+        obstacle = f"NVIDIA's repository for it begins with {place.cuda_first}"
     return f" ({obstacle})" if obstacle else ""
 
 
@@ -205,6 +221,7 @@ def system_cudnn(
         refuse([f'rig_cudnn = "{wish}"', f"{old}, for which {limit} is the last"], CUDNN_WHEELS)
     (row,) = tables().cudnn_packages
     major = _major(cuda, driver, limit)
+    limit = _checked(site, wish, major) or limit
     packages = tuple(name.format(major=major) for name in row.packages)
     version = limit or "" if wish == "system" else wish
     reason = f'rig_cudnn is "{wish}"' + (f"; {limit} is the last for the GPUs" if limit else "")
@@ -218,6 +235,36 @@ def system_cudnn(
         packages=packages,
         repository=nvidia.repository(site),
     )
+
+
+def _checked(site: Site, wish: str, major: int) -> str | None:
+    """The last version for this CUDA and these GPUs, None where that is the newest."""
+    able = [
+        row
+        for row in tables().cudnn
+        if major in row.cuda_majors
+        and all(
+            numbers(row.capability) <= numbers(gpu.compute_capability)
+            for gpu in site.kinds
+            if gpu.compute_capability
+        )
+    ]
+    if not able:
+        gpus = ", ".join(called(gpu) for gpu in site.kinds)
+        refuse(
+            [f'rig_cudnn = "{wish}"', f"CUDA {major} and {gpus}, which none serves"], CUDNN_WHEELS
+        )
+    known = [numbers(row.first)[0] for row in able]
+    version = numbers(wish)
+    right = wish == "system" or any(
+        numbers(row.first) <= version and (row.last is None or version <= numbers(row.last))
+        for row in able
+    )
+    if not right or (version and version[0] not in known):
+        told = " or ".join(f"{row.first} to {row.last or 'the newest'}" for row in able)
+        refuse([f'rig_cudnn = "{wish}"', f"CUDA {major}, for which there are {told}"], CUDNN_WHEELS)
+    newest = max(able, key=lambda row: numbers(row.first))
+    return newest.last
 
 
 def _major(cuda: Cuda | None, driver: Driver | None, limit: str | None) -> int:

@@ -62,7 +62,8 @@ def of_holds(site: Site, found: Sequence[Candidate]) -> list[Demand]:
     if not held:
         return []
     names = ", ".join(held)
-    release = WayOut(f"apt-mark unhold {' '.join(held)}", "the driver may be moved")
+    tool = "dnf versionlock delete" if site.distribution.packages == "dnf" else "apt-mark unhold"
+    release = WayOut(f"{tool} {' '.join(held)}", "the driver may be moved")
 
     def against(c: Candidate) -> str | None:
         return None if c.installed else f"{names} is on hold"

@@ -22,14 +22,6 @@ from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.versions import numbers
 from gpurig.values import Unknown
 
-BY_HAND = WayOut(
-    'rig_driver_source = "none" and a driver of your own',
-    "gpurig neither installs nor repairs the driver",
-)
-ON_CPU = WayOut(
-    'rig_driver_source = "none" and rig_accelerator = "cpu"', "the GPU is not computed on"
-)
-
 
 def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | None, Kernel | None]:
     """
@@ -45,6 +37,8 @@ def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | N
     elif not site.gpus:
         assume = WayOut("name GPUs in rig_assume_gpu", "they are assumed, not computed on")
         draft.leave_out("driver", "no NVIDIA GPU", assume)
+    elif site.distribution.family == "macos":
+        draft.leave_out("driver", "NVIDIA makes no driver for macOS")
     elif inside == "wsl":
         draft.leave_out("driver", "under WSL the driver is that of Windows")
     elif inside == "container" and not site.assumed:
@@ -61,7 +55,7 @@ def _choose(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver, K
     _refuse_unknown(site, draft)
     boots = kernel(site, draft)
     gpus = [of_gpu(gpu) for gpu in site.kinds if gpu.architecture]
-    _refuse_impossible(gpus)
+    _refuse_impossible(site, gpus)
     found = candidates(site)
     demands = [*gpus, *of_settings(site), *has_fabric_manager(site), *of_holds(site, found)]
     demands += [of_build(site, boots), can_be_had(), *more]
@@ -81,6 +75,33 @@ def _choose(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver, K
         reason = "an NVSwitch is there, without it no GPU computes"
         draft.chose(f"fabric manager {taken.fabric_manager}", reason, best.row)
     return taken, boots
+
+
+def by_hand(site: Site) -> WayOut:
+    """To leave the driver to whoever looks after the host."""
+    change = f'rig_driver_source = "none" and a driver of your own{_dropping(site)}'
+    return WayOut(change, "gpurig neither installs nor repairs the driver")
+
+
+def on_cpu(site: Site) -> WayOut:
+    """To leave the GPU alone."""
+    change = f'rig_driver_source = "none" and rig_accelerator = "cpu"{_dropping(site)}'
+    return WayOut(change, "the GPU is not computed on")
+
+
+def _dropping(site: Site) -> str:
+    """The wishes that contradict a driver of one's own."""
+    settings = site.settings
+    named = [
+        name
+        for name, wish in (
+            ("rig_driver_branch", settings.driver_branch),
+            ("rig_driver_flavour", settings.driver_flavour),
+        )
+        if wish != "auto"
+    ]
+    named += ["driver in rig_components"] if "driver" in settings.components else []
+    return f", without {' and '.join(named)}" if named else ""
 
 
 def _why(site: Site, best: Candidate) -> str:
@@ -124,9 +145,11 @@ def _grouped(found: Sequence[Candidate], best: Candidate, demands: Sequence[Dema
 def _refuse_unread(site: Site) -> None:
     virtualization, there = site.observed.virtualization, site.observed.driver_installed
     if isinstance(virtualization, Unknown) and not site.assumed:
-        refuse([f"whether this is a container is not known ({virtualization.reason})"], BY_HAND)
+        refuse(
+            [f"whether this is a container is not known ({virtualization.reason})"], by_hand(site)
+        )
     if isinstance(there, Unknown):
-        refuse([f"which driver is installed is not known ({there.reason})"], BY_HAND)
+        refuse([f"which driver is installed is not known ({there.reason})"], by_hand(site))
 
 
 def _refuse_unknown(site: Site, draft: Draft) -> None:
@@ -138,19 +161,19 @@ def _refuse_unknown(site: Site, draft: Draft) -> None:
         refuse(
             [f"the GPU id {ids} is unknown, so that no driver can be chosen for it"],
             WayOut("name rig_driver_branch and rig_driver_flavour", "nobody checks them"),
-            BY_HAND,
+            by_hand(site),
         )
     draft.warn(
         f"the GPU id {ids} is unknown; whether the driver you named drives it is not checked"
     )
 
 
-def _refuse_impossible(gpus: list[Demand]) -> None:
+def _refuse_impossible(site: Site, gpus: list[Demand]) -> None:
     """Refuse GPUs that no driver at all drives together."""
     if smallest := smallest_conflict(every_pair(), gpus):
         away = WayOut("move one of them to another host", "each host then has its own driver")
         sentences = list(dict.fromkeys(demand.sentence for demand in smallest))
-        refuse([*sentences, "one driver for all GPUs of a host"], away, ON_CPU)
+        refuse([*sentences, "one driver for all GPUs of a host"], away, on_cpu(site))
 
 
 def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> None:
@@ -158,16 +181,20 @@ def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> No
     sentences = [demand.sentence for demand in smallest]
     ways = list(dict.fromkeys(demand.way_out for demand in smallest if demand.way_out))
     if not found:
-        refuse([f"{site.distribution.name}, for which no driver is known"], BY_HAND, ON_CPU)
+        refuse(
+            [f"{site.distribution.name}, for which no driver is known"], by_hand(site), on_cpu(site)
+        )
     if len(found) == 1 and found[0].installed:
         only = found[0]
-        sentences.append(f"the installed driver {only.version} ({only.flavour}, {only.source})")
+        why = "; ".join(objections(only, smallest))
+        there = f"the installed driver {only.version} ({only.flavour}, {only.source})"
+        sentences.append(f"{there}: {why}")
         ways.append(WayOut("remove the installed driver", "another takes its place"))
     else:
         sentences.append(_can_have(site, found, smallest))
     if not any(demand.way_out for demand in smallest):
-        ways.append(ON_CPU)
-    refuse(sentences, *ways, BY_HAND)
+        ways.append(on_cpu(site))
+    refuse(sentences, *ways, by_hand(site))
 
 
 def _can_have(site: Site, found: list[Candidate], smallest: list[Demand]) -> str:

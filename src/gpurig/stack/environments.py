@@ -22,9 +22,9 @@ from gpurig.stack.frameworks import (
     unserved_by,
     wishes,
 )
-from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, WayOut
+from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
 from gpurig.stack.site import Draft, Site, refuse
-from gpurig.stack.tables import tables
+from gpurig.stack.tables import FrameworkRow, tables
 from gpurig.stack.versions import numbers
 
 Environments = tuple[tuple[Environment, ...], Cuda | None, Cudnn | None]
@@ -44,6 +44,9 @@ def _computes(site: Site, wish: Requirement, must: bool) -> Demand:
     served = [option for option, why in zip(found, whys, strict=True) if why is None]
     floors = [numbers(floor_of(option.build)) for option in served]
     first = next(filter(None, whys), "")
+    if must and found and not served:
+        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        refuse([f'rig_accelerator = "cuda" with {wish}', first], drop)
 
     def against(c: Candidate) -> str | None:
         if not found or any(floor <= numbers(c.version) for floor in floors):
@@ -96,17 +99,19 @@ def _check_python(site: Site) -> None:
 def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> Option | None:
     """The best option: one that computes on what is there, else one on the CPU."""
     found = options(site, wish)
+    if site.settings.accelerator == "cuda" and not site.gpus:
+        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        refuse(['rig_accelerator = "cuda"', "no NVIDIA GPU"], drop)
     if not found:
         _without_option(site, draft, wish)
         return None
     special = _special(site, wish.name.lower(), found)
     on_cpu = next((o for o in found if o.build.accelerator == "cpu"), found[0])
     if special or site.settings.accelerator == "cpu" or not site.gpus:
-        if site.settings.accelerator == "cuda":
-            drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
-            refuse(['rig_accelerator = "cuda"', "no NVIDIA GPU"], drop)
         return special or on_cpu
-    computing = next((o for o in found if obstacle(site, o, driver) is None), None)
+    serving = [o for o in found if obstacle(site, o, driver) is None]
+    whole = (o for o in serving if not any(unserved_by(site, gpu, o) for gpu in site.kinds))
+    computing = next(whole, next(iter(serving), None))
     if computing is None and site.settings.accelerator == "cuda":
         why = obstacle(site, found[0], driver) or ""
         drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
@@ -132,15 +137,25 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
             [f"{wish} in rig_frameworks", f"the tables, which know {wish.name} {', '.join(known)}"],
             drop,
         )
-    with_wheels = sorted({p for row in releases(wish) for p in row.python}, key=_minor)
-    why = f"{place}, for which it has no wheels (it has for Python {', '.join(with_wheels)})"
-    if site.settings.frameworks is None:
+    with_wheels = sorted(
+        {p for row in releases(wish) for p in _pythons_here(site, row)}, key=_minor
+    )
+    has = f"it has for Python {', '.join(with_wheels)}" if with_wheels else "for no Python"
+    why = f"{place}, for which it has no wheels ({has})"
+    if site.settings.frameworks is None and site.settings.accelerator != "cuda":
         draft.leave_out("environments", f"{wish}, the default, meets {why}")
         return
     ways = [WayOut(f"leave {wish.name} out of rig_frameworks", "it gets no environment")]
     if any(p in with_wheels for p in site.distribution.pythons) and site.settings.python != "auto":
         ways.insert(0, WayOut("leave rig_python out", "another Python is taken"))
     refuse([f"{wish} in rig_frameworks", why], *ways)
+
+
+def _pythons_here(site: Site, row: FrameworkRow) -> list[str]:
+    """The Pythons for which this release, or any that it stands on, has wheels on the platform."""
+    builds = row.builds if row.builds or not row.bases else []
+    here = any(site.platform in build.platforms for build in builds) or bool(row.bases)
+    return row.python if here else []
 
 
 def _minor(python: str) -> int:
@@ -157,7 +172,7 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
     lock = f"{row.name}-{row.version}{base}-py{option.python}-{machine}-{accelerator}"
     if build.index:
         lock += f"-{build.index.rstrip('/').rpartition('/')[2]}"  # other wheels, so another lock
-    limit = cudnn_limit(site.gpus) if accelerator == "cuda" else None
+    limit = cudnn_limit(_served(site, option)) if accelerator == "cuda" else None
     if limit and build.cudnn and not build.cudnn.startswith("=="):
         pins.append(f"{_cudnn_wheel(option)}<={limit}")
         lock += f"-cudnn{limit}"
@@ -172,6 +187,10 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
         lock=lock,
         index=build.index,
     )
+
+
+def _served(site: Site, option: Option) -> list[Gpu]:
+    return [gpu for gpu in site.kinds if unserved_by(site, gpu, option) is None]
 
 
 def _accelerator(site: Site, option: Option, driver: str | None) -> Accelerator:
@@ -242,8 +261,15 @@ def _why_accelerator(
         return 'rig_accelerator is "cpu"', "the setting", []
     if not site.gpus:
         return "no NVIDIA GPU", source, ["cuda: no NVIDIA GPU"]
-    why = obstacle(site, option, _version(site, driver)) or "no build of it serves the GPU"
+    why = _why_not_cuda(site, option, _version(site, driver))
     return why, source, [f"cuda: {why}"]
+
+
+def _why_not_cuda(site: Site, option: Option, driver: str | None) -> str:
+    """What keeps its CUDA builds off the GPU; where it has none here, that."""
+    wish = next(wish for wish in wishes(site) if wish.name.lower() == option.row.name)
+    on_cuda = [other for other in options(site, wish) if other.build.accelerator == "cuda"]
+    return obstacle(site, on_cuda[0] if on_cuda else option, driver) or "no build serves the GPU"
 
 
 def _why_no_cuda(site: Site) -> str:
@@ -289,7 +315,8 @@ def _cudnn(site: Site, draft: Draft, on_gpu: list[Option]) -> Cudnn | None:
     if not bounds:
         return None
     names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
-    reason, limit = f"the wheels that {names} names", cudnn_limit(site.gpus)
+    limits = [limit for option in on_gpu if (limit := cudnn_limit(_served(site, option)))]
+    reason, limit = f"the wheels that {names} names", min(limits, key=numbers, default=None)
     source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
     if limit:
         reason = f"{limit} is the last for the oldest of the GPUs"

@@ -116,7 +116,8 @@ def _options_of(wish: Requirement, python: str, platform: str) -> Iterator[Optio
             continue
         if not row.bases:
             yield from (Option(row, b, python) for b in row.builds if platform in b.platforms)
-        for base in _bases(row, wish) if row.bases else []:
+        here = not row.builds or any(platform in build.platforms for build in row.builds)
+        for base in _bases(row, wish) if row.bases and here else []:
             if python in base.python:
                 for build in base.builds:
                     if platform in build.platforms:

@@ -31,7 +31,8 @@ def row_of(pci_id: str) -> GpuRow | None:
 @cache
 def is_nvswitch(pci_id: str) -> bool:
     """Whether the id is an NVSwitch; NVIDIA made other bridges, too."""
-    number = int(pci_id.partition(":")[2], 16)
+    vendor, _, device = pci_id.partition(":")
+    number = int(device, 16) if vendor == VENDOR else -1
     ranges = [_range(ids) for row in tables().nvswitch for ids in row.ids]
     return any(first <= number <= last for first, last in ranges)
 

@@ -50,7 +50,9 @@ class Draft:
     def leave_out(self, component: str, reason: str, *ways_out: WayOut) -> None:
         """Leave a component out, or refuse if the user named it."""
         if component in self.settings.components:
-            drop = WayOut(f"leave {component} out of rig_components", "it is not set up")
+            with_it = " and container-toolkit" if component == "docker" else ""
+            with_it = with_it if "container-toolkit" in self.settings.components else ""
+            drop = WayOut(f"leave {component}{with_it} out of rig_components", "it is not set up")
             raise Refused([f"rig_components names {component}", reason], [*ways_out, drop])
         if LeftOut(component, reason) not in self.left_out:
             self.left_out.append(LeftOut(component, reason))
@@ -109,6 +111,9 @@ def site(settings: Settings, observed: Observed, draft: Draft) -> Site:
     distribution, architecture = _distribution(observed, draft), _architecture(observed)
     gpus, assumed = _gpus(settings, observed, draft)
     listed = observed.nvswitches if isinstance(observed.nvswitches, list) else []
+    if isinstance(observed.nvswitches, Unknown) and gpus and not assumed:
+        said = observed.nvswitches.reason
+        draft.warn(f"whether it has NVSwitches is not known ({said}); they need a fabric manager")
     return Site(
         settings, observed, distribution, architecture, gpus, assumed,
         nvswitches=tuple(sorted(d["id"] for d in listed if is_nvswitch(d["id"]))),
@@ -124,9 +129,9 @@ def _platform(distribution: DistributionRow, architecture: ArchitectureRow) -> s
 
 def _others(observed: Observed, platform: str) -> tuple[AcceleratorRow, ...]:
     found = observed.accelerators if isinstance(observed.accelerators, list) else []
-    vendors = {device["id"].partition(":")[0] for device in found}
+    ids = {device["id"] for device in found}
     return tuple(
-        row for row in tables().accelerator if row.vendor in vendors or row.platform == platform
+        row for row in tables().accelerator if ids & set(row.ids) or row.platform == platform
     )
 
 

@@ -50,12 +50,12 @@ class NvswitchRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorRow(Row):
-    """What computes and is no NVIDIA GPU; ``extra`` is the framework that serves it."""
+    """What computes and is no NVIDIA GPU, by PCI id or platform, and what framework serves it."""
 
     name: str
     accelerator: Accelerator
     framework: str
-    vendor: str | None = None
+    ids: list[str] = field(default_factory=list)
     platform: str | None = None
 
 
@@ -119,6 +119,7 @@ class NvidiaRepositoryRow(Row):
     + machines: NVIDIA's name of each architecture that it serves, ``aarch64`` is ``sbsa``
     + key: the file in the repository; fingerprint: None where nobody has verified it
     + branches: the driver branches that it has
+    + cuda_first: the oldest toolkit that it has
     + modules: whether dnf installs drivers there by module streams
     """
 
@@ -129,6 +130,7 @@ class NvidiaRepositoryRow(Row):
     key: str
     branches: list[int]
     fingerprint: str | None = None
+    cuda_first: str = ""
     modules: bool = False
 
 
