@@ -22,6 +22,7 @@ from gpurig.stack.frameworks import (
     unserved_by,
     wishes,
 )
+from gpurig.stack.gpus import called, row_of
 from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import FrameworkRow, tables
@@ -223,12 +224,26 @@ def _explain(
     for gpu in site.kinds:
         if why := unserved_by(site, gpu, option):
             draft.warn(f"{row.name} does not compute on {gpu.id}: {why}")
+    for gpu in site.kinds:
+        its_row, made = row_of(gpu.id), _newest(option.build.cuda)
+        if its_row and made and numbers(its_row.cuda_first) > made:
+            draft.warn(
+                f"{computing.name} {computing.version} is made with CUDA {option.build.cuda};"
+                f" {called(gpu)} begins with {its_row.cuda_first}: whether it computes is not known"
+            )
     for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
         if doubt := computing.doubts.get(architecture):
             draft.warn(f"{computing.name} {computing.version}: {doubt}")
     if driver is None and not site.inside and not _version(site, driver):
         floor = floor_of(option.build)
         draft.warn(f"no driver is installed; {row.name} needs {floor} or newer to use the GPU")
+
+
+def _newest(bounds: str | None) -> tuple[int, ...]:
+    """The version that bounds such as ``>=12.5.82,<13`` stay below, as one that is within."""
+    upper = next((b for b in (bounds or "").split(",") if b.startswith("<")), "")
+    found = numbers(upper.lstrip("<="))
+    return (*found[:-1], found[-1] - 1, 999) if found else ()
 
 
 def _rejection(site: Site, name: str, version: str, option: Option, driver: Driver | None) -> str:
