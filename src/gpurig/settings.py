@@ -152,10 +152,15 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return checked
 
 
-def refuse_unavailable(settings: Settings, where: str) -> None:
-    """InputError for a setting whose work comes in a later version; `resolve` knows it already."""
+def refuse_unavailable(settings: Settings, where: str, resolving: bool = False) -> None:
+    """
+    InputError for a setting whose work comes in a later version.
+
+    + resolving: whether it is only asked what would fit: the resolver knows every framework
+    """
     for setting in TABLE.values():
-        if _is_available(setting, getattr(settings, setting.name)):
+        known = resolving and setting.name == "frameworks"
+        if known or _is_available(setting, getattr(settings, setting.name)):
             continue
         what = setting.key
         if setting.supported:

@@ -50,9 +50,9 @@ class Asked:
         wishes = parse_set(options["wishes"])
         unread = options.get("saved") or options.get("os")
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
-        if command in ("up", "plan", "verify"):
-            for spec in hosts:
-                refuse_unavailable(spec.settings, spec.name)
+        for spec in hosts:
+            where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
+            refuse_unavailable(spec.settings, where, resolving=command == "resolve")
         return cls(
             command,
             hosts,
@@ -155,7 +155,9 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
 
 
 def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> HostResult:
-    answer = resolve_stack(validate(wishes, where="--set"), facts_of_host)
+    settings = validate(wishes, where="--set")
+    refuse_unavailable(settings, "--set", resolving=True)
+    answer = resolve_stack(settings, facts_of_host)
     return HostResult(name, facts_of_host.as_json(), answer, connected=True)
 
 

@@ -153,7 +153,7 @@ def test_a_stanza_reads_as_what_it_was_written_from() -> None:
 def test_the_user_s_own_source_of_a_repository_counts(line: str) -> None:
     """Two sources of one place with different keys stop apt."""
     theirs = _read("nvidia-container-toolkit.list", line)
-    assert _theirs(theirs, TOOLKIT) == theirs[0]
-    assert _theirs(_read("a.list", line.replace("deb ", "deb-src ", 1)), TOOLKIT) is None
-    assert _theirs(_read("a.list", line.replace("stable", "experimental")), TOOLKIT) is None
-    assert _theirs(_read("gpurig-nvidia-container-toolkit.list", "deb x /"), TOOLKIT) is None
+    assert _theirs(theirs, TOOLKIT) == theirs
+    assert _theirs(_read("a.list", line.replace("deb ", "deb-src ", 1)), TOOLKIT) == []
+    assert _theirs(_read("a.list", line.replace("stable", "experimental")), TOOLKIT) == []
+    assert _theirs(_read("gpurig-nvidia-container-toolkit.list", "deb x /"), TOOLKIT) == []
