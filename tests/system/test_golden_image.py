@@ -27,7 +27,7 @@ mkdir -p {IMAGE}/run/sshd && chroot {IMAGE} /usr/sbin/sshd -p {PORT}
 def test_an_image_is_baked_where_nothing_starts_services(
     boot: Callable[..., Host], person: Person, lab: Lab
 ) -> None:
-    """Driver, kernel and module for two assumed H100 are in it; again nothing changes."""
+    """Driver, kernel and module for two assumed T4 are in it; again nothing changes."""
     host = boot("trixie", "bake13")
     assert host.ssh(ENTERED).rc == 0
     repository = nvidia(lab)
@@ -36,7 +36,7 @@ def test_an_image_is_baked_where_nothing_starts_services(
         "ssh_port": PORT,
         "ssh_known_hosts_file": str(person.home / "image_known_hosts"),
         "rig_components": ["driver"],
-        "rig_assume_gpu": ["10de:2330", "10de:2330"],
+        "rig_assume_gpu": ["10de:1eb8", "10de:1eb8"],
         "rig_driver_source": "nvidia",
         "rig_repositories": places,
     }  # fmt: skip
