@@ -10,7 +10,8 @@ from typing import Any
 from gpurig.errors import InputError
 from gpurig.observed import Observed
 from gpurig.stack.gpus import is_nvswitch
-from gpurig.stack.tables import DistributionRow, tables
+from gpurig.stack.rows import DistributionRow
+from gpurig.stack.tables import tables
 
 NAME = "given"  # what the one host is called that nobody named
 

@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
-from gpurig.stack.tables import BuildRow, DistributionRow, FrameworkRow, tables
+from gpurig.stack.rows import BuildRow, DistributionRow, FrameworkRow
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 DATA = Path(__file__).parent.parent / "data"

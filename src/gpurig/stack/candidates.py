@@ -8,8 +8,9 @@ from typing import Any
 
 from gpurig.stack import nvidia
 from gpurig.stack.model import Driver, Flavour, Repository
+from gpurig.stack.rows import BranchRow, DriverRow, NvidiaPackagesRow
 from gpurig.stack.site import Site
-from gpurig.stack.tables import BranchRow, DriverRow, NvidiaPackagesRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import branch_of
 
 # Newest first within a kind; what NVIDIA has ended comes last.

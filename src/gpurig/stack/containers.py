@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gpurig.stack.model import ContainerToolkit, Docker, Repository, WayOut
+from gpurig.stack.rows import ToolkitRow
 from gpurig.stack.site import Draft, Site
-from gpurig.stack.tables import ToolkitRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 from gpurig.values import Unknown
 

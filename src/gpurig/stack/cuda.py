@@ -10,8 +10,9 @@ from gpurig.stack.demands import Demand
 from gpurig.stack.frameworks import cudnn_limit, driver_floor
 from gpurig.stack.gpus import called
 from gpurig.stack.model import Cuda, Cudnn, Driver, WayOut
+from gpurig.stack.rows import CudaPackagesRow, CudaRow
 from gpurig.stack.site import Draft, Site, refuse
-from gpurig.stack.tables import CudaPackagesRow, CudaRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 WHEELS = WayOut("leave rig_cuda out", "each environment brings its own CUDA, and there is no nvcc")

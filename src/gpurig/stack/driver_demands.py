@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
 from gpurig.stack.gpus import called, driven_by, row_of
 from gpurig.stack.model import Gpu, Kernel, WayOut
 from gpurig.stack.nvidia import KEY_WAY
+from gpurig.stack.rows import BrokenRow
 from gpurig.stack.site import Site
-from gpurig.stack.tables import BrokenRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import branch_of, numbers
 
 
@@ -24,22 +25,22 @@ def of_gpu(gpu: Gpu) -> Demand:
 def of_settings(site: Site) -> list[Demand]:
     """rig_driver_branch, rig_driver_flavour and rig_driver_source."""
     settings = site.settings
-    given = {
-        "branch": (settings.driver_branch, lambda c: str(c.branch)),
-        "flavour": (settings.driver_flavour, lambda c: c.flavour),
-        "source": (settings.driver_source, lambda c: c.source),
-    }
-    demands = []
-    for name, (wish, of) in given.items():
-        if wish == "auto":
-            continue
+    return [
+        *_named("branch", settings.driver_branch, lambda c: str(c.branch)),
+        *_named("flavour", settings.driver_flavour, lambda c: c.flavour),
+        *_named("source", settings.driver_source, lambda c: c.source),
+    ]
 
-        def against(c: Candidate, name=name, wish=wish, of=of) -> str | None:  # type: ignore[no-untyped-def]
-            return None if of(c) == wish else f"{name} {wish} is wished for"
 
-        drop = WayOut(f"leave rig_driver_{name} out", f"the {name} that fits is taken")
-        demands.append(Demand(f'rig_driver_{name} = "{wish}"', against, drop))
-    return demands
+def _named(name: str, wish: str, of: Callable[[Candidate], str]) -> list[Demand]:
+    if wish == "auto":
+        return []
+
+    def against(c: Candidate) -> str | None:
+        return None if of(c) == wish else f"{name} {wish} is wished for"
+
+    drop = WayOut(f"leave rig_driver_{name} out", f"the {name} that fits is taken")
+    return [Demand(f'rig_driver_{name} = "{wish}"', against, drop)]
 
 
 def has_fabric_manager(site: Site) -> list[Demand]:

@@ -8,24 +8,25 @@ from packaging.requirements import Requirement
 
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
+from gpurig.stack.environment_reasons import explain
 from gpurig.stack.frameworks import (
     Option,
     cudnn_limit,
+    driver_version,
     floor_of,
     gpu_obstacle,
     major_of,
     obstacle,
     options,
-    parsed,
     pythons,
     releases,
     unserved_by,
     wishes,
 )
-from gpurig.stack.gpus import called, row_of
 from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
+from gpurig.stack.rows import FrameworkRow
 from gpurig.stack.site import Draft, Site, refuse
-from gpurig.stack.tables import FrameworkRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 Environments = tuple[tuple[Environment, ...], Cuda | None, Cudnn | None]
@@ -71,7 +72,7 @@ def environments(site: Site, draft: Draft, driver: Driver | None) -> Environment
     chosen = [
         option
         for wish in wishes(site)
-        if (option := _chosen(site, draft, wish, _version(site, driver)))
+        if (option := _chosen(site, draft, wish, driver_version(site, driver)))
     ]
     for python in dict.fromkeys(option.python for option in chosen):
         usual = "it is the usual one here" if python == pythons(site)[0] else "it has the wheels"
@@ -164,9 +165,9 @@ def _minor(python: str) -> int:
 
 
 def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None) -> Environment:
-    accelerator = _accelerator(site, option, _version(site, driver))
+    accelerator = _accelerator(site, option, driver_version(site, driver))
     row, build = option.row, option.build
-    _explain(site, draft, option, accelerator, driver)
+    explain(site, draft, option, accelerator, driver)
     pins = [*option.pins, *option.computing.workload_pins]
     machine = site.platform.partition("-")[2]
     base = f"-{option.base.name}-{option.base.version}" if option.base else ""
@@ -202,91 +203,6 @@ def _accelerator(site: Site, option: Option, driver: str | None) -> Accelerator:
     return "cuda"
 
 
-def _explain(
-    site: Site, draft: Draft, option: Option, accelerator: Accelerator, driver: Driver | None
-) -> None:
-    row, computing = option.row, option.computing
-    newest = f"the newest of the tables that fits Python {option.python}, {site.platform}"
-    on = f"{newest} and {accelerator}"
-    known = [release.version for release in releases(parsed(row.name))]
-    before = known[: known.index(row.version)]
-    rejected = [_rejection(site, row.name, version, option, driver) for version in before]
-    draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
-    if option.base:
-        reason = f"{row.name} {row.version} stands on it"
-        draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
-    choice = f"{row.name} computes on {accelerator}"
-    draft.chose(choice, *_why_accelerator(site, option, accelerator, driver))
-    if accelerator == "cpu" and option.build.accelerator == "cuda":
-        draft.warn(f"{row.name}: only its CUDA wheels are known here; they bring gigabytes unused")
-    if accelerator != "cuda":
-        return
-    for gpu in site.kinds:
-        if why := unserved_by(site, gpu, option):
-            draft.warn(f"{row.name} does not compute on {gpu.id}: {why}")
-    for gpu in site.kinds:
-        its_row, made = row_of(gpu.id), _newest(option.build.cuda)
-        if its_row and made and numbers(its_row.cuda_first) > made:
-            draft.warn(
-                f"{computing.name} {computing.version} is made with CUDA {option.build.cuda};"
-                f" {called(gpu)} begins with {its_row.cuda_first}: whether it computes is not known"
-            )
-    for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
-        if doubt := computing.doubts.get(architecture):
-            draft.warn(f"{computing.name} {computing.version}: {doubt}")
-    if driver is None and not site.inside and not _version(site, driver):
-        floor = floor_of(option.build)
-        draft.warn(f"no driver is installed; {row.name} needs {floor} or newer to use the GPU")
-
-
-def _newest(bounds: str | None) -> tuple[int, ...]:
-    """The version that bounds such as ``>=12.5.82,<13`` stay below, as one that is within."""
-    upper = next((b for b in (bounds or "").split(",") if b.startswith("<")), "")
-    found = numbers(upper.lstrip("<="))
-    return (*found[:-1], found[-1] - 1, 999) if found else ()
-
-
-def _rejection(site: Site, name: str, version: str, option: Option, driver: Driver | None) -> str:
-    """Why a newer version was not taken."""
-    wish = next(w for w in wishes(site) if w.name.lower() == name)
-    if not wish.specifier.contains(version, prereleases=True):
-        return f"{version}: {wish} is wished for"
-    every = options(site, parsed(f"{name}=={version}"))
-    pinned = [other for other in every if other.python == option.python]
-    if not pinned:
-        return f"{version}: no wheels for Python {option.python} on {site.platform}"
-    why = next(filter(None, (obstacle(site, o, _version(site, driver)) for o in pinned)), None)
-    elsewhere = ", ".join(dict.fromkeys(o.build.index for o in pinned if o.build.index))
-    also = f"; its other wheels are only at {elsewhere}" if elsewhere else ""
-    return f"{version}: {why or 'comes after it'}{also}"
-
-
-def _why_accelerator(
-    site: Site, option: Option, accelerator: Accelerator, driver: Driver | None
-) -> tuple[str, str, list[str]]:
-    source = option.computing.source
-    if accelerator == "cuda":
-        wished = 'rig_accelerator is "cuda"'
-        reason = wished if site.settings.accelerator == "cuda" else "its wheels serve the GPU"
-        return reason, source, ["cpu: a GPU is there"]
-    if accelerator != "cpu":
-        row = next(row for row in site.others if row.accelerator == accelerator)
-        return f"{row.name} is there", row.source, ["cpu: slower"]
-    if site.settings.accelerator == "cpu":
-        return 'rig_accelerator is "cpu"', "the setting", []
-    if not site.gpus:
-        return "no NVIDIA GPU", source, ["cuda: no NVIDIA GPU"]
-    why = _why_not_cuda(site, option, _version(site, driver))
-    return why, source, [f"cuda: {why}"]
-
-
-def _why_not_cuda(site: Site, option: Option, driver: str | None) -> str:
-    """What keeps its CUDA builds off the GPU; where it has none here, that."""
-    wish = next(wish for wish in wishes(site) if wish.name.lower() == option.row.name)
-    on_cuda = [other for other in options(site, wish) if other.build.accelerator == "cuda"]
-    return obstacle(site, on_cuda[0] if on_cuda else option, driver) or "no build serves the GPU"
-
-
 def _why_no_cuda(site: Site) -> str:
     if site.settings.accelerator == "cpu":
         return 'rig_accelerator is "cpu"'
@@ -301,13 +217,6 @@ def _others(site: Site, draft: Draft, found: list[Environment]) -> None:
                 f"{row.name} is there and nothing computes on it; {row.framework} would"
                 f' (rig_frameworks = ["{row.framework}"])'
             )
-
-
-def _version(site: Site, driver: Driver | None) -> str | None:
-    there = site.observed.driver_installed
-    if driver:
-        return driver.minimum_version
-    return str(there["version"]) if isinstance(there, dict) else None
 
 
 def _cudnn_wheel(option: Option) -> str:

@@ -10,9 +10,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gpurig.stack.gpus import called, row_of, runs_code
-from gpurig.stack.model import Gpu
+from gpurig.stack.model import Driver, Gpu
+from gpurig.stack.rows import BuildRow, FrameworkRow
 from gpurig.stack.site import Site
-from gpurig.stack.tables import BuildRow, FrameworkRow, tables
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 DEFAULT = ("tensorflow",)  # what is set up where nobody asks for a framework
@@ -200,3 +201,11 @@ def driver_floor(major: int) -> str:
 def _lowest(bounds: str) -> tuple[int, ...]:
     """The lowest version within bounds such as ``>=12.5.82,<13`` or ``==9.19.0.56``."""
     return numbers(bounds.split(",")[0].lstrip("><=~ "))
+
+
+def driver_version(site: Site, driver: Driver | None) -> str | None:
+    """The version of the driver that is there or will be, None where it is not known."""
+    there = site.observed.driver_installed
+    if driver:
+        return driver.minimum_version
+    return str(there["version"]) if isinstance(there, dict) else None

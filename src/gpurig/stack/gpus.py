@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from gpurig.stack.model import Flavour, Gpu
-from gpurig.stack.tables import GpuRow, tables
+from gpurig.stack.rows import GpuRow
+from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 VENDOR = "10de"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gpurig.stack.model import Kernel, WayOut
+from gpurig.stack.rows import KernelsRow
 from gpurig.stack.site import Draft, Site, refuse
-from gpurig.stack.tables import KernelsRow, tables
+from gpurig.stack.tables import tables
 
 
 def kernel(site: Site, draft: Draft) -> Kernel:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gpurig.stack.model import Repository
+from gpurig.stack.rows import NvidiaPackagesRow, NvidiaRepositoryRow
 from gpurig.stack.site import Site
-from gpurig.stack.tables import NvidiaPackagesRow, NvidiaRepositoryRow, tables
+from gpurig.stack.tables import tables
 
 NAME = "nvidia"
 KEY_WAY = 'rig_repositories = {"nvidia": {"fingerprint": …}}'

@@ -10,7 +10,8 @@ from gpurig.observed import Observed
 from gpurig.settings import Settings
 from gpurig.stack.gpus import called, gpu, is_nvswitch, row_of
 from gpurig.stack.model import Because, End, Gpu, LeftOut, WayOut
-from gpurig.stack.tables import AcceleratorRow, ArchitectureRow, DistributionRow, tables
+from gpurig.stack.rows import AcceleratorRow, ArchitectureRow, DistributionRow
+from gpurig.stack.tables import tables
 from gpurig.values import Unknown
 
 
