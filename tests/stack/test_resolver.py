@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from gpurig.settings import validate
+from gpurig.stack.candidates import candidates
 from gpurig.stack.model import Stack
+from gpurig.stack.site import Draft, site
 from gpurig.values import as_json
 from stack.observations import IDS, answer, debian, left_out, refusal, stack
 
@@ -335,3 +338,11 @@ def test_a_host_that_converged_gets_the_same_stack(release, gpus):
     again = answer(type(bare).from_facts(facts))
     assert isinstance(again, Stack)
     assert replace(again, because=()) == replace(first, because=())
+
+
+def test_branches_of_nvidia_stand_in_the_order_in_which_they_are_taken():
+    """LTS, production, new feature, newest first; what was over when the row was written last."""
+    settings = validate({"rig_driver_source": "nvidia"}, "test")
+    here = site(settings, debian("12", [H100]), Draft(settings))
+    branches = [found.branch for found in candidates(here) if found.source == "nvidia"]
+    assert list(dict.fromkeys(branches)) == [580, 595, 615, 570, 610, 575]
