@@ -68,18 +68,23 @@ class Archive:
         return best
 
 
-def install_packages() -> None:
-    """Install from apt what the lab runs on; says nothing and does nothing if all is there."""
+def install_packages(folder: Path) -> None:
+    """
+    Install from apt what the lab runs on; says nothing and does nothing if all is there.
+
+    + folder: the lab's; apt refuses to refresh its lists twice at once, so that programs wait here
+    """
     if os.geteuid() != 0:
         raise LabMissing("the lab boots hosts and therefore needs root; run it with sudo")
-    missing = sorted({REQUIRED[command] for command in REQUIRED if not shutil.which(command)})
-    if not missing:
-        return
-    apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(*apt, "update", what="refresh the package lists", env=quiet)
-    what = f"install {', '.join(missing)}"
-    run(*apt, "install", "--no-install-recommends", *missing, what=what, env=quiet)
+    with _locked(folder / "packages.lock"):
+        missing = sorted({REQUIRED[command] for command in REQUIRED if not shutil.which(command)})
+        if not missing:
+            return
+        apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        run(*apt, "update", what="refresh the package lists", env=quiet)
+        what = f"install {', '.join(missing)}"
+        run(*apt, "install", "--no-install-recommends", *missing, what=what, env=quiet)
 
 
 def base(folder: Path, suite: str, python: bool = False) -> Path:

@@ -116,12 +116,24 @@ class Host:
         keeper = self.description.keeper
         return keeper is not None and keeper.alive
 
-    def start(self, timeout: float = 90) -> None:
-        """Boot it, and wait until it has started everything and sshd answers."""
+    def start(self, timeout: float = 300) -> None:
+        """
+        Boot it, and wait until it has started everything and sshd answers.
+
+        A machine that ended before it was up is started once more: on a busy outer machine
+        systemd-nspawn was seen to end during the boot.
+        """
         binds = {inside: Path(outside) for inside, outside in self.description.binds.items()}
         arguments = gpu.LISTING_ARGUMENTS if self.description.listed else ()
-        self.update(keeper=machine.boot(self.name, self.root, self.log, binds, arguments))
-        self.wait(timeout)
+        for attempt in (1, 2):
+            self.update(keeper=machine.boot(self.name, self.root, self.log, binds, arguments))
+            try:
+                self.wait(timeout)
+                break
+            except LabError:
+                if attempt == 2 or self.running:
+                    raise
+                machine.kill(self.name)
         self.update(status="up")
 
     def stop(self) -> None:
@@ -132,7 +144,7 @@ class Host:
         machine.kill(self.name)
         self.update(keeper=None, status="down")
 
-    def reboot(self, timeout: float = 90) -> None:
+    def reboot(self, timeout: float = 300) -> None:
         """Restart its user space; comes back when sshd answers under a new boot id."""
         before = self.boot_id()
         self.run("systemctl reboot --no-block", check=False)
@@ -140,15 +152,14 @@ class Host:
             raise LabError(f"{self.name} did not come back from its reboot; see {self.log}")
         self.wait(timeout)
 
-    def wait(self, timeout: float = 90) -> None:
+    def wait(self, timeout: float = 300) -> None:
         """Wait until sshd answers and its systemd has nothing left to start."""
-        up = self._until(
-            lambda: self.boot_id() != "" and self._greets() and self._settled(), timeout
-        )
-        if up:
+        ended = self._until(lambda: not self.running or self._up(), timeout)
+        if ended and self.running:
             return
-        said = self.log.read_text(errors="replace").strip().splitlines() or ["nothing"]
-        raise LabError(f"{self.name} did not boot in {timeout:.0f} s; its console said: {said[-1]}")
+        said = self.log.read_text(errors="replace").strip().splitlines()[-5:] or ["nothing"]
+        why = "ended while it booted" if ended else f"did not boot in {timeout:.0f} s"
+        raise LabError(f"{self.name} {why}; its console said:\n" + "\n".join(said))
 
     def boot_id(self) -> str:
         """Its boot id, "" while it has no init."""
@@ -251,6 +262,9 @@ class Host:
     def _init(self) -> int | None:
         keeper = self.description.keeper
         return machine.init_of(keeper) if keeper else None
+
+    def _up(self) -> bool:
+        return self.boot_id() != "" and self._greets() and self._settled()
 
     def _greets(self) -> bool:
         try:

@@ -59,7 +59,7 @@ class Lab:
                 raise LabMissing(
                     f"the lab needs {needed}; set GPURIG_SHARED to its `shared` folder"
                 )
-        bases.install_packages()
+        bases.install_packages(self.folder)
         with self.locked():
             network.raise_bridge(self.folder)
             storage.mount(self.folder)
