@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 LANES = 2
 
 
-def main(options: list[str]) -> int:
+def main() -> int:
     """Run everything, print what each pytest said as it ends, and what failed once more."""
     files = sorted(
         lab_files(), key=lambda file: file.parent.name != "system"
