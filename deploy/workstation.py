@@ -11,6 +11,8 @@ from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
 from gpurig.deploy.environments import environments
 from gpurig.deploy.packages import packages
+from gpurig.deploy.podman import podman
+from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
 from gpurig.layer import layer
@@ -42,8 +44,11 @@ def workstation() -> None:
         dnf_driver(stack, settings)
     if stack.container_toolkit:  # before Docker: dockerd does not start on a broken CDI spec
         container_toolkit(stack, settings)
+        podman(stack, settings)
     if stack.docker:
         docker(stack, settings)
+    if stack.rootless:
+        rootless(stack, settings)
     users(stack, settings)
     if stack.environments:
         environments(stack, settings)

@@ -53,6 +53,7 @@ all = (  # pyinfra reads the group of this name
         # "rig_cudnn": "wheels",  # or "system"
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
         # "rig_docker_source": "distribution",
+        # "rig_docker_rootless": False,  # True: each of rig_users has a Docker without root
         "rig_docker_daemon": {
             "log-driver": "local",
             "log-opts": {"max-size": "10m", "max-file": "3"},
@@ -70,7 +71,6 @@ all = (  # pyinfra reads the group of this name
         # "rig_keep_extras": True,
         # "rig_jupyter": False,
         # "rig_workloads": ["mnist_keras"],
-        # "rig_docker_rootless": False,
         # "rig_images": ["tensorflow"],
         # "rig_base_image": "debian:trixie",
         # "rig_cache": "/srv/cache",

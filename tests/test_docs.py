@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 ERRORS = {"GpurigError", "InputError", "HostError", "InternalError"}
-SHOWN = {"title": "NAME"}  # arguments that stand in promise ids, as the page writes them
+SHOWN = {
+    "title": "NAME",
+    "user": "USER",
+}  # arguments that stand in promise ids, as the page writes them
 
 FOLDERS = ("docs", "tests", "benchmarks")
 PAGES = sorted({*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))})

@@ -46,7 +46,8 @@ def test_every_example_is_right(setting):
     example = setting.example.replace("true", "True")
     value = ast.literal_eval(example)
     checked = setting.check(value)
-    settings = validate({setting.key: value}, "x")
+    # rig_docker_rootless is right only where users are named
+    settings = validate({"rig_users": ["ada"], setting.key: value}, "x")
     assert getattr(settings, setting.name) == checked
     if setting.available or checked == setting.default:
         refuse_unavailable(settings, "x")
@@ -134,6 +135,8 @@ def test_a_wrong_value_is_one_sentence_with_an_example(data):
         {"rig_driver_source": "none", "rig_components": ["driver"]},
         {"rig_driver_source": "none", "rig_driver_branch": "550"},
         {"rig_components": ["container-toolkit"]},
+        {"rig_docker_rootless": True},
+        {"rig_docker_rootless": True, "rig_users": ["ada"], "rig_components": ["environments"]},
     ],
     ids=str,
 )

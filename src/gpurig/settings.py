@@ -201,6 +201,12 @@ def _refuse_contradictions(settings: Settings, where: str) -> None:
         "container-toolkit without docker in rig_components": (
             "container-toolkit" in components and "docker" not in components
         ),
+        "rig_docker_rootless and rig_components without docker": (
+            settings.docker_rootless and bool(components) and "docker" not in components
+        ),
+        "rig_docker_rootless and rig_users that names nobody": (
+            settings.docker_rootless and not settings.users
+        ),
     }
     for what, contradicts in contradictions.items():
         if contradicts:

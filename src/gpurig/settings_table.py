@@ -204,8 +204,8 @@ _ALL = (
         False,
         switch,
         "true",
-        "Whether Docker runs without root.",
-        available=False,
+        "Whether each user of rig_users gets a Docker of their own that runs without root, beside"
+        " the system's; they are not put into the group docker then.",
     ),
     Setting(
         "docker_daemon",

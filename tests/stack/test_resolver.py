@@ -8,8 +8,9 @@ import pytest
 
 from gpurig.settings import validate
 from gpurig.stack.candidates import candidates
-from gpurig.stack.model import Stack
-from gpurig.stack.site import Draft, site
+from gpurig.stack.model import Docker, Stack
+from gpurig.stack.rootless import rootless
+from gpurig.stack.site import Draft, Refused, site
 from gpurig.values import as_json
 from stack.observations import IDS, answer, debian, left_out, refusal, stack
 
@@ -290,11 +291,41 @@ def test_secure_boot_is_warned_of():
     assert any("Secure Boot" in warning for warning in found.warnings)
 
 
+ROOTLESS = {"docker_rootless": True, "users": ["ada"]}
+
+
+def test_rootless_docker_brings_what_the_docker_at_hand_needs():
+    """Debian's keeps its script among its own packages, Docker's brings it in another one."""
+    assert stack(debian("13", [H100])).rootless is None
+    found = stack(debian("13", [H100]), **ROOTLESS).rootless
+    assert found is not None
+    assert found.packages == ("rootlesskit", "slirp4netns", "uidmap", "dbus-user-session")
+    there = {"package": "docker-ce", "version": "5:28.5.2-1~debian", "source": "docker"}
+    found = stack(debian("13", told={"docker_installed": there}), **ROOTLESS).rootless
+    assert found is not None
+    assert "docker-ce-rootless-extras" in found.packages
+
+
+def test_rootless_docker_without_docker_is_refused():
+    found = refusal(debian("13", told={"service_manager": None}), **ROOTLESS)
+    assert found.conflict[0] == "rig_docker_rootless is true"
+    assert "systemd" in found.conflict[1]
+    assert found.ways_out[0].change == "rig_docker_rootless = false"
+
+
 def test_an_installed_docker_ce_is_kept():
     there = {"package": "docker-ce", "version": "5:28.5.2-1~debian", "source": "docker"}
     found = stack(debian("13", [H100], told={"docker_installed": there}))
     assert found.docker is not None
     assert (found.docker.packages, found.docker.cdi_feature) == (("docker-ce",), False)
+
+
+def test_rootless_docker_of_a_packaging_without_a_row_is_refused():
+    wishes = validate({f"rig_{name}": value for name, value in ROOTLESS.items()}, "test")
+    draft, engine = Draft(wishes), Docker("distribution", ("moby-engine",), cdi_feature=False)
+    with pytest.raises(Refused, match="rig_docker_rootless") as caught:
+        rootless(site(wishes, debian("13"), draft), draft, engine)
+    assert "moby-engine" in caught.value.conflict[1]
 
 
 def test_a_docker_that_is_not_understood_is_left_alone():

@@ -35,6 +35,10 @@ def rows(stack: Stack) -> list[tuple[str, str]]:
     found += _driver_rows(stack)
     if stack.docker:
         found.append(("Docker", f"{stack.docker.packages[0]}, from {stack.docker.source}"))
+    if stack.rootless:
+        found.append(
+            ("rootless Docker", f"for rig_users, with {', '.join(stack.rootless.packages)}")
+        )
     if toolkit := stack.container_toolkit:
         what = f"{toolkit.minimum_version} or newer, mode {toolkit.mode}"
         found.append(("container toolkit", what))

@@ -149,6 +149,13 @@ class Docker:
 
 
 @dataclass(frozen=True)
+class Rootless:
+    """Docker without root for each user: what it needs beside Docker's own packages."""
+
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ContainerToolkit:
     """NVIDIA's container toolkit: packages of one version, its repository and how it works."""
 
@@ -227,6 +234,7 @@ class Stack:
     cuda: Cuda | None = None
     cudnn: Cudnn | None = None
     docker: Docker | None = None
+    rootless: Rootless | None = None
     container_toolkit: ContainerToolkit | None = None
     environments: tuple[Environment, ...] = ()
     left_out: tuple[LeftOut, ...] = ()

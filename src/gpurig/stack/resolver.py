@@ -9,6 +9,7 @@ from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver
 from gpurig.stack.environments import environments, of_frameworks
 from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
 from gpurig.values import Unknown
 
@@ -37,6 +38,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
     if its_driver and observed.secure_boot == "enabled" and not here.assumed:
         draft.warn("Secure Boot is on: the driver's module loads only once its key is enrolled")
     its_docker = docker(here, draft)
+    its_rootless = rootless(here, draft, its_docker)
     toolkit = container_toolkit(here, draft, its_docker)
     toolchain = system_cuda(here, draft, its_driver)
     its_environments, cuda, cudnn = environments(here, draft, its_driver)
@@ -53,6 +55,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
         cuda=toolchain or cuda,
         cudnn=system_cudnn(here, draft, toolchain, its_driver) or cudnn,
         docker=its_docker,
+        rootless=its_rootless,
         container_toolkit=toolkit,
         environments=its_environments,
         left_out=tuple(draft.left_out),

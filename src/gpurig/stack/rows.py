@@ -227,6 +227,28 @@ class CdiRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RootlessRow(Row):
+    """
+    What a Docker needs so that users can run it without root.
+
+    + docker: its package; manager: of packages, ``apt`` or ``dnf``
+    + packages: what brings dockerd-rootless.sh, RootlessKit, a network and subordinate ids
+    """
+
+    docker: str
+    manager: str
+    packages: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodmanRow(Row):
+    """From which podman on which version of CDI specs is read."""
+
+    first: str
+    reads: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolkitRow(Row):
     """NVIDIA's container toolkit and its repository; see tables/containers.toml."""
 

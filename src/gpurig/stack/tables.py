@@ -29,7 +29,9 @@ from gpurig.stack.rows import (
     NvidiaRepositoryRow,
     NvidiaRootRow,
     NvswitchRow,
+    PodmanRow,
     RetiredKeyRow,
+    RootlessRow,
     Row,
     ToolkitRow,
 )
@@ -58,6 +60,8 @@ class Tables:
     distribution: tuple[DistributionRow, ...]
     architecture: tuple[ArchitectureRow, ...]
     cdi: tuple[CdiRow, ...]
+    rootless: tuple[RootlessRow, ...]
+    podman: tuple[PodmanRow, ...]
     toolkit: tuple[ToolkitRow, ...]
     framework: tuple[FrameworkRow, ...]
     cuda_major: tuple[CudaMajorRow, ...]

@@ -1,0 +1,41 @@
+"""Podman, where it is installed: its containers find the host's GPUs."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from testinfra.host import Host
+
+from gpurig.proofs.image import TAR
+from gpurig.proofs.plugin import Subject, due, not_applicable
+
+
+@pytest.mark.proof("podman.cdi-lists-gpus")
+def test_podman_lists_the_gpus(host: Host, subject: Subject) -> None:
+    """A container of podman with --device nvidia.com/gpu=all lists the host's GPUs."""
+    subject.needs_gpu()
+    if not subject.stack["container_toolkit"]:
+        not_applicable("the container toolkit is left out on this host")
+    if not host.exists("podman"):
+        not_applicable("podman is not installed")
+    name = f"gpurig-proof:{secrets.token_hex(4)}"
+    made = host.run(f"({TAR.strip()}) | podman import - {name}")
+    assert made.rc == 0, f"no image can be imported: {made.stderr.strip()}"
+    try:
+        # Without a limit of processes, so that a host without that cgroup controller does as well.
+        told = host.run(
+            "podman run --rm --network none --pids-limit 0 --device nvidia.com/gpu=all %s"
+            " nvidia-smi -L",
+            name,
+        )
+    finally:
+        host.run("podman rmi --force %s", name)
+    whole = "nvidia.com/gpu=all" in host.run("nvidia-ctk cdi list").stdout
+    if whole and "unresolvable CDI devices" in told.stderr:
+        version = host.run("podman --version").stdout.strip()
+        due(f"{version} is too old for the CDI spec; the promise podman.cdi says what to do")
+    assert told.rc == 0, told.stderr.strip() or told.stdout.strip()
+    inside = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
+    subject.detail["container"] = inside
+    assert len(inside) == len(subject.gpus), f"{len(inside)} GPUs of {len(subject.gpus)} inside"
