@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpurig.daemon_keys import KINDS
 from gpurig.errors import InputError
 from gpurig.settings import Settings, describe, parse_set, refuse_unavailable, validate
 from gpurig.settings_reference import page
@@ -85,6 +86,40 @@ def test_an_unknown_setting_is_told_the_nearest_right_one(key, nearest):
 
 
 @pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("log-opt", "log-opts"),
+        ("log_driver", "log-driver"),
+        ("registry-mirror", "registry-mirrors"),
+        ("shm-size", "default-shm-size"),
+        ("data_root", "data-root"),
+        ("live-restor", "live-restore"),
+    ],
+)
+def test_an_unknown_key_of_daemon_json_is_told_the_nearest_right_one(key, nearest):
+    """One sentence before any host is contacted: dockerd would not start on it."""
+    error = refused({"rig_docker_daemon": {key: "x"}})
+
+    assert error.exit_code == 2
+    assert f"{key!r}, which is no key of daemon.json (did you mean {nearest}?)" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_key_like_none_of_daemon_json_s_is_named_alone():
+    assert "'zzz', which is no key of daemon.json; for" in str(
+        refused({"rig_docker_daemon": {"zzz": "all"}})
+    )
+
+
+def test_every_key_that_dockerd_knows_may_be_wished_for():
+    """But hosts, which would open a socket: that is refused by name."""
+    right = {"a text": "x", "true or false": True, "a whole number": 1, "a list": []}
+    wishes = {key: right.get(kind, {}) for key, kind in KINDS.items() if key != "hosts"}
+
+    assert validate({"rig_docker_daemon": wishes}, "x").docker_daemon == wishes
+
+
+@pytest.mark.parametrize(
     "data",
     [
         {"rig_components": []},
@@ -107,6 +142,10 @@ def test_an_unknown_setting_is_told_the_nearest_right_one(key, nearest):
         {"rig_docker_daemon": {"hosts": ["tcp://0.0.0.0"]}},
         {"rig_docker_daemon": {"runtimes": {"nvidia": {"path": "/x"}}}},
         {"rig_docker_daemon": {"log-opts": {1, 2}}},
+        {"rig_docker_daemon": {"log-opts": {"max-file": 3}}},
+        {"rig_docker_daemon": {"live-restore": "yes"}},
+        {"rig_docker_daemon": {"default-shm-size": 8}},
+        {"rig_docker_daemon": {"registry-mirrors": ["https://ada:word@mirror.example"]}},
         {"rig_repositories": {"nvidia-docker": {"url": "https://example.com"}}},
         {"rig_repositories": {"nvidia-container-toolkit": {"fingerprint": "DEAD"}}},
         {"rig_repositories": {"nvidia-container-toolkit": {"urls": "https://example.com"}}},

@@ -15,10 +15,13 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from gpurig import daemon_keys
+
 _PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
 # Portable user names (POSIX, 3.437): and not all digits, which tools take for a uid.
 _USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9._][A-Za-z0-9._-]{0,31}")
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
+_USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # Vendors' repositories that the tables know; only these can be moved.
 REPOSITORIES = ("nvidia-container-toolkit", "nvidia")
@@ -175,6 +178,10 @@ def daemon(value: Any) -> dict[str, Any]:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ValueError("a table of values that JSON knows") from error
+    if refused := daemon_keys.wrong(plain):
+        raise ValueError(refused)
+    if _USER_IN_URL.search(json.dumps(plain)):
+        raise ValueError("without user or password in a URL: everybody can read daemon.json")
     return dict(plain)
 
 

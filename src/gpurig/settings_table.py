@@ -213,7 +213,8 @@ _ALL = (
         {},
         daemon,
         '{"log-driver": "local"}',
-        "Keys of daemon.json and their values; every other key stays as it is.",
+        "Keys of daemon.json and their values (log rotation, data-root, mirrors, shared memory,"
+        " live-restore …); every other key stays as it is.",
     ),
     Setting(
         "images",
