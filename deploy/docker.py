@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pyinfra import host
+
 from gpurig.layer import layer
 from gpurig.operations import docker as operations
 from gpurig.operations.docker_daemon import wanted
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
+
+# Host data of one run (`up --restart-docker`): Docker may be restarted although containers stop.
+RESTART = "gpurig_restart_docker"
 
 
 @layer("Docker")
@@ -27,4 +32,4 @@ def docker(stack: Stack, settings: Settings) -> None:
     operations.packages(packages=stack.docker.packages)
     operations.daemon_config(keys=keys)
     operations.service()
-    operations.running_config(keys=keys)
+    operations.running_config(keys=keys, restart=bool(host.data.get(RESTART)))

@@ -147,6 +147,30 @@ def _path(entry: Any) -> str:
     return str(entry.get("path") or "") if isinstance(entry, dict) else ""
 
 
+class RestartPolicies(Fact[dict[str, str]]):
+    """
+    What becomes of each running container when Docker is restarted.
+
+    ``{"db": "always", "mine": "no"}``; ABSENT when docker.service does not run.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;"
+            f' ids=$(timeout 20 {DOCKER} ps --quiet) || exit 4; [ -z "$ids" ] ||'
+            f" timeout 20 {DOCKER} inspect --format"
+            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' $ids 2>/dev/null; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code:
+            return Unknown("docker ps does not answer")
+        rows = (line.partition(" /") for line in lines if " /" in line)
+        return {name: policy or "no" for policy, _, name in rows}
+
+
 class Container(TypedDict):
     """A running container: its full id, its name and its image as it was asked for."""
 

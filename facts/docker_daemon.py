@@ -48,6 +48,7 @@ class DaemonConfig(Fact[DaemonFile]):
             StringCommand(
                 "f=$(readlink -f --", file, ');',
                 'if [ ! -e "$f" ]; then [ -L', file, "] && exit 4; exit 3; fi;",
+                '[ -f "$f" ] || exit 5;',
                 'echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"',
             )
         )  # fmt: skip
@@ -57,9 +58,13 @@ class DaemonConfig(Fact[DaemonFile]):
             return ABSENT
         if code == 4:
             return Unknown("it is a link that leads nowhere")
+        if code == 5:
+            return Unknown("it is not a file")
         if code:
             return Unknown("it could not be read")
         path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
+        if "\ufffd" in text:  # what stands for bytes that are not UTF-8; they would be lost
+            return Unknown("it is not written in UTF-8")
         try:
             config = json.loads(
                 text if text.strip() else "{}",
@@ -76,6 +81,10 @@ class DaemonConfig(Fact[DaemonFile]):
             return Unknown("its JSON is nested too deeply")
         if not isinstance(config, dict):
             return Unknown("it is not a JSON object")
+        try:
+            json.dumps(config, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return Unknown("it has half a surrogate pair in a text")
         for key in ("runtimes", "features"):
             if not isinstance(config.get(key, {}), dict):
                 return Unknown(f"its {key} is not an object")
@@ -135,6 +144,9 @@ class DaemonFlags(Fact[dict[str, str]]):
                 place = line.removeprefix("# ").strip()
             elif name == "ExecStart" and value:  # an empty one only takes the earlier ones back
                 start, where = value, place
+            elif name == "Environment":
+                words = (word.partition("=") for word in shlex.split(value))
+                options |= {word: (text, place) for word, _, text in words}
             elif name.isidentifier() and place.startswith("/etc/default/"):
                 options[name] = (value.strip("\"'"), place)
         flags: dict[str, str] = {}
@@ -162,7 +174,10 @@ _PLURAL = {
     "default-ulimit": "default-ulimits",
     "default-address-pool": "default-address-pools",
     "authorization-plugin": "authorization-plugins",
+    "allow-nondistributable-artifact": "allow-nondistributable-artifacts",
     "cdi-spec-dir": "cdi-spec-dirs",
+    "default-network-opt": "default-network-opts",
+    "node-generic-resource": "node-generic-resources",
     "H": "hosts",
     "D": "debug",
     "l": "log-level",

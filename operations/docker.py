@@ -10,7 +10,13 @@ from typing import Any
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalled
+from gpurig.facts.docker import (
+    DOCKER,
+    DockerClient,
+    DockerInfo,
+    DockerInstalled,
+    RestartPolicies,
+)
 from gpurig.facts.docker_daemon import (
     DAEMON_JSON,
     RECORD,
@@ -125,14 +131,17 @@ _VALID = (
 
 
 @keeps("docker.running-config")
-def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
+def running_config(
+    keys: Mapping[str, Any], path: str = DAEMON_JSON, restart: bool = False
+) -> Commands:
     """
     The daemon that runs uses what daemon.json says.
 
     + keys, path: as `daemon_config` got them
+    + restart: also where a restart stops containers, which otherwise is due
 
     A reload does where dockerd takes the keys on SIGHUP; a restart only while no container runs,
-    or where live-restore keeps containers alive over it.
+    where live-restore keeps containers alive over it, or where it is asked for.
     """
     docker, file = read(DockerInstalled), _usable(path, keys)
     for fact in (docker, file):
@@ -152,7 +161,8 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     assert isinstance(daemon, dict)
     assert isinstance(known, dict)
     config = file["config"]
-    told = daemon_json.untaken(config, daemon, flags if isinstance(flags, dict) else {})
+    flags = flags if isinstance(flags, dict) else {}
+    told = daemon_json.untaken(config, daemon, flags)
     asked = {*told, *daemon_json.unconfirmed(config, file["changed"], known)}
     if not asked:
         return holds(f"the daemon uses {path}")
@@ -162,11 +172,19 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     )
     reloaded = {key for key in asked if key in daemon_json.RELOADED and key in config}
     containers = daemon["containers_running"]
-    outlived = daemon["live_restore"] and asked <= daemon_json.OUTLIVED
-    if containers and not outlived and not reloaded:
-        return due(f"{actual}: Docker must be restarted, and {_count(containers)} would stop")
+    # It must be on when dockerd goes down, and still when it comes back.
+    flagged = "live-restore" in flags and daemon["live_restore"]
+    outlived = config.get("live-restore", flagged) is True and asked <= daemon_json.OUTLIVED
+    stops = ""
+    if containers and not outlived and (restart or not reloaded):
+        policies = read(RestartPolicies)
+        if isinstance(policies, Unknown):
+            return unknown(policies.reason)
+        stops = daemon_json.stopped({} if policies is ABSENT else policies)
+    if stops and not restart:
+        return due(f"{actual}: `up --restart-docker` restarts Docker, which stops {stops}")
     hashes = daemon_json.untold(config)
-    if reloaded == asked or (containers and not outlived):
+    if reloaded == asked or (containers and not outlived and not restart):
         drift(actual, wanted=f"uses {path}", will="reload Docker", leaves="all containers running")
         taken = (known["confirmed"] or {}) | {
             key: value for key, value in hashes.items() if key in reloaded or key not in asked
@@ -177,14 +195,18 @@ def running_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands
     drift(
         actual,
         wanted=f"uses {path}",
-        will="restart Docker",
-        leaves="the containers, which live-restore keeps running" if containers else "",
+        will=f"restart Docker, which stops {stops}" if stops else "restart Docker",
+        leaves="the containers, which live-restore keeps running"
+        if containers and outlived
+        else "",
     )
+    if containers and outlived and not daemon["live_restore"]:
+        yield StringCommand(_RELOAD)
     # A container that was started since is not stopped for this: the next look says it is due.
-    quiet = "" if outlived else f'[ -n "$({DOCKER} ps --quiet)" ] || '
+    quiet = "" if outlived or restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
     # systemd refuses a third start in a minute unless it is told to count anew.
-    restart = "systemctl reset-failed docker.service; systemctl restart docker.service"
-    yield StringCommand(f"{quiet}{{ {restart} && {_record(hashes)}; }}")
+    again = "systemctl reset-failed docker.service; systemctl restart docker.service"
+    yield StringCommand(f"{quiet}{{ {again} && {_record(hashes)}; }}")
 
 
 # dockerd takes SIGHUP without an answer; an event says when the new configuration is in effect.
@@ -230,15 +252,18 @@ def _usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Un
         return Unknown(f"flags of docker.service: {flags.reason}")
     if isinstance(found, Absent):
         found = DaemonFile(path=path, config={}, indent="    ", changed=0.0)
-    for key in [*found["config"], *(keys or {})]:
-        if isinstance(flags, dict) and key in flags:
+    for key in _named(found["config"]) | _named(keys or {}):
+        # dockerd adds up the runtimes of both places
+        if isinstance(flags, dict) and key in flags and key != "runtimes":
             return Unknown(
                 f"{key} stands in {path} and as a flag in {flags[key]}, and dockerd refuses both"
-                if key in found["config"]
+                if key in _named(found["config"])
                 else f"{key} is asked for and stands as a flag in {flags[key]}; remove it there"
             )
     return found
 
 
-def _count(containers: int) -> str:
-    return "1 running container" if containers == 1 else f"{containers} running containers"
+def _named(config: Mapping[str, Any]) -> dict[str, None]:
+    """The keys as dockerd compares them with its flags, in order: a proxy's stand one deeper."""
+    proxies = config.get("proxies")
+    return dict.fromkeys([*config, *(proxies if isinstance(proxies, Mapping) else ())])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -101,7 +102,7 @@ def differences(
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = re.sub(r"://[^/\s\"@]*@", "://", json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -112,12 +113,14 @@ def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> 
     + flags: keys given on the command line, which need not be in the file
     """
     found: dict[str, str] = {}
-    for key in sorted(_TOLD.keys() - set(flags)):
+    flags = set(flags)
+    for key in sorted(_TOLD.keys() - (flags - {"runtimes"})):
         if key == "runtimes":
             in_use = {n: p for n, p in daemon["runtimes"].items() if not _stock(n)}
             want = {n: e.get("path", "") for n, e in config.get(key, {}).items()}
             # shims have no path; dockerd may tell the path it found for a name
-            same = in_use.keys() == want.keys() and all(
+            more = key in flags  # those of the command line are added to the file's
+            same = (want.keys() <= in_use.keys() if more else want.keys() == in_use.keys()) and all(
                 not want[name] or in_use[name] == want[name] for name in want
             )
             if not same:
@@ -149,6 +152,26 @@ def _plain(value: Any) -> Any:
 def _major(daemon: Daemon) -> int:
     digits = daemon["version"].partition(".")[0]
     return int(digits) if digits.isdigit() else 0
+
+
+def stopped(policies: Mapping[str, str]) -> str:
+    """
+    The running containers that a restart of Docker stops, by name, and which of them come back.
+
+    + policies: container → restart policy; a daemon that starts again starts those with ``always``
+      and ``unless-stopped``, not ``on-failure`` (Docker's manual, "Start containers automatically")
+    """
+    count = "1 running container" if len(policies) == 1 else f"{len(policies)} running containers"
+    back = sorted(name for name, one in policies.items() if one in ("always", "unless-stopped"))
+    gone = sorted(policies.keys() - set(back))
+    said = [_few(gone)] if gone else []
+    said += [f"{_few(back)} (started again, as restart={policies[back[0]]})"] if back else []
+    return f"{count}: {'; '.join(said)}"
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def untold(config: Mapping[str, Any]) -> dict[str, str]:

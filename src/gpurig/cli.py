@@ -42,6 +42,7 @@ def gpurig() -> None:
 @gpurig.command()
 @_target
 @click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]), help="When due.")
+@click.option("--restart-docker", is_flag=True, help="When due, although containers stop.")
 @click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
 @click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")

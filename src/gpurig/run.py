@@ -14,6 +14,7 @@ import gevent.event
 from pyinfra import logger
 
 from gpurig import disk, observed, proving
+from gpurig.deploy.docker import RESTART
 from gpurig.deploy.workstation import workstation
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
@@ -34,6 +35,7 @@ class Options:
     + command: ``up``, ``plan``, ``verify`` or ``facts``
     + ask: whether a person is asked before anything is changed
     + reboot: ``never``, ``ask``, ``if-needed``, or empty for each host's own setting
+    + restart_docker: whether Docker may be restarted although containers stop
     + prove: ``auto``, ``always`` or ``never``
     + person: whether there is somebody at a terminal to ask
     """
@@ -41,6 +43,7 @@ class Options:
     command: str
     ask: bool = False
     reboot: str = ""
+    restart_docker: bool = False
     prove: str = "auto"
     prefetch: bool = True
     person: bool = False
@@ -109,6 +112,8 @@ class _HostRun:
             on_line=lambda line: listener.line(spec.name, line),
             batch=options.prefetch,
         )
+        if options.restart_docker:
+            self.link.data[RESTART] = True
 
     def run(self) -> None:
         started = time.monotonic()

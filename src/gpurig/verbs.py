@@ -40,6 +40,7 @@ class Asked:
     debug: bool
     yes: bool
     reboot: str | None
+    restart_docker: bool
     prove: str
     prefetch: bool
     wishes: dict[str, Any]
@@ -60,6 +61,7 @@ class Asked:
             options["debug"],
             options.get("yes", False),
             options.get("reboot"),
+            options.get("restart_docker", False),
             options.get("prove", "auto"),
             not options.get("no_prefetch", False),
             wishes,
@@ -76,6 +78,7 @@ def work(asked: Asked) -> int:
         asked.command,
         ask=person and not asked.yes and asked.command == "up",
         reboot=asked.reboot or "",
+        restart_docker=asked.restart_docker,
         prove=asked.prove,
         prefetch=asked.prefetch,
         person=person,

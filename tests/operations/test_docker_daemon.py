@@ -12,6 +12,7 @@ from gpurig.operations.docker_daemon import (
     NVIDIA_RUNTIME,
     differences,
     merged,
+    stopped,
     unconfirmed,
     untaken,
     untold,
@@ -133,6 +134,48 @@ def test_what_the_daemon_tells_otherwise_is_not_taken(
 ) -> None:
     """A daemon that tells another value has not taken the file's, and removed keys count."""
     assert len(untaken(config, daemon, [])) == 1
+
+
+def test_runtimes_of_the_command_line_are_added_to_those_of_the_file() -> None:
+    """dockerd takes runtimes from both places; one of the file's that is missing counts."""
+    config = {"runtimes": {"nvidia": dict(NVIDIA_RUNTIME)}}
+    both = {"nvidia": "nvidia-container-runtime", "mine": "/usr/bin/crun"}
+
+    assert untaken(config, _daemon(runtimes=both), ["runtimes"]) == {}
+    assert untaken(config, _daemon(runtimes=both), []) == {"runtimes": "mine, nvidia"}
+    assert untaken(config, _daemon(), ["runtimes"]) == {"runtimes": "none"}
+
+
+def test_no_password_of_a_url_is_told() -> None:
+    """A sentence about a mirror or a proxy leaves out who logs in there."""
+    config = {"registry-mirrors": ["https://ada:word@mirror.example"]}
+
+    ((_, actual, _),) = differences(config, {"registry-mirrors": ["https://other.example"]})
+
+    assert actual == 'registry-mirrors is ["https://mirror.example"]'
+
+
+STOPPED = {
+    "one": ({"mine": "no"}, "1 running container: mine"),
+    "one that comes back": (
+        {"db": "always"},
+        "1 running container: db (started again, as restart=always)",
+    ),
+    "both": (
+        {"db": "unless-stopped", "mine": "no", "web": "on-failure"},
+        "3 running containers: mine, web; db (started again, as restart=unless-stopped)",
+    ),
+    "many": (
+        dict.fromkeys("abcdefg", "no"),
+        "7 running containers: a, b, c, d, e and 2 more",
+    ),
+}
+
+
+@pytest.mark.parametrize(("policies", "said"), STOPPED.values(), ids=STOPPED)
+def test_what_a_restart_stops_is_named(policies: dict[str, str], said: str) -> None:
+    """Each running container by name, and those that Docker starts again as such."""
+    assert stopped(policies) == said
 
 
 def test_a_flag_of_the_unit_is_not_missed_in_the_file() -> None:
