@@ -52,7 +52,7 @@ all = (  # pyinfra reads the group of this name
         # "rig_cuda": "wheels",  # or "system" for nvcc and all, or a version: "12.8"
         # "rig_cudnn": "wheels",  # or "system"
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
-        # "rig_docker_source": "distribution",
+        # "rig_docker_source": "auto",  # or "distribution", "docker" (Docker CE)
         # "rig_docker_rootless": False,  # True: each of rig_users has a Docker without root
         "rig_docker_daemon": {
             "log-driver": "local",
@@ -66,6 +66,7 @@ all = (  # pyinfra reads the group of this name
         # "rig_repositories": {
         #     "nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"},
         #     "nvidia": {"url": "https://mirror.example.com/cuda/repos"},
+        #     "docker": {"url": "https://mirror.example.com/docker"},
         # },
         # Known, and not available in this version.
         # "rig_keep_extras": True,

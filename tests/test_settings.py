@@ -63,7 +63,6 @@ def test_every_example_is_right(setting):
     [
         {"rig_frameworks": ["pytorch"]},
         {"rig_frameworks": ["tensorflow", "horovod[tensorflow]"]},
-        {"rig_docker_source": "docker"},
     ],
     ids=str,
 )

@@ -24,7 +24,7 @@ _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
 _USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # Vendors' repositories that the tables know; only these can be moved.
-REPOSITORIES = ("nvidia-container-toolkit", "nvidia")
+REPOSITORIES = ("nvidia-container-toolkit", "nvidia", "docker")
 REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
 
 

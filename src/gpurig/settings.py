@@ -45,7 +45,7 @@ class Settings:
     jupyter: bool = False
     workloads: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
-    docker_source: str = "distribution"
+    docker_source: str = "auto"
     docker_rootless: bool = False
     docker_daemon: Mapping[str, Any] = field(default_factory=dict)
     images: tuple[str, ...] = ()

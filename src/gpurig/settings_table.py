@@ -192,11 +192,11 @@ _ALL = (
     Setting(
         "docker_source",
         "text",
-        "distribution",
-        one_of("distribution", "docker"),
-        '"distribution"',
-        "Where Docker comes from: distribution (docker.io) or docker (Docker CE).",
-        supported=("distribution",),
+        "auto",
+        one_of("auto", "distribution", "docker"),
+        '"docker"',
+        "Where Docker comes from: distribution (docker.io), docker (Docker CE), or auto for what is"
+        " installed, else the distribution's. Containers, images and volumes outlive a move.",
     ),
     Setting(
         "docker_rootless",

@@ -52,6 +52,7 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
     for words in case.get("says", []):
         assert words in text, text
     _check_driver(case, found)
+    _check_docker(case, found)
     if "environments" in case:
         assert case["environments"] == [
             f"{it.framework} {it.version} {it.python} {it.accelerator}" for it in found.environments
@@ -66,6 +67,16 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
     if "cuda_origin" in case:
         assert found.cuda is not None
         assert found.cuda.origin == case["cuda_origin"]
+
+
+def _check_docker(case: dict[str, Any], found: Stack) -> None:
+    if "docker" not in case:
+        return
+    docker = found.docker
+    words = [docker.packages[0], docker.source] if docker else []
+    if docker and docker.repository:
+        words += [docker.repository.uri, docker.repository.suite]
+    assert " ".join(words) == case["docker"]
 
 
 def _check_driver(case: dict[str, Any], found: Stack) -> None:

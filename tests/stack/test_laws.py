@@ -76,6 +76,7 @@ WISHES: dict[str, st.SearchStrategy[Any]] = {
         unique_by=lambda wish: wish.split("=")[0].split("<")[0],
     ),
     "boot_kernel": st.just("with-driver"),
+    "docker_source": st.sampled_from(["distribution", "docker"]),
 }
 
 
@@ -268,6 +269,9 @@ def test_a_wish_is_met_or_refused(host: Observed, data: dict[str, Any]) -> None:
         assert settings.driver_branch in ("auto", found.driver.branch)
         assert settings.driver_flavour in ("auto", found.driver.flavour)
         assert settings.driver_source in ("auto", found.driver.source)
+    if found.docker:
+        assert settings.docker_source in ("auto", found.docker.source)
+        assert (found.docker.repository is not None) == (settings.docker_source == "docker")
     for environment in found.environments:
         if settings.accelerator != "auto":
             assert settings.accelerator == environment.accelerator

@@ -328,6 +328,18 @@ def test_rootless_docker_of_a_packaging_without_a_row_is_refused():
     assert "moby-engine" in caught.value.conflict[1]
 
 
+@pytest.mark.parametrize("wish", ["auto", "distribution", "docker"])
+def test_a_host_that_converged_to_a_source_of_docker_gets_the_same_stack(wish):
+    """Bare, moved and asked again: the packages and the place do not change."""
+    first = stack(debian("13", [H100]), docker_source=wish)
+    docker = first.docker
+    assert docker is not None
+    version = {"docker": "5:29.1.3-1~debian", "distribution": "26.1.5+dfsg1-9"}[docker.source]
+    there = {"package": docker.packages[0], "version": version, "source": docker.source}
+    again = stack(debian("13", [H100], told={"docker_installed": there}), docker_source=wish)
+    assert replace(again, because=()) == replace(first, because=())
+
+
 def test_a_docker_that_is_not_understood_is_left_alone():
     host = debian("13", told={"docker_installed": {"unknown": "Docker is a snap here"}})
     assert left_out(stack(host))["docker"] == "Docker is a snap here"

@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.setting_kinds import REPOSITORIES
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
 from gpurig.stack.rows import BuildRow, DistributionRow, FrameworkRow
 from gpurig.stack.tables import tables
@@ -276,7 +277,10 @@ def test_a_repository_is_of_a_known_distribution_and_signed_by_its_key(row):
 def test_no_key_in_use_is_a_retired_one():
     retired = {row.fingerprint for row in tables().retired_key}
     assert all(re.fullmatch(r"[0-9A-F]{40}", fingerprint) for fingerprint in retired)
-    used = {row.fingerprint for row in (*tables().nvidia_repository, *tables().toolkit)}
+    used = {
+        row.fingerprint
+        for row in (*tables().nvidia_repository, *tables().toolkit, *tables().docker)
+    }
     assert not used & retired
 
 
@@ -310,6 +314,22 @@ def test_names_follow_what_nvidia_says_of_them(row):
     kernel = [name for name in row.packages if "dkms" in name]
     assert len(kernel) == 1
     assert ("open" in kernel[0]) == (row.flavour == "open")
+
+
+# --- Docker's repository
+
+
+@pytest.mark.parametrize("row", tables().docker, ids=lambda row: row.family)
+def test_docker_s_repository_serves_releases_of_one_family_of_apt(row):
+    """Each suite is a supported release's code name; the key is one, by its whole fingerprint."""
+    here = {one.codename: one.packages for one in RELEASES.values() if one.family == row.family}
+    assert row.suites
+    assert all(here[suite] == "apt" for suite in row.suites)
+    assert re.fullmatch(r"[0-9A-F]{40}", row.fingerprint)
+    assert row.uri.startswith("{root}/")
+    assert row.key.startswith(row.uri)
+    assert row.packages[0] == "docker-ce"
+    assert row.name in REPOSITORIES
 
 
 # --- distributions

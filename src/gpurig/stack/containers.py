@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from gpurig.stack.model import ContainerToolkit, Docker, Repository, WayOut
-from gpurig.stack.rows import ToolkitRow
-from gpurig.stack.site import Draft, Site
+from gpurig.stack.rows import DockerRow, ToolkitRow
+from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 from gpurig.values import Unknown
@@ -22,26 +24,70 @@ def docker(site: Site, draft: Draft) -> Docker | None:
         draft.leave_out("docker", f"no systemd as PID 1 ({said})")
     elif isinstance(there, Unknown):
         draft.leave_out("docker", there.reason)
-    elif site.distribution.docker is None:
-        reason = f"{site.distribution.name} brings no Docker, and Docker's own is not yet set up"
-        draft.leave_out("docker", reason)
-    elif isinstance(there, dict) and _is_kept(site, there["source"]):
-        feature = _cdi_feature(there["version"])
-        reason = f"it is installed ({there['version']}) and kept"
-        draft.chose(f"Docker {there['package']}", reason, "the host")
-        return Docker(there["source"], (there["package"],), feature)
     else:
-        row = site.distribution
-        assert row.docker is not None
-        reason = f"{row.name} brings {row.docker}"
-        draft.chose(f"Docker {row.docker_packages[0]}", reason, row.source)
-        return Docker("distribution", tuple(row.docker_packages), _cdi_feature(row.docker))
+        return _chosen(site, draft, there)
     return None
 
 
-def _is_kept(site: Site, source: str) -> bool:
-    """Whether an installed Docker is none that the distribution's row describes."""
-    return source != "distribution" or site.distribution.docker is None
+def _chosen(site: Site, draft: Draft, there: Any) -> Docker | None:
+    """From where it comes: what is installed stays unless another source is asked for."""
+    wish, row = site.settings.docker_source, site.distribution
+    installed = there if isinstance(there, dict) else None
+    if wish == "docker":
+        return _from_docker(site, draft, installed)
+    if row.docker is None:
+        if wish == "distribution":
+            _refuse_source(wish, f"{row.name} brings no Docker")
+        reason = f"{row.name} brings no Docker, and Docker's own is not set up for it"
+        draft.leave_out("docker", reason)
+        return None
+    if wish == "auto" and installed and installed["source"] != "distribution":
+        feature = _cdi_feature(installed["version"])
+        reason = f"it is installed ({installed['version']}) and kept"
+        draft.chose(f"Docker {installed['package']}", reason, "the host")
+        return Docker(installed["source"], (installed["package"],), feature)
+    draft.chose(f"Docker {row.docker_packages[0]}", f"{row.name} brings {row.docker}", row.source)
+    return Docker("distribution", tuple(row.docker_packages), _cdi_feature(row.docker))
+
+
+def _from_docker(site: Site, draft: Draft, installed: Any) -> Docker:
+    """Docker CE from Docker's repository, or a refusal where it does not serve the site."""
+    here = site.distribution
+    row = next((row for row in tables().docker if row.family == here.family), None)
+    if row is None:
+        _refuse_source("docker", f"the key of Docker's packages for {here.name} is not verified")
+    if here.codename not in row.suites:
+        served = ", ".join(row.suites)
+        _refuse_source("docker", f"Docker's repository serves {served}, not {here.name}")
+    moved = site.settings.repositories.get(row.name, {})
+    root = moved.get("url", row.root)
+    repository = Repository(
+        name=row.name,
+        uri=row.uri.format(root=root),
+        suite=here.codename,
+        components=tuple(row.components),
+        key_url=moved.get("key_url", row.key.format(root=root)),
+        fingerprint=moved.get("fingerprint", row.fingerprint),
+    )
+    where = "rig_repositories" if moved else "Docker"
+    draft.chose(f"Docker {row.packages[0]}", f"rig_docker_source asks for it; its place: {where}",
+                row.source)  # fmt: skip
+    feature = _cdi_feature(_of_docker(row, installed))
+    return Docker("docker", tuple(row.packages), feature, repository)
+
+
+def _of_docker(row: DockerRow, installed: Any) -> str:
+    """The version of Docker's own packages: the installed one's, else what is had at least."""
+    there = installed and installed["source"] == "docker"
+    return str(installed["version"]) if there else row.version
+
+
+def _refuse_source(source: str, reason: str) -> NoReturn:
+    refuse(
+        [f'rig_docker_source = "{source}"', reason],
+        WayOut("leave rig_docker_source out", "Docker is the distribution's, where it has one"),
+        WayOut("leave docker out with rig_components", "no Docker is set up"),
+    )
 
 
 def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> ContainerToolkit | None:
@@ -61,7 +107,7 @@ def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> Contai
 
 def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
     (row,), (cdi,) = tables().toolkit, tables().cdi
-    version = _version(site, docker)
+    version = _upstream(_version(site, docker))
     moved = site.settings.repositories.get(row.name, {})
     root = moved.get("url", row.root)
     repository = Repository(
@@ -90,9 +136,11 @@ def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
 
 def _version(site: Site, docker: Docker) -> str:
     there = site.observed.docker_installed
-    if docker.source != "distribution" and isinstance(there, dict):
+    if docker.source == "distribution":
+        return str(site.distribution.docker)
+    if isinstance(there, dict) and there["source"] == docker.source:
         return str(there["version"])
-    return site.distribution.docker or str(there["version"] if isinstance(there, dict) else "")
+    return next(row.version for row in tables().docker if row.family == site.distribution.family)
 
 
 def _place(site: Site, row: ToolkitRow) -> str:

@@ -141,11 +141,16 @@ class Cudnn:
 
 @dataclass(frozen=True)
 class Docker:
-    """Docker: where from, its packages, and whether CDI must be switched on for its version."""
+    """
+    Docker: where from, its packages, and whether CDI must be switched on for its version.
+
+    + repository: Docker's own, where it was asked for
+    """
 
     source: str
     packages: tuple[str, ...]
     cdi_feature: bool
+    repository: Repository | None = None
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,26 @@ class PodmanRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DockerRow(Row):
+    """
+    Docker's own repository for a family of distributions; see tables/containers.toml.
+
+    + suites: the code names that it serves; version: its newest packages are at least that
+    """
+
+    family: str
+    name: str
+    root: str
+    uri: str
+    key: str
+    fingerprint: str
+    suites: list[str]
+    components: list[str]
+    packages: list[str]
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolkitRow(Row):
     """NVIDIA's container toolkit and its repository; see tables/containers.toml."""
 

@@ -21,6 +21,7 @@ from gpurig.stack.rows import (
     CudnnPackagesRow,
     CudnnRow,
     DistributionRow,
+    DockerRow,
     DriverRow,
     FrameworkRow,
     GpuRow,
@@ -62,6 +63,7 @@ class Tables:
     cdi: tuple[CdiRow, ...]
     rootless: tuple[RootlessRow, ...]
     podman: tuple[PodmanRow, ...]
+    docker: tuple[DockerRow, ...]
     toolkit: tuple[ToolkitRow, ...]
     framework: tuple[FrameworkRow, ...]
     cuda_major: tuple[CudaMajorRow, ...]
