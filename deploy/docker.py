@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pyinfra import host
 
+from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.layer import layer
+from gpurig.operations import apt, docker_source
 from gpurig.operations import docker as operations
 from gpurig.operations.docker_daemon import wanted
 from gpurig.settings import Settings
@@ -29,6 +31,16 @@ def docker(stack: Stack, settings: Settings) -> None:
         nvidia=stack.container_toolkit is not None,
         cdi=stack.container_toolkit is not None and stack.docker.cdi_feature,
     )
+    repository = stack.docker.repository
+    if repository:
+        apt.keyring(layer="docker", repository=repository)
+        apt.repository(
+            layer="docker",
+            repository=repository,
+            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
+        )
+    if settings.docker_source != "auto":
+        docker_source.source(source=stack.docker.source, packages=stack.docker.packages)
     operations.packages(packages=stack.docker.packages)
     operations.daemon_config(keys=keys)
     operations.service()

@@ -42,7 +42,8 @@ class DockerInstalled(Fact[Installed]):
     def command(self) -> StringCommand:
         return framed(
             "dpkg-query -W -f '${db:Status-Status} package ${Package} ${Version}\\n'"
-            f" {' '.join(_SOURCES)} podman-docker 2>/dev/null | sed -n 's/^installed //p';"
+            f" {' '.join(_SOURCES)} podman-docker 2>/dev/null | sed -n -E -e 's/^half-installed"
+            " package/half/p' -e 's/^(installed|unpacked|half-configured|triggers-[a-z]+) //p';"
             " for f in /snap/bin/docker /usr/local/bin/dockerd;"
             ' do [ ! -e "$f" ] || echo "file $f"; done;'
             ' f=$(command -v dockerd) && echo "dockerd $f"; :'
@@ -66,7 +67,8 @@ class DockerInstalled(Fact[Installed]):
                 return Unknown(f"Docker is installed twice: {package} and {files[0]}")
             return Installed(package=package, version=version, source=_SOURCES[package])
         by_hand = next((row[1] for row in rows if row[0] == "dockerd"), None)
-        if by_hand:
+        # What an interrupted dpkg left half unpacked or half removed is none, and no stranger's.
+        if by_hand and not any(row[0] == "half" for row in rows):
             return Unknown(f"{by_hand} belongs to no package that is known here")
         return ABSENT
 

@@ -1,0 +1,247 @@
+"""Docker's sources on a booted Debian 13: swapped with everything kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gpurig.errors import HostError
+from gpurig.operations import (
+    apt,
+    docker,
+    docker_source,
+    dpkg,
+)
+from gpurig.promise import Verdict
+from gpurig.stack.model import Repository
+from gpurig.stack.tables import tables
+from lab.docker import docker as docker_repository
+from lab.lab import Lab
+from lab.plugin import Boot
+
+from .passes import Passes, all_hold
+
+pytestmark = pytest.mark.lab
+
+DEBIAN = ("docker.io", "docker-cli", "ca-certificates")
+DAEMON = {"log-driver": "local"}
+
+passes: Passes
+repository: Repository
+DOCKER = tuple(next(row.packages for row in tables().docker if row.family == "debian"))
+
+
+def of_debian() -> None:
+    """Docker of the distribution, as its deploy orders it where that is asked for."""
+    dpkg.whole()
+    docker_source.source(source="distribution", packages=DEBIAN)
+    _rest(DEBIAN)
+
+
+def of_docker() -> None:
+    """Docker CE, from Docker's repository to the daemon."""
+    dpkg.whole()
+    apt.keyring(layer="docker", repository=repository)
+    apt.repository(layer="docker", repository=repository, architecture="amd64")
+    docker_source.source(source="docker", packages=DOCKER)
+    _rest(DOCKER)
+
+
+def kept() -> None:
+    """Whatever is installed stays: no source is asked for."""
+    _rest(DEBIAN)
+
+
+def _rest(packages: tuple[str, ...]) -> None:
+    docker.packages(packages=packages)
+    docker.daemon_config(keys=DAEMON)
+    docker.service()
+    docker.running_config(keys=DAEMON)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _host(boot: Boot, lab: Lab) -> Iterator[None]:
+    """A host with Debian's Docker, on which a user has worked."""
+    global passes, repository
+    passes = Passes.over(boot("trixie", "dk-source"))
+    place = docker_repository(lab, passes.host)
+    repository = Repository(
+        name="docker",
+        uri=f"{place.url}/debian",
+        suite="trixie",
+        components=("stable",),
+        key_url=f"{place.url}/debian/gpg",
+        fingerprint=place.fingerprint,
+    )
+    assert all_hold(passes.up(of_debian)), "one run converges from bare"
+    lab.import_base_image(passes.host, "base")
+    passes.shell(
+        "docker volume create data >/dev/null &&"
+        " docker run --rm --network none -v data:/d base sh -c 'echo precious > /d/file' &&"
+        " docker run --network none --name stopped base true &&"
+        " docker run --detach --network none --restart always --name always base sleep 100000"
+    )
+    yield
+    passes.link.close()
+
+
+def _everything() -> dict[str, str]:
+    """What a user has in Docker: images, containers and volumes by id, a volume's data."""
+    return {
+        what: passes.shell(command)
+        for what, command in {
+            "images": "docker images --no-trunc --quiet",
+            "containers": "docker ps --all --no-trunc --format '{{.ID}} {{.Names}}' | sort",
+            "volumes": "docker volume ls --quiet",
+            "data": "cat /var/lib/docker/volumes/data/_data/file",
+            "daemon.json": "cat /etc/docker/daemon.json",
+        }.items()
+    }
+
+
+def _installed() -> str:
+    form = r"${db:Status-Status} ${Package} ${Version}\n"
+    return passes.shell(f"dpkg-query -W -f '{form}' | grep ^installed")
+
+
+def test_a_running_container_makes_the_swap_due_by_name() -> None:
+    """While a container runs nothing of Docker moves, and the sentence says what to stop."""
+    before = passes.shell("docker ps --no-trunc --quiet"), _installed()
+
+    found = passes.up(of_docker)
+
+    assert found["docker.source"].verdict is Verdict.DUE
+    assert "docker stop always" in found["docker.source"].reason
+    assert (passes.shell("docker ps --no-trunc --quiet"), _installed()) == before
+
+
+def test_a_container_of_somebody_else_s_containerd_makes_it_due_as_well() -> None:
+    """Also what Docker does not list stands on the containerd that would be replaced."""
+    passes.shell(
+        "docker stop --time 1 always; cp /usr/bin/sleep /root/containerd-shim-runc-v2;"
+        " systemd-run --unit=shim /root/containerd-shim-runc-v2 1000"
+    )
+
+    found = passes.plan(of_docker)["docker.source"]
+
+    assert found.verdict is Verdict.DUE
+    assert "that Docker does not list" in found.reason
+    passes.shell("systemctl stop shim")
+
+
+def test_a_package_on_hold_is_not_moved() -> None:
+    """A hold is named; nothing is changed while it lasts."""
+    passes.shell("apt-mark hold docker.io")
+
+    found = passes.up(of_docker)["docker.source"]
+
+    assert found.verdict is Verdict.UNKNOWN
+    assert "docker.io is on hold" in found.reason
+    passes.shell("apt-mark unhold docker.io")
+
+
+def test_what_apt_would_remove_of_the_user_s_stops_it_by_name() -> None:
+    """A package that needs docker.io is nothing that a swap may take away."""
+    passes.shell(
+        "mkdir -p /root/mine/DEBIAN && printf 'Package: mine\\nVersion: 1\\nArchitecture: all\\n"
+        "Maintainer: m\\nDepends: docker.io\\nDescription: d\\n' > /root/mine/DEBIAN/control &&"
+        " dpkg-deb --build /root/mine /root/mine.deb && dpkg -i /root/mine.deb"
+    )
+    before = _installed()
+
+    with pytest.raises(HostError, match="would remove mine"):
+        passes.link.apply(of_docker)
+
+    assert _installed() == before
+    passes.shell("dpkg --purge mine")
+
+
+def test_the_swap_keeps_everything_there_and_back() -> None:
+    """To Docker CE and back to docker.io: the same ids, the same data, no change in between."""
+    before = _everything()
+
+    assert passes.drifted(of_docker) == {"docker.source"}
+    assert all_hold(passes.up(of_docker))
+
+    assert _everything() == before
+    assert " docker-ce 5:" in _installed()
+    assert passes.shell("docker ps --format '{{.Names}}'").split() == ["always"]
+    assert all_hold(passes.up(of_docker)), "again: zero changes"
+    assert all_hold(passes.plan(kept)), "what is installed stays"
+    passes.shell("docker stop --time 1 always")
+
+    assert passes.drifted(of_debian) == {"docker.source"}
+    assert all_hold(passes.up(of_debian))
+
+    assert _everything() == before
+    assert " docker-ce 5:" not in _installed()
+    assert all_hold(passes.up(of_debian))
+    passes.shell("docker stop --time 1 always")
+
+
+CUT_OFF = {
+    "docker.io removed": "apt-get -qq -y remove docker.io docker-cli",
+    "containerd.io and docker-ce unpacked only": (
+        "cd /root && apt-get -qq download docker-ce containerd.io &&"
+        " apt-get -qq -y remove docker.io docker-cli containerd runc &&"
+        " dpkg --unpack containerd.io_*.deb docker-ce_*.deb"
+    ),
+}
+
+
+@pytest.mark.parametrize("cut", CUT_OFF.values(), ids=CUT_OFF)
+def test_a_swap_that_was_cut_off_goes_on(cut: str) -> None:
+    """Half of the old or half of the new: one run ends with everything there."""
+    before = _everything()
+    passes.shell(cut)
+
+    assert all_hold(passes.up(of_docker))
+
+    assert _everything() == before
+    passes.shell("docker stop --time 1 always")
+    assert all_hold(passes.up(of_debian))
+    passes.shell("docker stop --time 1 always")
+
+
+FOREIGN = {
+    "a snap": (
+        "mkdir -p /snap/bin /var/snap/docker; cp /bin/true /snap/bin/docker",
+        "Docker is a snap",
+        "rm -r /snap /var/snap",
+    ),
+    "Podman's docker": (
+        "mkdir -p /root/p/DEBIAN && printf 'Package: podman-docker\\nVersion: 5\\nArchitecture: all"
+        "\\nMaintainer: m\\nDescription: d\\n' > /root/p/DEBIAN/control &&"
+        " dpkg-deb --build /root/p /root/p.deb && dpkg --force-all -i /root/p.deb",
+        "podman-docker",
+        "dpkg --purge podman-docker",
+    ),
+    "two packagings": (
+        "mkdir -p /root/c/DEBIAN && printf 'Package: docker-ce\\nVersion: 5:1\\nArchitecture: all"
+        "\\nMaintainer: m\\nDescription: d\\n' > /root/c/DEBIAN/control &&"
+        " dpkg-deb --build /root/c /root/c.deb && dpkg --force-all -i /root/c.deb",
+        "two packagings of Docker are installed: docker-ce and docker.io",
+        "dpkg --purge docker-ce",
+    ),
+}
+
+
+@pytest.mark.parametrize(("come", "says", "go"), FOREIGN.values(), ids=FOREIGN)
+def test_what_is_not_understood_is_named_and_nothing_is_changed(
+    come: str, says: str, go: str
+) -> None:
+    """Another Docker than one of the two packagings alone: a sentence, and no byte changes."""
+    passes.shell(come)
+    seen = "find /etc -type f -exec sha256sum {} + | sort -k2; dpkg-query -W"
+    before = passes.shell(seen)
+
+    found = passes.up(kept)
+    after = passes.shell(seen)
+    passes.shell(go)
+
+    assert found["docker.packages"].verdict is Verdict.UNKNOWN
+    assert says in found["docker.packages"].reason
+    assert not [one for one in found.values() if one.verdict is Verdict.DRIFTED]
+    assert after == before
+    assert all_hold(passes.plan(kept))
