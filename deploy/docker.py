@@ -6,7 +6,7 @@ from pyinfra import host
 
 from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.layer import layer
-from gpurig.operations import apt, docker_source
+from gpurig.operations import apt, docker_socket, docker_source
 from gpurig.operations import docker as operations
 from gpurig.operations.docker_daemon import wanted
 from gpurig.settings import Settings
@@ -45,3 +45,4 @@ def docker(stack: Stack, settings: Settings) -> None:
     operations.daemon_config(keys=keys)
     operations.service()
     operations.running_config(keys=keys, restart=bool(host.data.get(RESTART)))
+    docker_socket.socket()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpurig.layer import layer
+from gpurig.operations import docker_contexts
 from gpurig.operations import users as operations
 from gpurig.promise import left_out
 from gpurig.settings import Settings
@@ -11,8 +12,9 @@ from gpurig.stack.model import Stack
 
 @layer("Users")
 def users(stack: Stack, settings: Settings) -> None:
-    """Let the given users use Docker, where there is Docker."""
+    """Let the given users use Docker, where there is Docker, and name who uses another one."""
     if stack.rootless is not None:
         left_out("users.docker-group", "with rig_docker_rootless each user has their own Docker")
     elif stack.docker is not None and settings.users:
         operations.docker_group(users=settings.users)
+        docker_contexts.contexts(users=settings.users)

@@ -1,4 +1,4 @@
-"""Docker's sources on a booted Debian 13: swapped with everything kept."""
+"""Docker's sources and socket on a booted Debian 13: swapped with everything kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from gpurig.errors import HostError
 from gpurig.operations import (
     apt,
     docker,
+    docker_contexts,
+    docker_socket,
     docker_source,
     dpkg,
 )
@@ -58,6 +60,7 @@ def _rest(packages: tuple[str, ...]) -> None:
     docker.daemon_config(keys=DAEMON)
     docker.service()
     docker.running_config(keys=DAEMON)
+    docker_socket.socket()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -245,3 +248,66 @@ def test_what_is_not_understood_is_named_and_nothing_is_changed(
     assert not [one for one in found.values() if one.verdict is Verdict.DRIFTED]
     assert after == before
     assert all_hold(passes.plan(kept))
+
+
+def test_the_socket_is_closed_again() -> None:
+    """World-writable or of another group by hand: repaired now."""
+    for drift in ("chmod 666 /run/docker.sock", "chgrp users /run/docker.sock"):
+        passes.shell(drift)
+        assert passes.drifted(kept) == {"docker.socket"}
+        assert all_hold(passes.up(kept))
+        assert passes.shell("stat -c '%a %G' /run/docker.sock").split() == ["660", "docker"]
+
+
+def test_a_drop_in_that_opens_the_socket_is_named_and_stays() -> None:
+    """What the user wrote is not removed: the socket is closed now, and the rest is theirs."""
+    place = "/etc/systemd/system/docker.socket.d/mine.conf"
+    passes.shell(
+        f"mkdir -p $(dirname {place}); printf '[Socket]\\nSocketMode=0666\\n' > {place};"
+        " systemctl daemon-reload; systemctl restart docker.socket docker.service"
+    )
+
+    assert passes.drifted(kept) == {"docker.socket"}
+    found = passes.up(kept)["docker.socket"]
+
+    assert found.verdict is Verdict.DUE
+    assert place in found.reason
+    assert passes.shell("stat -c %a /run/docker.sock").strip() == "660"
+    passes.shell(f"rm {place}; systemctl daemon-reload")
+    assert all_hold(passes.plan(kept))
+
+
+def test_no_tcp_socket_is_opened() -> None:
+    """dockerd listens on its unix socket and on nothing else."""
+    listening = passes.shell("ss -Hltnp")
+    assert "sshd" in listening or "systemd" in listening, "the list is complete"
+    assert "docker" not in listening
+    assert ":2375" not in listening
+    assert ":2376" not in listening
+
+
+def test_users_who_talk_to_another_daemon_are_named_and_left() -> None:
+    """A context, a DOCKER_HOST in a profile: who, what, and the way back; never a failure."""
+    passes.shell(
+        "useradd --create-home ada; useradd --create-home bob; useradd --create-home carol;"
+        " su ada -c 'docker context create mine"
+        " --docker host=unix:///run/user/1000/docker.sock; docker context use mine';"
+        " echo 'export DOCKER_HOST=\"ssh://me:pw@far.example.com\"' >> /home/bob/.profile;"
+        " echo 'export DOCKER_HOST=unix:///var/run/docker.sock' >> /home/carol/.profile;"
+        " mkfifo /home/carol/.bash_profile"
+    )
+
+    def named() -> None:
+        docker_contexts.contexts(users=("ada", "bob", "carol"))
+
+    found = passes.up(named)["users.docker-context"]
+
+    assert found.verdict is Verdict.LEFT_OUT
+    assert "docker of ada talks to the context mine" in found.reason
+    assert "docker context use default" in found.reason
+    assert "docker of bob has DOCKER_HOST=ssh://far.example.com in /home/bob/.profile" in (
+        found.reason
+    )
+    assert "carol" not in found.reason
+    passes.shell("su ada -c 'docker context use default'; rm /home/bob/.profile")
+    assert all_hold(passes.plan(named))

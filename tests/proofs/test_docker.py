@@ -96,6 +96,14 @@ def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, image: str) -> 
     _same_gpus(host, subject, told.stdout)
 
 
+@pytest.mark.proof("docker.socket")
+def test_nobody_else_may_use_docker(host: Host) -> None:
+    """An account without the group docker is turned away: whoever is not would be root."""
+    told = host.run("runuser -u nobody -- docker --host unix:///run/docker.sock info --format ok")
+    assert told.rc != 0, "nobody may use Docker, and so may everybody"
+    assert "permission denied" in told.stderr, told.stderr.strip()
+
+
 @pytest.mark.proof("docker.users")
 def test_users_may_use_docker(host: Host, subject: Subject) -> None:
     """Each user of rig_users can talk to the daemon after a new login."""
