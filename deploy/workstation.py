@@ -10,6 +10,7 @@ from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
 from gpurig.deploy.environments import environments
+from gpurig.deploy.images import images
 from gpurig.deploy.packages import packages
 from gpurig.deploy.podman import podman
 from gpurig.deploy.rootless import rootless
@@ -52,7 +53,10 @@ def workstation() -> None:
     users(stack, settings)
     if stack.environments:
         environments(stack, settings)
+    if stack.environments or stack.images:  # the workloads run in images as well
         workloads(stack, settings)
+    if stack.images:  # last: a base image that cannot be pulled stops nothing else
+        images(stack, settings)
 
 
 if __name__ == "builtins":  # pyinfra runs deploy files without a name of their own

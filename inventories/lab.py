@@ -58,6 +58,9 @@ all = (  # pyinfra reads the group of this name
             "log-driver": "local",
             "log-opts": {"max-size": "10m", "max-file": "3"},
         },
+        # Container images as gpurig/NAME: built on the host, or a saved one of this machine.
+        # "rig_images": ["tensorflow", "/srv/images/lab.tar"],  # an example
+        # "rig_base_image": "python:3.13-slim",  # an example; unset: that of the Python needed
         # Where things are downloaded from. Examples: nothing is set by default.
         # "rig_apt_mirror": "http://mirror.example.com/debian",
         # "rig_pypi_index": "https://pypi.example.com/simple/",
@@ -72,8 +75,6 @@ all = (  # pyinfra reads the group of this name
         # "rig_keep_extras": True,
         # "rig_jupyter": False,
         # "rig_workloads": ["mnist_keras"],
-        # "rig_images": ["tensorflow"],
-        # "rig_base_image": "debian:trixie",
         # "rig_cache": "/srv/cache",
     },
 )

@@ -12,7 +12,7 @@ from gpurig.errors import HostError
 from gpurig.observed import Observed
 from gpurig.promise import Finding, Verdict
 from gpurig.settings import Settings
-from gpurig.stack.model import Environment, Stack
+from gpurig.stack.model import Environment, Image, Stack
 from gpurig.values import ABSENT, Unknown
 
 ENVIRONMENT = Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock")
@@ -78,6 +78,14 @@ def test_environments_in_one_folder_are_added_up() -> None:
         for name in ("tensorflow", "other")
     ]
     assert disk.needed(stack, Settings(), plan) == {"/opt/gpurig/venvs": 8.5 * disk.GB}
+
+
+def test_images_go_where_docker_keeps_them() -> None:
+    """An image that is to be built takes at least what its environment would."""
+    stack = Stack("debian 13", "x86_64", images=(Image("tensorflow", None, "b", ENVIRONMENT),))
+    plan = [Finding("images.tensorflow", Verdict.FOLLOWS)]
+    assert disk.needed(stack, Settings(), plan) == {"/var": disk.ENVIRONMENT["cpu"]}
+    assert not disk.needed(stack, Settings(), [Finding("images.tensorflow", Verdict.HOLDS)])
 
 
 def test_a_mount_point_is_not_a_beginning_of_a_name() -> None:

@@ -120,7 +120,7 @@ def test_every_command_and_option_is_on_the_page() -> None:
     page = (REFERENCE / "commands.md").read_text()
     options = {
         option
-        for command in cli.gpurig.commands.values()
+        for command in (*cli.gpurig.commands.values(), *cli.image.commands.values())
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts

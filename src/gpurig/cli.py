@@ -13,7 +13,7 @@ from typing import Any  # noqa: E402
 
 import click  # noqa: E402
 
-from gpurig import __version__, verbs  # noqa: E402
+from gpurig import __version__, image_verbs, verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
 from gpurig.given import Given  # noqa: E402
 
@@ -102,6 +102,44 @@ def tables(as_json: bool) -> None:
 def trust(**options: Any) -> None:
     """Show and trust the SSH host keys of hosts seen for the first time."""
     sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
+
+
+@gpurig.group()
+def image() -> None:
+    """Build, run and save container images, on this machine or where DOCKER_HOST says."""
+
+
+@image.command()
+@click.argument("name", metavar="NAME|PATH")
+@click.option("--base", metavar="IMAGE", help="What it is built on; default: rig_base_image.")
+@click.option("--index", metavar="URL", help="Where wheels are read from.")
+@click.option("--tag", metavar="NAME", help="What it is called; default: gpurig/NAME.")
+@click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def build(name: str, debug: bool, **options: Any) -> None:
+    """Build an image: tensorflow, pytorch, or of the Dockerfile in a folder."""
+    sys.exit(image_verbs.build(name, **options))
+
+
+@image.command("run", context_settings={"allow_interspersed_args": False})
+@click.option("--gpus", metavar="all|none|N", help="Default: all that Docker offers.")
+@click.option("-v", "--volume", "volumes", multiple=True, metavar="FOLDER:/FOLDER",
+              help="A folder in it; $PWD:/workspace is there already.")  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.argument("name")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) -> None:
+    """Run an image as yourself, in the folder you are in; its exit code is the command's."""
+    sys.exit(image_verbs.run(name, command, **options))
+
+
+@image.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def save(name: str, file: str, debug: bool) -> None:
+    """Write an image into a file, which rig_images may name."""
+    sys.exit(image_verbs.save(name, file))
 
 
 def main() -> None:

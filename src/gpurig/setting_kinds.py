@@ -7,6 +7,7 @@ No check repeats the value: it may be secret.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -23,6 +24,13 @@ _USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9._][A-Za-z0-9._-]{0,31}")
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
 _USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+# One component of an image's name, and the whole with registry, tag and digest, as
+# github.com/distribution/reference has them.
+_IMAGE = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_REFERENCE = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE.pattern}(?:/{_IMAGE.pattern})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
 # Vendors' repositories that the tables know; only these can be moved.
 REPOSITORIES = ("nvidia-container-toolkit", "nvidia", "docker")
 REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
@@ -111,6 +119,42 @@ def frameworks(*names: str) -> Callable[[Any], tuple[str, ...]]:
         return tuple(str(requirement) for requirement in given)
 
     return check
+
+
+def images(*names: str) -> Callable[[Any], tuple[str, ...]]:
+    """Images that are built, by name, and saved ones, by their file on the control machine."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        wanted = (
+            f"a list with some of {', '.join(names)} and paths of saved images (/….tar), each once"
+        )
+        given = [text(item) for item in _list(value)]
+        for item in given:
+            if item in names or (item.startswith("/") and absolute_path(item)):
+                continue
+            near = difflib.get_close_matches(item.lower(), names, n=1, cutoff=0.5)
+            raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        found = [image_name(item) for item in given]
+        if not all(_IMAGE.fullmatch(name) for name in found) or len(set(found)) < len(found):
+            raise ValueError(f"{wanted}, with small letters, digits, dots and dashes in file names")
+        return tuple(given)
+
+    return check
+
+
+def image_name(given: str) -> str:
+    """What an image is called on hosts: its own name, or its file's without the ending."""
+    name = given.rpartition("/")[2]
+    for ending in (".gz", ".tar", ".tgz"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def image_reference(value: Any) -> str:
+    """The name of an image as Docker takes it."""
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        raise ValueError("the name of an image, such as debian:trixie, without spaces")
+    return value
 
 
 def absolute_path(value: Any) -> str:

@@ -11,6 +11,8 @@ from gpurig.setting_kinds import (
     branch,
     daemon,
     frameworks,
+    image_reference,
+    images,
     one_of,
     pci_ids,
     proxy,
@@ -18,7 +20,6 @@ from gpurig.setting_kinds import (
     repositories,
     some_of,
     switch,
-    text,
     texts,
     url,
     url_or_path,
@@ -27,6 +28,7 @@ from gpurig.setting_kinds import (
 )
 
 COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
+IMAGES = ("tensorflow", "pytorch")
 FRAMEWORKS = ("tensorflow", "pytorch", "jax", "keras", "horovod")
 
 
@@ -220,19 +222,19 @@ _ALL = (
         "images",
         "list",
         (),
-        texts,
-        '["tensorflow"]',
-        "The container images to build.",
-        available=False,
+        images(*IMAGES),
+        '["tensorflow", "/srv/images/lab.tar"]',
+        "The container images that hosts have as gpurig/NAME: tensorflow and pytorch are built"
+        " there, a saved image (a file on the control machine) is loaded.",
     ),
     Setting(
         "base_image",
         "text",
         None,
-        text,
-        '"debian:trixie"',
-        "The image that container images are built on.",
-        available=False,
+        image_reference,
+        '"python:3.13-slim"',
+        "The image that container images are built on, with the Python of the environment; unset:"
+        " python:…-slim of that version. One that the host has is not pulled.",
     ),
     Setting(
         "repositories",

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from gpurig import ending, inventory, logbook, observed, report
+from gpurig import ending, images, inventory, logbook, observed, report
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
 from gpurig.given import NAME, Given, described
@@ -54,6 +54,7 @@ class Asked:
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
             refuse_unavailable(spec.settings, where, resolving=command == "resolve")
+            images.refuse_unreadable(spec.settings, where)
         return cls(
             command,
             hosts,

@@ -109,15 +109,15 @@ def archive(folder: Path, suite: str) -> Archive:
     return Archive(**fields | {"suites": tuple(fields["suites"])})
 
 
-def container_image(folder: Path, suite: str) -> Path:
+def container_image(folder: Path, suite: str, python: bool = False) -> Path:
     """A tar of a minimal Debian for ``docker import``, built if it is not there yet."""
-    image = folder / "images" / f"{suite}.tar"
+    image = folder / "images" / f"{suite}{'-python' if python else ''}.tar"
     image.parent.mkdir(parents=True, exist_ok=True)
     with _locked(image.with_suffix(".lock")):
         if not image.exists():
             root, partial = image.with_suffix(".root"), image.with_suffix(".partial")
             shutil.rmtree(root, ignore_errors=True)
-            _debootstrap(folder, suite, root, "")
+            _debootstrap(folder, suite, root, "python3-venv" if python else "")
             run("tar", "-C", root, "-cf", partial, ".", what=f"pack the {suite} image")
             shutil.rmtree(root)
             partial.rename(image)

@@ -224,9 +224,10 @@ class Lab:
             raise LabError(f"the lab has no snapshot {snapshot}")
         run("rm", "-rf", self.disk / "snapshots" / snapshot, what=f"remove {snapshot}")
 
-    def import_base_image(self, host: Host, name: str) -> None:
+    def import_base_image(self, host: Host, name: str, python: bool = False) -> None:
         """Give a host's Docker a minimal Debian of the host's suite as an image of this name."""
-        host.import_image(bases.container_image(self.disk, host.description.suite), name)
+        image = bases.container_image(self.disk, host.description.suite, python)
+        host.import_image(image, name)
 
     # -- parts
 

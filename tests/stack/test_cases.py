@@ -11,7 +11,7 @@ import pytest
 from gpurig.given import Given, described
 from gpurig.observed import Observed
 from gpurig.stack.explain import readable
-from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.model import Image, Refusal, Stack
 from gpurig.stack.versions import numbers
 from stack.observations import answer
 
@@ -57,6 +57,8 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
         assert case["environments"] == [
             f"{it.framework} {it.version} {it.python} {it.accelerator}" for it in found.environments
         ]
+    if "images" in case:
+        assert case["images"] == [_image(image) for image in found.images]
     if "cudnn_maximum" in case:
         assert found.cudnn is not None
         assert found.cudnn.maximum == case["cudnn_maximum"]
@@ -77,6 +79,12 @@ def _check_docker(case: dict[str, Any], found: Stack) -> None:
     if docker and docker.repository:
         words += [docker.repository.uri, docker.repository.suite]
     assert " ".join(words) == case["docker"]
+
+
+def _image(image: Image) -> str:
+    it = image.environment
+    inside = f"{it.version} {it.python} {it.accelerator} {image.base}" if it else image.file
+    return f"{image.name} {inside}"
 
 
 def _check_driver(case: dict[str, Any], found: Stack) -> None:

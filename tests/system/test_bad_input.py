@@ -25,7 +25,11 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_framework': ['tensorflow']})]\n", "rig_frameworks"),
         ("hosts = [('a', {'rig_users': 3})]\n", "rig_users"),
         ("hosts = [('a', {'rig_driver_flavour': 'opne'})]\n", "open"),
-        ("hosts = [('a', {'rig_images': ['x']})]\n", "not available in this version"),
+        ("hosts = [('a', {'rig_jupyter': True})]\n", "not available in this version"),
+        ("hosts = [('a', {'rig_images': ['tensorflw']})]\n", "did you mean tensorflow?"),
+        ("hosts = [('a', {'rig_images': ['my image']})]\n", "rig_images must be a list"),
+        ("hosts = [('a', {'rig_base_image': 'my base'})]\n", "without spaces"),
+        ("hosts = [('a', {'rig_images': ['/nowhere/a.tar']})]\n", "No such file"),
         ("hosts = ['@docker/x']\n", "@docker"),
     ],
 )

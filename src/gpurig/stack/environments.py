@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from packaging.requirements import Requirement
 
@@ -18,6 +19,7 @@ from gpurig.stack.frameworks import (
     major_of,
     obstacle,
     options,
+    parsed,
     pythons,
     releases,
     unserved_by,
@@ -85,6 +87,17 @@ def environments(site: Site, draft: Draft, driver: Driver | None) -> Environment
     _others(site, draft, found)
     on_gpu = [o for o, e in zip(chosen, found, strict=True) if e.accelerator == "cuda"]
     return tuple(found), _cuda(draft, on_gpu), _cudnn(site, draft, on_gpu)
+
+
+def environment(site: Site, draft: Draft, name: str, driver: Driver | None) -> Environment | None:
+    """An environment of this framework as the site would have it, or None without wheels for it."""
+    wish = next((wish for wish in wishes(site) if wish.name.lower() == name), parsed(name))
+    site = replace(site, settings=replace(site.settings, frameworks=(str(wish),)))
+    _check_python(site)
+    if not options(site, wish):
+        return None
+    option = _chosen(site, draft, wish, driver_version(site, driver))
+    return _environment(site, draft, option, driver) if option else None
 
 
 def _check_python(site: Site) -> None:

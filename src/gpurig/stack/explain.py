@@ -67,6 +67,13 @@ def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
         on = f" on {it.base}" if it.base else ""
         what = f"{it.framework} {it.version}{on}, Python {it.python}, {it.accelerator}"
         yield f"environment {it.name}", what
+    for image in stack.images:
+        if image.environment is None:
+            yield f"image {image.name}", f"loaded from {image.file}"
+            continue
+        it = image.environment
+        what = f"{it.framework} {it.version}, Python {it.python}, {it.accelerator}"
+        yield f"image {image.name}", f"{what}, built on {image.base}"
     if cuda := stack.cuda:
         gcc = f", host compiler gcc {cuda.gcc}" if cuda.gcc else ""
         yield "CUDA", f"{cuda.version} from {cuda.origin}{gcc}"

@@ -195,6 +195,22 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Image:
+    """
+    One container image, on the host under the name ``gpurig/NAME``.
+
+    + name: ``tensorflow``; of a saved image the file's name without its ending
+    + file: the saved image on the control machine; ``None`` where the image is built
+    + base, environment: what it is built on, and what is installed in it
+    """
+
+    name: str
+    file: str | None = None
+    base: str | None = None
+    environment: Environment | None = None
+
+
+@dataclass(frozen=True)
 class Because:
     """One choice with its reason, the source of the rule, and what was rejected and why."""
 
@@ -242,6 +258,7 @@ class Stack:
     rootless: Rootless | None = None
     container_toolkit: ContainerToolkit | None = None
     environments: tuple[Environment, ...] = ()
+    images: tuple[Image, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     because: tuple[Because, ...] = ()
     ends: tuple[End, ...] = ()

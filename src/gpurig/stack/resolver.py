@@ -8,6 +8,7 @@ from gpurig.stack.containers import container_toolkit, docker
 from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver
 from gpurig.stack.environments import environments, of_frameworks
+from gpurig.stack.images import images
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
@@ -42,6 +43,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
     toolkit = container_toolkit(here, draft, its_docker)
     toolchain = system_cuda(here, draft, its_driver)
     its_environments, cuda, cudnn = environments(here, draft, its_driver)
+    its_images = images(here, draft, its_docker, toolkit, its_driver, its_environments)
     if isinstance(observed.gpus, Unknown) and not here.gpus:
         draft.warn(f"its GPUs could not be read ({observed.gpus.reason}), and are not used")
     return Stack(
@@ -58,6 +60,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
         rootless=its_rootless,
         container_toolkit=toolkit,
         environments=its_environments,
+        images=its_images,
         left_out=tuple(draft.left_out),
         because=tuple(draft.because),
         ends=tuple(draft.ends),

@@ -1,0 +1,69 @@
+"""Container images of the host's Docker."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypedDict
+
+from pyinfra.api import QuoteString, StringCommand
+
+from gpurig.fact import Fact, framed
+from gpurig.facts.docker import DOCKER
+from gpurig.values import ABSENT, Absent, Unknown
+
+
+class Found(TypedDict):
+    """
+    An image.
+
+    + id: with ``sha256:``; tags: all its names, ``gpurig/tensorflow:latest``
+    + created: as its maker wrote it; layers: their sums, the lowest first
+    + labels: its own and those of its base
+    """
+
+    id: str
+    tags: list[str]
+    created: str
+    layers: list[str]
+    labels: dict[str, str]
+
+
+class ContainerImage(Fact[Found]):
+    """
+    One image by its name.
+
+    + reference: the name, ``python:3.13-slim``
+
+    ``{"id": "sha256:3f0c…", "tags": ["gpurig/tensorflow:latest"], "created": "2026-11-25T16:…",
+    "layers": ["sha256:9a1b…"], "labels": {"gpurig.recipe": "77e0…"}}``; ABSENT when there is no
+    such image; Unknown while docker.service does not run, since a question would start it.
+    """
+
+    def command(self, reference: str) -> StringCommand:
+        return framed(
+            StringCommand(
+                "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;",
+                "command -v docker >/dev/null || exit 4;",
+                f"told=$(timeout 20 {DOCKER} image inspect --format '{{{{json .}}}}' --",
+                QuoteString(reference),
+                "2>&1); code=$?; printf '%s\\n' \"$told\"; exit $code",
+            )
+        )
+
+    def parse(self, lines: list[str], code: int) -> Found | Absent | Unknown:
+        if code == 3:
+            return Unknown("docker.service does not run")
+        if code == 4:
+            return Unknown("there is no command docker")
+        if code and any("no such image" in line.lower() for line in lines):
+            return ABSENT
+        if code:
+            return Unknown(f"docker image inspect: {(lines or ['no output'])[-1]}")
+        said: dict[str, Any] = next((json.loads(line) for line in lines if line[:1] == "{"), {})
+        return Found(
+            id=said["Id"],
+            tags=said.get("RepoTags") or [],
+            created=said["Created"],
+            layers=(said.get("RootFS") or {}).get("Layers") or [],
+            labels=(said.get("Config") or {}).get("Labels") or {},
+        )

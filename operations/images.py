@@ -1,0 +1,171 @@
+"""Container images: built on the host, or loaded from a file of the control machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from io import BytesIO
+from pathlib import Path
+
+from pyinfra.api import FileUploadCommand, StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalled
+from gpurig.facts.images import ContainerImage, Found
+from gpurig.images import RECIPE, Recipe, Saved, reference
+from gpurig.operations.environment import Downloads
+from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.values import ABSENT, Unknown
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+_RUN = "/run/gpurig-image"  # what a build needs; a proxy may hold a password
+_LOADING = "/var/lib/gpurig/images"  # on disk: a saved image has gigabytes
+_PIECE = 64 * 2**20  # bytes of a saved image that are in memory at a time
+
+
+@keeps("images.{title}")
+def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
+    """
+    The image is there, built from this Dockerfile, this lock and this base.
+
+    + title: its name in rig_images; downloads: the proxy is used, the index is in the recipe
+
+    An image of that name that gpurig did not build is left alone. The one that is replaced goes,
+    unless it has another name or a container or an image stands on it.
+    """
+    if (waits := _without_daemon()) is not None:
+        return unknown(waits.reason) if isinstance(waits, Unknown) else follows(waits)
+    there = read(ContainerImage, reference=recipe.reference)
+    base = read(ContainerImage, reference=recipe.base)
+    for fact in (there, base):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    wanted = recipe.labels["gpurig.framework"]
+    if isinstance(there, dict):
+        if RECIPE not in there["labels"]:
+            name = recipe.reference
+            return unknown(f"{name} is an image that gpurig did not build; give it another name")
+        if there["labels"][RECIPE] == recipe.labels[RECIPE]:
+            return holds(f"{recipe.reference} has {wanted}")
+    pull = f"pull {recipe.base} and " if base is ABSENT else ""
+    drift(
+        actual=f"no {recipe.reference}" if there is ABSENT else "built from something else",
+        wanted=f"{wanted} on {recipe.base}",
+        will=f"{pull}build {recipe.reference}",
+        leaves="all other images and containers",
+    )
+    yield from _private(f"{_RUN}.tar", recipe.context)
+    yield from _private(f"{_RUN}.env", _environment(downloads).encode())
+    yield StringCommand(_build(recipe))
+
+
+def _without_daemon() -> Unknown | str | None:
+    """What an image waits for: the id of a promise, or the reason why nobody knows."""
+    docker, daemon = read(DockerInstalled), read(DockerInfo)
+    if isinstance(docker, Unknown):
+        return docker
+    if docker is ABSENT or read(DockerClient) is ABSENT:
+        return "docker.packages"
+    if isinstance(daemon, Unknown):
+        return daemon
+    return "docker.service" if daemon is ABSENT else None
+
+
+def _build(recipe: Recipe) -> str:
+    """
+    Shell that builds an image and lets go of the one that it replaces.
+
+    The host's own network is used: an index or a proxy that the host reaches is reached by the
+    build as well. The base is pulled apart, so that its absence can be told from other failures.
+    """
+    base, name = shlex.quote(recipe.base), shlex.quote(recipe.reference)
+    missing = shlex.quote(
+        f"Error: the base image {recipe.base} is not on the host and cannot be pulled; load it"
+        " there, or name another in rig_base_image"
+    )
+    options = [f"--build-arg {shlex.quote(f'{k}={v}')}" for k, v in recipe.arguments.items()]
+    options += [f"--label {shlex.quote(f'{k}={v}')}" for k, v in recipe.labels.items()]
+    return (
+        f"trap 'rm -f {_RUN}.tar {_RUN}.env' EXIT; . {_RUN}.env;"
+        f" old=$({DOCKER} image inspect --format '{{{{.Id}}}}' -- {name} 2>/dev/null);"
+        f" {DOCKER} image inspect -- {base} >/dev/null 2>&1 || {DOCKER} pull --quiet {base} ||"
+        f" {{ echo {missing} >&2; exit 1; }};"
+        f" {DOCKER} build --network host --force-rm --tag {name} {' '.join(options)} $proxies -"
+        f' < {_RUN}.tar || exit 1; [ -z "$old" ] || {_gone}'
+    )
+
+
+# Without --force Docker itself keeps an image that is in use; one with a name is kept here.
+_gone = (
+    f'[ "$({DOCKER} image inspect --format \'{{{{len .RepoTags}}}}\' "$old" 2>/dev/null)" != 0 ]'
+    f' || {DOCKER} image rm "$old" >/dev/null 2>&1 || :'
+)
+
+
+def _environment(downloads: Downloads) -> str:
+    """What the build takes from its surroundings: Docker knows these names, and keeps no value."""
+    if not downloads.proxy:
+        return "proxies=\n"
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    lines = [f"export {name}={shlex.quote(downloads.proxy)}\n" for name in names]
+    return "".join(lines) + f"proxies='{' '.join(f'--build-arg {name}' for name in names)}'\n"
+
+
+def _private(path: str, data: bytes) -> Commands:
+    yield StringCommand(f"rm -f {path} && touch {path} && chmod 600 {path}")
+    yield FileUploadCommand(BytesIO(data), path)
+
+
+@keeps("images.{title}")
+def loaded(title: str, saved: Saved) -> Commands:
+    """
+    The saved image is there, under its own names and as ``gpurig/TITLE``.
+
+    + title: its name in rig_images
+
+    A name that another image of the user's has is not taken from it.
+    """
+    if (waits := _without_daemon()) is not None:
+        return unknown(waits.reason) if isinstance(waits, Unknown) else follows(waits)
+    name = reference(title)
+    there = read(ContainerImage, reference=name)
+    if isinstance(there, Unknown):
+        return unknown(there.reason)
+    if isinstance(there, dict) and _is(there, saved):
+        return holds(f"{name} is {saved.tags[0]}")
+    for tag in saved.tags:
+        taken = read(ContainerImage, reference=tag)
+        if isinstance(taken, Unknown):
+            return unknown(taken.reason)
+        if isinstance(taken, dict) and not _is(taken, saved) and not _is_ours(taken, there):
+            return unknown(
+                f"{tag} is another image on the host than in {saved.path}, and gpurig did not load"
+                " it; give it another name"
+            )
+    drift(
+        actual=f"no {name}" if there is ABSENT else f"{name} is another image",
+        wanted=f"{saved.tags[0]} of {saved.path}",
+        will=f"load {saved.path}",
+        leaves="all other images and containers",
+    )
+    file = f"{_LOADING}/{title}.tar"
+    yield StringCommand(f"mkdir -p {_LOADING} && chmod 700 {_LOADING} && : > {file}")
+    with Path(saved.path).open("rb") as source:
+        while piece := source.read(_PIECE):
+            yield FileUploadCommand(BytesIO(piece), f"{file}.part")
+            yield StringCommand(f"cat {file}.part >> {file} && rm {file}.part")
+    tag = shlex.quote(saved.tags[0])
+    yield StringCommand(
+        f"trap 'rm -f {file}' EXIT; {DOCKER} load --quiet --input {file} &&"
+        f" {DOCKER} tag {tag} {name}"
+    )
+
+
+def _is(found: Found, saved: Saved) -> bool:
+    return found["created"] == saved.created and found["layers"] == list(saved.layers)
+
+
+def _is_ours(found: Found, there: object) -> bool:
+    """Whether an image was built by gpurig, or is the one that was loaded last time."""
+    return RECIPE in found["labels"] or (isinstance(there, dict) and there["id"] == found["id"])

@@ -1,0 +1,123 @@
+"""Images: they run as the user, hold the resolved framework, and a network learns in one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from gpurig.proofs.plugin import Subject, not_applicable, not_run
+
+WORKLOAD = "/opt/gpurig/mnist_keras.py"  # in the image, the file that hosts have as well
+DATA = "/var/lib/gpurig/datasets"
+ASK = {
+    "tensorflow": "import tensorflow as it;"
+    " print(it.__version__, len(it.config.list_physical_devices('GPU')))",
+    "pytorch": "import torch as it; print(it.__version__, it.cuda.device_count())",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built(stack: dict[str, Any]) -> list[dict[str, Any]]:
+    """The images that were built; a proof of this file ends where there is none."""
+    found = [image for image in stack["images"] if image["environment"]]
+    if not found:
+        not_applicable("rig_images names none that is built")
+    return found
+
+
+@pytest.fixture
+def scratch(host: Host, subject: Subject) -> Iterator[str]:
+    """A private folder of the user; it is removed afterwards."""
+    folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
+    yield folder
+    host.run("rm -rf %s", folder)
+
+
+def _run(
+    host: Host, subject: Subject, image: dict[str, Any], scratch: str, options: str, *words: str
+) -> Any:
+    """A command in a container as the user, whose folder is /workspace; Docker is asked by root."""
+    who = host.check_output("id -u %s", subject.user), host.check_output("id -g %s", subject.user)
+    line = f"docker run --rm --user {':'.join(who)} --env HOME=/workspace --env USER=user"
+    reference = shlex.quote(f"gpurig/{image['name']}")
+    mount = f"--volume {scratch}:/workspace --workdir /workspace"
+    return host.run(f"{line} {mount} {options} {reference} {shlex.join(words)}")
+
+
+def _gpus(host: Host, subject: Subject, image: dict[str, Any]) -> str:
+    """What gives a container the GPUs, where there are some that compute."""
+    if image["environment"]["accelerator"] != "cuda" or subject.stack["assumed"]:
+        return ""
+    version = host.check_output("docker version --format '{{.Server.Version}}'")
+    if int(version.split(".")[0]) < 25:
+        return "--runtime=nvidia --env NVIDIA_VISIBLE_DEVICES=all"
+    return "--device nvidia.com/gpu=all"
+
+
+@pytest.mark.proof("images.run-as-user")
+def test_images_run_as_the_user(
+    host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
+) -> None:
+    """A container runs as the user, what it writes is theirs, and no image is root's by default."""
+    uid = host.check_output("id -u %s", subject.user)
+    for image in built:
+        name = f"gpurig/{image['name']}"
+        default = host.check_output("docker image inspect --format '{{.Config.User}}' %s", name)
+        assert default not in ("", "0", "root"), f"{name} runs as root by default"
+        file = f"by-{image['name']}"
+        script = f"id -u; touch {file}"
+        told = _run(host, subject, image, scratch, "--network none", "sh", "-c", script)
+        assert told.rc == 0, f"{name}: {told.stderr.strip()}"
+        assert told.stdout.split() == [uid], f"{name} runs as {told.stdout.strip()}, not {uid}"
+        owner = host.check_output("stat -c %%u %s", f"{scratch}/{file}")
+        assert owner == uid, f"what {name} writes is owned by {owner}"
+
+
+@pytest.mark.proof("images.framework")
+def test_images_hold_the_framework(
+    host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
+) -> None:
+    """Each image's framework imports, in the resolved version, and sees the GPUs it is given."""
+    for image in built:
+        inside, gpus = image["environment"], _gpus(host, subject, image)
+        ask = ASK[inside["framework"]]
+        told = _run(host, subject, image, scratch, f"--network none {gpus}", "python", "-c", ask)
+        last = (told.stderr.strip().splitlines() or ["no output"])[-1]
+        assert told.rc == 0, f"gpurig/{image['name']}: {last}"
+        version, seen = told.stdout.split()[-2:]
+        subject.detail[image["name"]] = {"version": version, "gpus": int(seen)}
+        assert version.partition("+")[0] == inside["version"], f"it is {version}"
+        if gpus:
+            assert int(seen) == len(subject.gpus), f"{seen} GPUs of {len(subject.gpus)} inside"
+
+
+@pytest.mark.proof("images.mnist")
+def test_a_network_learns_in_a_container(
+    host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
+) -> None:
+    """In the TensorFlow image a network learns MNIST, as the user, with the hosts' workload."""
+    if not subject.workloads:
+        not_run("nothing changed; `gpurig verify` runs it")
+    image = next((one for one in built if one["name"] == "tensorflow"), None)
+    if image is None:
+        not_applicable("rig_images does not name tensorflow")
+    options = f"--network host --volume {DATA}:/data {_gpus(host, subject, image)}"
+    words = ["python", WORKLOAD, "--data-dir", "/data", "--out", "/workspace/out"]
+    if mirror := subject.settings.data_mirror:
+        words += ["--data-mirror", "/mirror" if mirror.startswith("/") else mirror]
+        if mirror.startswith("/"):
+            options += f" --volume {shlex.quote(mirror)}:/mirror:ro"
+    ended = _run(host, subject, image, scratch, options, *words)
+    assert ended.rc in (0, 1), (ended.stderr.strip().splitlines() or ["no output"])[-1]
+    told: dict[str, Any] = json.loads((ended.stdout.strip().splitlines() or ["null"])[-1])
+    assert told, "the workload printed no JSON line"
+    subject.detail |= told | {"plots": sorted(told.get("plots", []))}
+    if told["data"]["source"].startswith("fallback"):
+        subject.remark = told["data"]["source"]
+    accuracy, threshold = told["accuracy"], told["threshold"]
+    assert told["passed"], f"accuracy {accuracy:.4f} is below {threshold}"

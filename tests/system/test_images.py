@@ -1,0 +1,194 @@
+"""Images on a booted Debian 13: built, loaded, run as a user, and what a user has stays."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from gpurig.errors import HostError
+from gpurig.images import RECIPE, Recipe, reference, saved
+from gpurig.operations import images
+from gpurig.operations.environment import Downloads
+from gpurig.promise import Verdict
+from lab.hosts import Host
+from lab.lab import Lab
+from operations.passes import Passes, all_hold
+from system.person import Person
+
+pytestmark = pytest.mark.lab
+
+BASE = "lab-python:trixie"
+SOCKET = "/run/docker.sock"
+DAEMON = {"features": {"buildkit": True}}  # as Docker CE has it; there is no buildx here
+
+
+@pytest.fixture(scope="module")
+def host(boot: Callable[..., Host], lab: Lab) -> Host:
+    """A host with Docker, a base image without a registry, and a container of its user's."""
+    made = boot("trixie", "img13")
+    made.write("/etc/docker/daemon.json", json.dumps(DAEMON))
+    done = made.ssh("apt-get -qq update && apt-get -qq -y install docker.io docker-cli apparmor")
+    assert done.rc == 0, done.stderr
+    lab.import_base_image(made, BASE, python=True)
+    made.ssh(f"useradd -m ann; docker tag {BASE} mine; docker run -d --name mine mine sleep 9999")
+    return made
+
+
+@pytest.fixture(scope="module")
+def passes(host: Host) -> Iterator[Passes]:
+    """Single operations on it."""
+    over = Passes.over(host)
+    yield over
+    over.link.close()
+
+
+@pytest.fixture(scope="module")
+def near(host: Host, person: Person) -> Iterator[Person]:
+    """The person, whose DOCKER_HOST is the host's socket, brought here by ssh."""
+    local = person.home / "docker.sock"
+    forward = subprocess.Popen(
+        ["ssh", "-N", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes",
+         "-o", f"UserKnownHostsFile={host.known_hosts}", "-i", str(host.key),
+         "-L", f"{local}:{SOCKET}", f"root@{host.address}"],
+    )  # fmt: skip
+    while not local.exists():
+        assert forward.poll() is None, "ssh ended"
+        time.sleep(0.1)
+    yield Person(person.home, {"DOCKER_HOST": f"unix://{local}"})
+    forward.kill()
+    forward.wait()
+
+
+def small(text: str = "FROM scratch", base: str = BASE) -> Recipe:
+    """A recipe that takes a second, with this text in a file of the image."""
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        dockerfile = "ARG BASE\nFROM ${BASE}\nCOPY word /word\nRUN id > /who\nUSER daemon\n"
+        for name, content in (("Dockerfile", dockerfile), ("word", text)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content.encode()))
+    labels = {RECIPE: text, "gpurig.framework": "small 1"}
+    return Recipe(reference("small"), base, {"BASE": base}, labels, context.getvalue())
+
+
+def building(recipe: Recipe) -> Callable[[], None]:
+    """A deploy that builds it."""
+
+    def deploy() -> None:
+        images.built(title="small", recipe=recipe, downloads=Downloads(None, None))
+
+    return deploy
+
+
+def test_built_once_and_repaired_after_each_drift(passes: Passes) -> None:
+    """From bare, again, removed, other content; the image that is replaced goes."""
+    deploy = building(small("one"))
+    assert "build gpurig/small" in passes.plan(deploy)["images.small"].will
+    assert all_hold(passes.up(deploy)), "one run converges from bare"
+    assert not passes.drifted(deploy), "again: zero changes"
+    first = passes.shell("docker image inspect -f '{{.Id}}' gpurig/small").strip()
+
+    passes.shell("docker image rm gpurig/small")
+    assert passes.drifted(deploy) == {"images.small"}
+    assert all_hold(passes.up(deploy))
+
+    other = building(small("two"))
+    assert passes.plan(other)["images.small"].actual == "built from something else"
+    assert all_hold(passes.up(other))
+    assert passes.shell("docker run --rm gpurig/small cat /word").strip() == "two"
+    assert first not in passes.shell("docker images --no-trunc --quiet")
+    assert not passes.shell("docker images --quiet --filter dangling=true").strip()
+    assert not passes.shell("ls /run | grep gpurig-image || :").strip()
+
+
+def test_what_is_in_use_or_the_users_stays(passes: Passes) -> None:
+    """A replaced image that has another name or a container stays; a foreign one is not taken."""
+    passes.shell("docker tag gpurig/small kept:1; docker run -d --name old gpurig/small sleep 9999")
+    mine = "docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort; docker image inspect -f"
+    mine += " '{{.Id}}' mine kept:1"
+    before = passes.shell(mine)
+    assert all_hold(passes.up(building(small("three"))))
+    assert passes.shell(mine) == before
+
+    passes.shell("docker rm -f old; docker tag mine gpurig/small")
+    found = passes.up(building(small("three")))["images.small"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "did not build" in found.reason
+    passes.shell("docker image rm gpurig/small kept:1")
+    assert all_hold(passes.up(building(small("three"))))
+
+
+def test_an_unreachable_base_is_one_sentence(passes: Passes) -> None:
+    """A base that is neither there nor to be had: named, with what to do; nothing is left."""
+    deploy = building(small("four", base="no-such-base:1"))
+    assert "pull no-such-base:1 and build" in passes.plan(deploy)["images.small"].will
+    with pytest.raises(HostError, match="no-such-base:1 is not on the host and cannot be pulled"):
+        passes.link.apply(deploy)
+    assert not passes.shell("ls /run | grep gpurig-image || :").strip()
+
+
+def test_a_saved_image_is_handed_to_a_host(passes: Passes, near: Person, host: Host) -> None:
+    """`image save`, removed on the host, loaded by the operation; the same image, once."""
+    assert all_hold(passes.up(building(small("three"))))
+    answer = near.gpurig("image", "save", "small", "given.tar")
+    assert answer.code == 0, answer.err
+    passes.shell("docker image rm gpurig/small")
+    file = saved(str(near.home / "given.tar"))
+    assert file.tags == ("gpurig/small:latest",)
+
+    def deploy() -> None:
+        images.loaded(title="given", saved=file)
+
+    assert all_hold(passes.up(deploy))
+    assert not passes.drifted(deploy), "again: zero changes"
+    assert passes.shell("docker run --rm gpurig/given cat /word").strip() == "three"
+    passes.shell("docker image rm gpurig/given")
+    assert all_hold(passes.up(deploy))
+    assert not passes.shell("ls /var/lib/gpurig/images").strip()
+    passes.shell("docker image rm gpurig/given gpurig/small; docker tag mine gpurig/small")
+    found = passes.up(deploy)["images.given"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "another image on the host" in found.reason
+    passes.shell("docker image rm gpurig/small")
+
+
+BAD = {
+    "a Dockerfile that fails": ("FROM BASE\nRUN echo no bread; exit 3\n", 1, "exit 3"),
+    "a Dockerfile that is none": ("FORM BASE\n", 1, "FORM"),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "says"), BAD.values(), ids=BAD)
+def test_a_dockerfile_that_fails_shows_its_error(
+    near: Person, text: str, code: int, says: str
+) -> None:
+    """Exit 1 with Docker's own sentence."""
+    folder = near.home / "own"
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(text.replace("BASE", BASE))
+    answer = near.gpurig("image", "build", "./own")
+    assert answer.code == code, answer.out
+    assert says in answer.err
+    assert len(answer.err.strip().splitlines()) == 1, answer.err
+    assert ("no bread" in answer.out) == ("no bread" in text), "its output is told as it comes"
+
+
+def test_wrong_images_are_one_sentence_each(near: Person) -> None:
+    """A base that cannot be had, an image that is not there, GPUs that Docker does not offer."""
+    for words, says in {
+        ("build", "tensorflow", "--base", "no-such-base:1"): "no-such-base:1 is not there",
+        ("run", "no-such-image"): "there is no image no-such-image",
+        ("run", "--gpus", "all", "mine", "true"): "offers no NVIDIA GPUs",
+        ("save", "no-such-image", "x.tar"): "there is no image no-such-image",
+    }.items():
+        answer = near.gpurig("image", *words)
+        assert answer.code == 2, answer.out + answer.err
+        assert says in answer.err
+        assert len(answer.err.strip().splitlines()) == 1, answer.err

@@ -1,0 +1,210 @@
+"""Images: the same input gives the same recipe, and what is wrong is one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from gpurig import cli, dockerd, images
+from gpurig.dockerd import Offer, devices
+from gpurig.errors import InputError
+from gpurig.image_verbs import _image
+from gpurig.settings import Settings
+from gpurig.settings_table import IMAGES
+from gpurig.stack.model import Environment, Image
+
+ROOT = Path(__file__).parents[1]
+LOCK = "tensorflow-2.21.0-py3.13-x86_64-cpu"
+INSIDE = Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), LOCK)
+IMAGE = Image("tensorflow", base="python:3.13-slim", environment=INSIDE)
+
+
+def contents(recipe: images.Recipe) -> dict[str, bytes]:
+    """The files of its context."""
+    with tarfile.open(fileobj=io.BytesIO(recipe.context)) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
+
+
+def test_the_context_has_the_hosts_own_lock_and_workload() -> None:
+    """The same lock and program files as on hosts, and nothing else beside the Dockerfile."""
+    found = contents(images.recipe(IMAGE, "x86_64"))
+    assert set(found) == {
+        "Dockerfile", "requirements.lock", "build.lock", "mnist_keras.py", "matmul.py"
+    }  # fmt: skip
+    assert found["mnist_keras.py"] == (ROOT / "workloads/mnist_keras.py").read_bytes()
+    lock = ROOT / f"src/gpurig/stack/locks/{LOCK}.txt"
+    assert found["requirements.lock"] == lock.read_bytes()
+    assert found["build.lock"].startswith(b"setuptools==")
+
+
+def test_the_recipe_is_the_same_until_something_that_counts_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Base, Python and lock change its sum; the index that wheels come from does not."""
+    monkeypatch.chdir(tmp_path)
+    first = images.recipe(IMAGE, "x86_64")
+    again = images.recipe(IMAGE, "x86_64", "http://index.example.com:3141/simple/")
+    assert first.context == again.context
+    assert first.labels == again.labels
+    assert again.arguments["PIP_TRUSTED_HOST"] == "index.example.com:3141"
+    sums = {first.labels[images.RECIPE]}
+    sums.add(images.recipe(replace(IMAGE, base="mine:1"), "x86_64").labels[images.RECIPE])
+    (tmp_path / "locks").mkdir()
+    (tmp_path / f"locks/{LOCK}.txt").write_text("setuptools==1 --hash=sha256:00\n")
+    sums.add(images.recipe(IMAGE, "x86_64").labels[images.RECIPE])
+    assert len(sums) == 3
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_each_dockerfile_is_as_promised(name: str) -> None:
+    """A base by argument, hashes required, not root, a health check, and the classic builder."""
+    text = (ROOT / f"workloads/container/{name}/Dockerfile").read_text()
+    assert re.search(r"^ARG BASE=python:\S+-slim\nFROM \$\{BASE\}$", text, re.MULTILINE)
+    for line in re.findall(r"pip install.*(?:\n +-r.*)?", text):
+        assert "--require-hashes" in line
+    assert "--mount" not in text
+    assert "# syntax" not in text
+    words = [line.split()[0] for line in text.splitlines() if line[:1].isalpha()]
+    assert words.index("USER") < words.index("CMD")
+    assert {"HEALTHCHECK", "WORKDIR", "LABEL"} <= set(words)
+
+
+def write_image(file: Path, tags: list[str], count: int = 1) -> None:
+    """A file as `docker save` writes it."""
+    with tarfile.open(file, "w") as tar:
+        config = {"created": "2026-11-25T16:00:00Z", "rootfs": {"diff_ids": ["sha256:aa"]}}
+        entry = {"Config": "blobs/sha256/00", "RepoTags": tags, "Layers": []}
+        for name, value in {"blobs/sha256/00": config, "manifest.json": [entry] * count}.items():
+            data = json.dumps(value).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_a_saved_image_tells_what_it_holds(tmp_path: Path) -> None:
+    """Its names, and what tells it from others; a file that changed is read anew."""
+    file = tmp_path / "lab.tar"
+    write_image(file, ["lab:1"])
+    found = images.saved(str(file))
+    assert (found.tags, found.created) == (("lab:1",), "2026-11-25T16:00:00Z")
+    assert found.layers == ("sha256:aa",)
+    write_image(file, ["lab:22", "lab:3"])
+    file.touch()
+    assert images.saved(str(file)).tags == ("lab:22", "lab:3")
+
+
+WRONG: dict[str, Callable[[Path], object]] = {
+    "not there": lambda file: None,
+    "a folder": lambda file: file.mkdir(),
+    "no tar": lambda file: file.write_text("FROM scratch\n"),
+    "without a name": lambda file: write_image(file, []),
+    "two images": lambda file: write_image(file, ["a:1"], count=2),
+    "another tar": lambda file: tarfile.open(file, "w").close(),
+}
+
+
+@pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
+def test_a_file_that_is_no_saved_image_is_one_sentence(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Named before any host is contacted, with what to do."""
+    file = tmp_path / "lab.tar"
+    make(file)
+    with pytest.raises(InputError) as caught:
+        images.refuse_unreadable(Settings(images=(str(file),)), "lab.py, gpu01")
+    assert str(caught.value).startswith(f"lab.py, gpu01: {file} ")
+    assert "\n" not in str(caught.value)
+
+
+GPU, CDI, PLAIN = (
+    Offer("x86_64", True, False),
+    Offer("x86_64", True, True),
+    Offer("x86_64", False, False),
+)
+
+
+def test_gpus_are_given_as_the_daemon_offers_them() -> None:
+    """CDI devices where it has them, else the runtime; by default all that there are."""
+    assert devices(None, PLAIN) == devices("none", CDI) == {}
+    assert devices(None, GPU) == {
+        "runtime": "nvidia", "environment": {"NVIDIA_VISIBLE_DEVICES": "all"}
+    }  # fmt: skip
+    assert devices("2", GPU)["environment"] == {"NVIDIA_VISIBLE_DEVICES": "0,1"}
+    (request,) = devices("2", CDI)["device_requests"]
+    assert (request["Driver"], request["DeviceIDs"]) == (
+        "cdi", ["nvidia.com/gpu=0", "nvidia.com/gpu=1"]
+    )  # fmt: skip
+    with pytest.raises(InputError, match="offers no NVIDIA GPUs"):
+        devices("all", PLAIN)
+
+
+def test_by_hand_the_image_is_the_resolvers() -> None:
+    """CUDA where Docker offers GPUs, the wished Python, the default base of that Python."""
+    on_gpu = _image("tensorflow", Settings(), GPU)
+    assert on_gpu.environment
+    assert on_gpu.environment.lock == "tensorflow-2.21.0-py3.13-x86_64-cuda"
+    older = _image("tensorflow", Settings(python="3.11"), Offer("aarch64", False, False))
+    assert older.environment
+    assert older.environment.lock == "tensorflow-2.21.0-py3.11-aarch64-cpu"
+    assert older.base == "python:3.11-slim"
+    torch = _image("pytorch", Settings(), PLAIN).environment
+    assert torch
+    assert (torch.framework, torch.accelerator) == ("pytorch", "cpu")
+    with pytest.raises(InputError, match="cannot be built"):
+        _image("tensorflow", Settings(frameworks=("tensorflow==1.0",)), PLAIN)
+
+
+BAD = {
+    "a name with spaces": ("build", "my image"),
+    "an unknown name": ("build", "tensorflw"),
+    "no Dockerfile": ("build", "./nothing"),
+    "a base with spaces": ("build", "tensorflow", "--base", "my base"),
+    "an index that is none": ("build", "tensorflow", "--index", "pypi"),
+    "a tag with capitals": ("build", "tensorflow", "--tag", "Mine"),
+    "an unknown setting": ("build", "tensorflow", "--set", "rig_bass=x"),
+    "Docker does not run": ("build", "tensorflow"),
+    "a name with spaces to run": ("run", "my image"),
+    "GPUs that are no number": ("run", "--gpus", "some", "tensorflow"),
+    "a volume that is none": ("run", "-v", "data", "tensorflow"),
+    "run without Docker": ("run", "tensorflow", "ls", "-l"),
+    "save without Docker": ("save", "tensorflow", "x.tar"),
+}
+
+
+@pytest.mark.parametrize("words", BAD.values(), ids=BAD)
+def test_bad_input_is_one_sentence(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Exit 2, and no word of Docker's client beside it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.chdir(tmp_path)
+    done = click.testing.CliRunner().invoke(cli.gpurig, ["image", *words])
+    assert isinstance(done.exception, InputError), done.output
+    assert done.exception.exit_code == 2
+    assert "\n" not in str(done.exception)
+    if words[1] == "tensorflw":
+        assert "did you mean tensorflow?" in str(done.exception)
+    if words == ("build", "tensorflow"):
+        assert "Docker does not answer (Connection refused)" in str(done.exception)
+
+
+def test_lines_of_a_build_are_told_and_its_error_ends_it() -> None:
+    """Each line as it comes; Docker's sentence is the error."""
+    told: list[str] = []
+    with pytest.raises(dockerd.GpurigError, match="returned a non-zero code: 3"):
+        dockerd._told(
+            [{"stream": "Step 1/2\n"}, {"stream": "\n"}, {"stream": " ---> ab\nmore\n"},
+             {"error": "The command '/bin/sh -c exit 3' returned a non-zero code: 3"}],
+            "mine", told.append,
+        )  # fmt: skip
+    assert told == ["Step 1/2", " ---> ab", "more"]
