@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from gpurig.proofs.plugin import PROVING, LinkBackend, Subject
+from gpurig.proofs.image import TAR
+from gpurig.proofs.plugin import PROVING, LinkBackend, Subject, not_applicable
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +29,20 @@ def stack(pytestconfig: pytest.Config) -> dict[str, Any]:
 def subject(pytestconfig: pytest.Config) -> Subject:
     """What is proven about the host."""
     return pytestconfig.stash[PROVING].item_subject
+
+
+@pytest.fixture(scope="session")
+def needs_docker(stack: dict[str, Any]) -> None:
+    """End a proof where Docker is left out."""
+    if not stack["docker"]:
+        not_applicable("Docker is left out on this host")
+
+
+@pytest.fixture(scope="session")
+def image(host: Host, needs_docker: None) -> Iterator[str]:
+    """A small image of the proofs' own; it is removed afterwards."""
+    name = f"gpurig-proof:{secrets.token_hex(4)}"
+    made = host.run(f"({TAR.strip()}) | docker import - {name}")
+    assert made.rc == 0, f"no image can be imported: {made.stderr.strip()}"
+    yield name
+    host.run("docker rmi --force %s", name)
