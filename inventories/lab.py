@@ -54,6 +54,7 @@ all = (  # pyinfra reads the group of this name
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
         # "rig_docker_source": "auto",  # or "distribution", "docker" (Docker CE)
         # "rig_docker_rootless": False,  # True: each of rig_users has a Docker without root
+        # "rig_container_toolkit": "1.19.1",
         "rig_docker_daemon": {
             "log-driver": "local",
             "log-opts": {"max-size": "10m", "max-file": "3"},

@@ -5,35 +5,75 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 
-from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
+from gpurig.facts.apt import Candidates
 from gpurig.facts.container_toolkit import CONFIG, ToolkitConfig, ToolkitPackages
 from gpurig.operations.file import written
-from gpurig.operations.packages import installed
+from gpurig.operations.packages import ENVIRONMENT, LOCK_SECONDS, installed
 from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.stack.versions import numbers
 from gpurig.values import ABSENT, Unknown
 
 
 @keeps("container-toolkit.packages")
-def packages(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+def packages(
+    packages: Sequence[str], minimum: str = "", version: str | None = None
+) -> Generator[StringCommand, None, None]:
     """
     The packages of the container toolkit are installed, all of them at one version.
 
     + packages: their names
+    + minimum: the oldest version that will do, ``1.18.0``
+    + version: the one to have, ``1.19.1``; only by this does anything go back
 
-    The highest version that is installed holds: a partial upgrade is finished, nothing goes back.
+    Without it the highest version that is installed holds, and a partial upgrade is finished.
+    Containers that run are not touched.
     """
     found = read(ToolkitPackages)
     if isinstance(found, Unknown):
         return unknown(found.reason)
     assert isinstance(found, dict)
-    newest = max(found.values(), key=_numbers, default="")
-    yield from installed(packages, versions=dict.fromkeys(packages, newest))
+    newest = max(found.values(), key=numbers, default="")
+    if version is None and (not newest or numbers(newest) >= numbers(minimum)):
+        return (yield from installed(packages, versions=dict.fromkeys(packages, newest)))
+    if version and all(numbers(found.get(name, "")) == numbers(version) for name in packages):
+        return holds(", ".join(f"{name} {found[name]}" for name in packages))
+    offered = _offered(packages[0])
+    if isinstance(offered, Unknown):
+        return unknown(offered.reason)
+    if version is None:
+        right = next(iter(offered), "")
+        if numbers(right) < numbers(minimum):
+            have = ", ".join(offered) or "none"
+            return unknown(f"{newest} is older than {minimum}, and apt's lists have {have}")
+        return (yield from installed(packages, versions=dict.fromkeys(packages, right)))
+    # Not among apt's lists: they may be old, so it is asked for as a pattern and told if missing.
+    exact = next((v for v in offered if numbers(v) == numbers(version)), "")
+    commands = list(installed(packages, versions=dict.fromkeys(packages, exact or f"{version}-*")))
+    if commands and not exact:
+        yield StringCommand(_REFRESHED, QuoteString(packages[0]), QuoteString(version))
+    yield from commands
 
 
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
+def _offered(package: str) -> list[str] | Unknown:
+    """The versions of a package that apt's lists have, the newest first."""
+    candidates = read(Candidates, packages=package)
+    if isinstance(candidates, Unknown):
+        return candidates
+    assert isinstance(candidates, dict)
+    versions = candidates[package]["versions"] if package in candidates else {}
+    return sorted((v for v, places in versions.items() if places), key=numbers, reverse=True)
+
+
+# PACKAGE VERSION: the lists are read anew; without that version, those that there are are named.
+_REFRESHED = (
+    f"offers() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update;"
+    " has=$(apt-cache madison \"$1\" | sed 's/^[^|]*| *\\([^ |]*\\).*/\\1/; s/-[^-]*$//'"
+    ' | sort -urV | tr "\\n" " "); case " $has" in *" $2 "*) ;; *)'
+    ' echo "E: the repository has no $1 $2; it has ${has:-none}" >&2; return 1 ;; esac; }; offers'
+)
 
 
 @keeps("container-toolkit.config")

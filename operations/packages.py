@@ -53,7 +53,8 @@ def installed(
     """
     State how these packages stand, and install the missing ones in one transaction.
 
-    + versions: exact versions to install, by name, where they matter; empty: the repository's
+    + versions: exact versions to install, by name, where they matter; empty: the repository's;
+      one that ends in ``-*`` leaves the package's own revision open
 
     For use inside an operation that `keeps` a promise. The lists are refreshed only when the
     package manager cannot install from those it has. A package on hold is never moved.
@@ -85,7 +86,9 @@ def installed(
     moved = [w for n, w in zip(packages, words, strict=True) if n in (*missing, *other)]
     drift(
         actual=", ".join(wrong) if other or len(missing) < len(packages) else "not installed",
-        wanted="installed" if not other else f"all at {', '.join(sorted(set(versions.values())))}",
+        wanted="installed"
+        if not other
+        else f"all at {', '.join(sorted(set(versions.values())))}".removesuffix("-*"),
         will=f"install {', '.join(moved)}",
     )
     # Only those: naming an installed package to apt would upgrade it.

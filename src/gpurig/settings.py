@@ -47,6 +47,7 @@ class Settings:
     users: tuple[str, ...] = ()
     docker_source: str = "auto"
     docker_rootless: bool = False
+    container_toolkit: str = "auto"
     docker_daemon: Mapping[str, Any] = field(default_factory=dict)
     images: tuple[str, ...] = ()
     base_image: str | None = None

@@ -219,6 +219,15 @@ _ALL = (
         " live-restore …); every other key stays as it is.",
     ),
     Setting(
+        "container_toolkit",
+        "text",
+        "auto",
+        version_or("auto"),
+        '"1.19.1"',
+        "The version of NVIDIA's container toolkit, for all its packages at once; auto: what is"
+        " installed stays, else the repository's newest.",
+    ),
+    Setting(
         "images",
         "list",
         (),

@@ -35,3 +35,8 @@ def test_a_refusal_shows_its_conflict_and_the_ways_out():
 def test_what_ends_is_said_with_its_month():
     lines = readable(stack(debian("13", [IDS["pascal"]]), driver_source="nvidia"))
     assert "  driver branch 580: until 2028-06; NVIDIA mends it no more" in lines
+
+
+def test_a_named_version_of_the_toolkit_is_said():
+    lines = readable(stack(debian("13", [IDS["hopper"]]), container_toolkit="1.19.1"))
+    assert any(line.endswith("  1.19.1, mode auto") for line in lines)

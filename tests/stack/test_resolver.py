@@ -355,6 +355,24 @@ def test_the_toolkits_repository_can_be_moved():
     assert found.repository.fingerprint == "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
 
 
+def test_a_version_of_the_toolkit_can_be_named():
+    """One from the table's minimum on; it is part of the stack and of what people read."""
+    found = stack(debian("13", [H100]), container_toolkit="1.19.1").container_toolkit
+    assert found is not None
+    assert found.version == "1.19.1"
+    any_version = stack(debian("13", [H100])).container_toolkit
+    assert any_version is not None
+    assert any_version.version is None
+
+
+def test_a_toolkit_that_is_too_old_is_refused():
+    """With the table's reason; without a GPU nobody asks for it."""
+    found = refusal(debian("13", [H100]), container_toolkit="1.17.9")
+    assert found.conflict[0] == "rig_container_toolkit is 1.17.9"
+    assert "1.18.0 or newer" in found.conflict[1]
+    assert "container-toolkit" in left_out(stack(debian("13"), container_toolkit="1.17.9"))
+
+
 @pytest.mark.parametrize("release", ["12", "13"])
 @pytest.mark.parametrize("gpus", [[], [H100]], ids=["no GPU", "H100"])
 def test_a_host_that_converged_gets_the_same_stack(release, gpus):

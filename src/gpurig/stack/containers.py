@@ -131,7 +131,25 @@ def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
     if site.inside == "wsl":
         how += "; under WSL the toolkit finds /dev/dxg by itself in this mode"
     draft.chose(f"runtime mode {row.mode}", f"containers get GPUs by {how}", cdi.source)
-    return ContainerToolkit(tuple(row.packages), repository, row.mode, row.minimum_version)
+    return ContainerToolkit(
+        tuple(row.packages), repository, row.mode, row.minimum_version, _wished(site, row)
+    )
+
+
+def _wished(site: Site, row: ToolkitRow) -> str | None:
+    """The version of the toolkit that is wished for, None for any; refused where it cannot be."""
+    wish = site.settings.container_toolkit
+    if wish == "auto":
+        return None
+    drop = WayOut("leave rig_container_toolkit out", "what is installed stays, else the newest")
+    if numbers(wish) < numbers(row.minimum_version):
+        why = f"the container toolkit must be {row.minimum_version} or newer ({row.source})"
+        newer = f"set rig_container_toolkit to {row.minimum_version} or newer"
+        refuse([f"rig_container_toolkit is {wish}", why], WayOut(newer, "it is that one"), drop)
+    if site.distribution.packages != "apt":
+        why = "a named version is installed, and gone back to, with apt only"
+        refuse([f"rig_container_toolkit is {wish}", why], drop)
+    return wish
 
 
 def _version(site: Site, docker: Docker) -> str:

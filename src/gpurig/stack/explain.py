@@ -40,7 +40,8 @@ def rows(stack: Stack) -> list[tuple[str, str]]:
             ("rootless Docker", f"for rig_users, with {', '.join(stack.rootless.packages)}")
         )
     if toolkit := stack.container_toolkit:
-        what = f"{toolkit.minimum_version} or newer, mode {toolkit.mode}"
+        version = toolkit.version or f"{toolkit.minimum_version} or newer"
+        what = f"{version}, mode {toolkit.mode}"
         found.append(("container toolkit", what))
     found += _compute_rows(stack)
     found += [(item.component, f"left out: {item.reason}") for item in stack.left_out]

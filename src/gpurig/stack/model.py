@@ -162,12 +162,17 @@ class Rootless:
 
 @dataclass(frozen=True)
 class ContainerToolkit:
-    """NVIDIA's container toolkit: packages of one version, its repository and how it works."""
+    """
+    NVIDIA's container toolkit: packages of one version, its repository and how it works.
+
+    + version: the one that was named, or ``None`` for any from `minimum_version` on
+    """
 
     packages: tuple[str, ...]
     repository: Repository
     mode: str
     minimum_version: str
+    version: str | None = None
 
 
 @dataclass(frozen=True)
