@@ -23,6 +23,8 @@ class Spec(TypedDict):
     + devices: their names, ``0``, ``all`` …; nodes: the device nodes they bring
     + libraries: file names of the driver's libraries, ``libcuda.so.550.163.01``
     + missing: what it names on the host and is not there
+    + closed: the file or its folder where not everybody may read or others than root may write,
+      with mode and owner: ``/etc/cdi/nvidia.yaml has mode 600 and owner root``
     """
 
     path: str
@@ -32,6 +34,7 @@ class Spec(TypedDict):
     nodes: list[str]
     libraries: list[str]
     missing: list[str]
+    closed: list[str]
 
 
 class CdiSpecs(Fact[list[Spec]]):
@@ -42,6 +45,8 @@ class CdiSpecs(Fact[list[Spec]]):
         return framed(
             f"for f in {' '.join(f'{folder}/*.yaml {folder}/*.json' for folder in FOLDERS)}; do"
             ' [ -f "$f" ] || continue; echo "spec $f";'
+            ' find -L "$f" "${f%/*}" -maxdepth 0 \\( ! -uid 0 -o -perm /022 -o ! -perm -004'
+            " -o -type d ! -perm -005 \\) -printf 'closed %p has mode %m and owner %u\\n';"
             ' tr "," "\\n" < "$f" |'
             ' sed -n \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
             ' | sort -u | while read -r p; do [ -e "$p" ] || echo "missing $p"; done;'
@@ -57,10 +62,13 @@ class CdiSpecs(Fact[list[Spec]]):
                 texts.append([])
             elif line.startswith("missing "):
                 specs[-1]["missing"].append(line.removeprefix("missing "))
+            elif line.startswith("closed "):
+                specs[-1]["closed"].append(line.removeprefix("closed "))
             elif line.startswith("| "):
                 texts[-1].append(line[2:])
         return [
-            _spec(spec["path"], "\n".join(text)) | {"missing": spec["missing"]}
+            _spec(spec["path"], "\n".join(text))
+            | {"missing": spec["missing"], "closed": spec["closed"]}
             for spec, text in zip(specs, texts, strict=True)
         ]
 
@@ -85,6 +93,7 @@ def _spec(path: str, text: str) -> Spec:
         nodes=sorted(set(_NODE.findall(text))),
         libraries=sorted(set(_LIBRARY.findall(text))),
         missing=[],
+        closed=[],
     )
 
 
@@ -131,6 +140,13 @@ class DriverLibraries(Fact[DriverOnHost]):
         return DriverOnHost(version=versions[0], libraries=sorted(libraries), nodes=sorted(nodes))
 
 
+# As the unit itself has it.
+_CONDITION = (
+    "[ -e /dev/dxg ] || grep -qE '/(nvidia|nvidia-current)[.]ko'"
+    ' "/lib/modules/$(uname -r)/modules.dep" 2>/dev/null'
+)
+
+
 class CdiRefresh(Fact[bool]):
     """
     Whether the toolkit's own nvidia-cdi-refresh.service writes the spec on this host.
@@ -142,12 +158,25 @@ class CdiRefresh(Fact[bool]):
     def command(self) -> StringCommand:
         return framed(
             "systemctl is-enabled --quiet nvidia-cdi-refresh.service 2>/dev/null || exit 0;"
-            " [ -e /dev/dxg ] || grep -qE '/(nvidia|nvidia-current)[.]ko'"
-            ' "/lib/modules/$(uname -r)/modules.dep" 2>/dev/null || exit 0; echo refreshes'
+            f" {_CONDITION} || exit 0; echo refreshes"
         )
 
     def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
         return "refreshes" in lines
+
+
+class RefreshPossible(Fact[bool]):
+    """
+    Whether nvidia-cdi-refresh.service would do its work if it were started.
+
+    Its condition, as in `CdiRefresh`: where it is not met, systemd skips the unit without an error.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(f"{_CONDITION} || exit 0; echo possible")
+
+    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+        return "possible" in lines
 
 
 class NvmlGpus(Fact[int]):

@@ -1,4 +1,4 @@
-"""The CDI spec: one file that names this host's GPUs and its driver to container runtimes."""
+"""The CDI spec, one file that names this host's GPUs to container runtimes, and who renews it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from gpurig.facts.cdi import (
     DriverLibraries,
     DriverOnHost,
     NvmlGpus,
+    RefreshPossible,
     Spec,
 )
 from gpurig.facts.container_toolkit import ToolkitVersion
+from gpurig.facts.systemd import Unit, Units
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Unknown
 
@@ -58,6 +60,65 @@ def kept(specs: Sequence[Spec], right: Sequence[Spec], refreshes: bool) -> str:
     return next(iter([*lasting, *in_etc, KEPT]))
 
 
+UNITS = ("nvidia-cdi-refresh.path", "nvidia-cdi-refresh.service")
+
+
+def stopped(units: dict[str, Unit], possible: bool) -> list[str]:
+    """
+    What keeps the toolkit's units from renewing the spec; empty where nothing is to be done.
+
+    A mask is somebody's will. Where the service would be skipped anyway, only a failure counts.
+    """
+    if any("masked" in (units[name]["load"], units[name]["enabled"]) for name in units):
+        return []
+    there = {name: unit for name, unit in units.items() if unit["load"] == "loaded"}
+    wrong = [f"{name} failed" for name, unit in there.items() if unit["active"] == "failed"]
+    if possible:
+        wrong += [f"{name} is {unit['enabled']}" for name, unit in there.items()
+                  if unit["enabled"] != "enabled"]  # fmt: skip
+        wrong += [f"{UNITS[0]} is inactive" for name in there
+                  if name == UNITS[0] and there[name]["active"] == "inactive"]  # fmt: skip
+    return wrong
+
+
+@keeps("container-toolkit.cdi-refresh")
+def refresh() -> Generator[StringCommand, None, None]:
+    """The toolkit's own units renew the CDI spec, at boot and with the driver, where they can."""
+    if read(ToolkitVersion) is ABSENT:
+        return follows("container-toolkit.packages")
+    units, possible = read(Units, units=" ".join(UNITS)), read(RefreshPossible)
+    for fact in (units, possible):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    if units is ABSENT:
+        return unknown("systemd does not run here, so nobody would start them")
+    assert isinstance(units, dict)
+    if all(unit["load"] == "not-found" for unit in units.values()):
+        return holds(f"this toolkit brings no such units; the spec is in {KEPT}")
+    wrong = stopped(units, possible is True)
+    if not wrong:
+        if any(unit["load"] == "masked" for unit in units.values()):
+            return holds(f"they are masked by hand, and stay so; the spec is in {KEPT}")
+        return holds(
+            "they renew the spec"
+            if possible
+            else "they are skipped here: the running kernel has"
+            f" no nvidia.ko or nvidia-current.ko; the spec is in {KEPT}"
+        )
+    if possible and not _gpus():
+        return due(f"{', '.join(wrong)}: it can run once the NVIDIA driver answers (reboot)")
+    drift(
+        actual=", ".join(wrong),
+        wanted="the units renew the spec",
+        will="enable and start them" if possible else "forget the failure",
+    )
+    names = [name for name in UNITS if units[name]["load"] == "loaded"]
+    # A unit that failed too often in a row is only started again after this.
+    yield StringCommand("systemctl reset-failed", *names, "2>/dev/null || :")
+    if possible:
+        yield StringCommand("systemctl enable --now", *names)
+
+
 # Comes before Docker is started: dockerd (26.1.5, seen) dies of a spec that was cut off, and its
 # restarts fail until the spec is mended.
 @keeps("container-toolkit.cdi")
@@ -66,9 +127,12 @@ def spec() -> Generator[StringCommand, None, None]:
     if read(ToolkitVersion) is ABSENT:
         return follows("container-toolkit.packages")
     driver, found, refreshes = read(DriverLibraries), read(CdiSpecs), read(CdiRefresh)
-    for fact in (driver, found, refreshes):
+    units, possible = read(Units, units=" ".join(UNITS)), read(RefreshPossible)
+    for fact in (driver, found, refreshes, units, possible):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
+    if possible and isinstance(units, dict) and stopped(units, True) and _gpus():
+        return follows("container-toolkit.cdi-refresh")
     if driver is ABSENT:
         return follows("driver.packages")
     assert isinstance(driver, dict)
@@ -82,24 +146,34 @@ def spec() -> Generator[StringCommand, None, None]:
     path = kept(specs, right, refreshes is True)
     others = [s["path"] for s in specs if s["path"] != path]
     fresh = any(s["path"] == path for s in right)
-    if fresh and not others:
+    closed = [told for s in specs if s["path"] == path for told in s["closed"]]
+    if fresh and not others and not closed:
         return holds(f"{path} names the GPUs and the libraries of {driver['version']}")
     if not fresh and not (_gpus() if number is None else number):
         return due("the CDI spec can only be made once the NVIDIA driver answers (reboot)")
     wrong = [f"{s['path']}: {fault}" for s in specs for fault in faults(s, driver, number)[:1]]
     wrong += [f"more than one: {', '.join(s['path'] for s in specs)}"] if len(specs) > 1 else []
+    wrong += closed
     if path == KEPT:
         wrong += [f"{s['path']} is gone after a reboot" for s in right if s["path"] in others]
     drift(
         actual="; ".join(wrong) or "no CDI spec of this host's GPUs",
         wanted=f"one CDI spec, {path}, for driver {driver['version']}",
         will=" and ".join(
-            [*([f"write {path}"] if not fresh else []), *(f"move {o} aside" for o in others)]
+            [
+                *([f"write {path}"] if not fresh else []),
+                *(["let everybody read it and root alone write it"] if closed else []),
+                *(f"move {o} aside" for o in others),
+            ]
         ),
         leaves="specs of other kinds",
     )
     if not fresh:
         yield _made(path, by_service=path == REFRESHED)
+    if closed:
+        folder = QuoteString(path.rpartition("/")[0])
+        yield StringCommand("chown root:root", folder, QuoteString(path))
+        yield StringCommand("chmod 755", folder, "&& chmod 644", QuoteString(path))
     for other in others:
         # runtimes read *.yaml and *.json only
         yield StringCommand("mv -f --", QuoteString(other), QuoteString(f"{other}.replaced"))
