@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpurig.layer import layer
 from gpurig.operations import apt, cdi, dnf
 from gpurig.operations import container_toolkit as operations
+from gpurig.operations import device_links as links
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
@@ -27,6 +28,16 @@ def container_toolkit(stack: Stack, settings: Settings) -> None:
             repository=toolkit.repository,
             architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
         )
-    operations.packages(packages=toolkit.packages)
+    operations.packages(
+        packages=toolkit.packages, minimum=toolkit.minimum_version, version=toolkit.version
+    )
     operations.config(mode=toolkit.mode)
+    cdi.refresh()
     cdi.spec()
+
+
+@layer("Device links")
+def device_links(stack: Stack, settings: Settings) -> None:
+    """What containers need to keep their GPUs; comes after Docker, whose runc decides."""
+    if stack.container_toolkit is not None:
+        links.device_links()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra import host
 
-from gpurig.deploy.container_toolkit import container_toolkit
+from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
 from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
@@ -48,6 +48,8 @@ def workstation() -> None:
         podman(stack, settings)
     if stack.docker:
         docker(stack, settings)
+    if stack.container_toolkit:
+        device_links(stack, settings)
     if stack.rootless:
         rootless(stack, settings)
     users(stack, settings)

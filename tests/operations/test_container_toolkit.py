@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from gpurig.operations import apt, cdi, container_toolkit, docker
+from gpurig.errors import HostError
+from gpurig.inventory import HostSpec
+from gpurig.operations import apt, cdi, container_toolkit, device_links, docker
 from gpurig.operations.docker_daemon import wanted
 from gpurig.promise import Verdict
-from gpurig.stack.model import Repository
+from gpurig.proving import prove
+from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.stack.model import ContainerToolkit, Docker, Gpu, Repository, Stack
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -19,6 +23,8 @@ pytestmark = pytest.mark.lab
 
 KEPT, REFRESHED = "/etc/cdi/nvidia.yaml", "/run/cdi/nvidia.yaml"
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
+REFRESH = "nvidia-cdi-refresh.service"
+DROP_IN = f"/run/systemd/system/{REFRESH}.d"
 SUITES = {"trixie": (("docker.io", "docker-cli"), True), "bookworm": (("docker.io",), False)}
 PACKAGES = (
     "nvidia-container-toolkit",
@@ -42,14 +48,16 @@ def deployed() -> None:
     """
     apt.keyring(layer="container-toolkit", repository=repository)
     apt.repository(layer="container-toolkit", repository=repository, architecture="amd64")
-    container_toolkit.packages(packages=PACKAGES)
+    container_toolkit.packages(packages=PACKAGES, minimum="1.18.0")
     container_toolkit.config(mode="auto")
+    cdi.refresh()
     cdi.spec()
     keys = wanted({}, nvidia=True, cdi=has_cdi)
     docker.packages(packages=docker_packages)
     docker.daemon_config(keys=keys)
     docker.service()
     docker.running_config(keys=keys)
+    device_links.device_links()
 
 
 @pytest.fixture(scope="module", params=SUITES, autouse=True)
@@ -87,11 +95,13 @@ def _clean() -> None:
     assert all_hold(passes.plan(deployed))
 
 
+NVIDIA = "--runtime=nvidia --env NVIDIA_VISIBLE_DEVICES=all"
+
+
 def _gpus_in_containers() -> None:
     listed = passes.shell("nvidia-smi -L | grep -c '^GPU '")
     run = "docker run --rm {} base nvidia-smi -L | grep -c '^GPU '"
-    nvidia = "--runtime=nvidia --env NVIDIA_VISIBLE_DEVICES=all"
-    assert passes.shell(run.format(nvidia)) == listed
+    assert passes.shell(run.format(NVIDIA)) == listed
     if has_cdi:
         assert passes.shell(run.format("--device nvidia.com/gpu=all")) == listed
 
@@ -110,6 +120,110 @@ def test_again_changes_no_byte() -> None:
     assert all_hold(passes.up(deployed))
 
     assert passes.shell(seen) == before
+
+
+def _proofs() -> dict[str, Proof]:
+    """How the proofs of Docker and its GPUs end, for GPUs that are not assumed."""
+    data = passes.host.ssh_data() | {"rig_users": ["ada"]}
+    spec = HostSpec.of(passes.host.name, "ssh", data["ssh_hostname"], data)
+    gpu = Gpu("10de:2330", "hopper", "9.0")
+    stack = Stack(
+        "debian",
+        "x86_64",
+        gpus=(gpu, gpu),
+        docker=Docker("distribution", docker_packages, has_cdi),
+        container_toolkit=ContainerToolkit(PACKAGES, repository, "auto", "1.18.0"),
+    )
+    answer = HostResult(spec.name, answer=stack)
+    proofs = prove(spec, answer, False, lambda _: None, lambda _: None)
+    return {proof.id: proof for proof in proofs if proof.id.startswith("docker.")}
+
+
+# nvidia-container-cli is not in the lab, and without the loaded module it could not answer.
+FLAG = "docker.gpus-flag-lists-gpus"
+
+
+def _bad(proofs: dict[str, Proof]) -> dict[str, str]:
+    """The reasons of the proofs that did not pass, but for that of --gpus."""
+    assert "nvidia-container-cli" in proofs[FLAG].reason, proofs[FLAG]
+    assert (proofs["docker.cdi-lists-gpus"].verdict is ProofVerdict.NOT_APPLICABLE) is not has_cdi
+    fine = (ProofVerdict.PASSED, ProofVerdict.NOT_APPLICABLE)
+    return {id: p.reason for id, p in proofs.items() if p.verdict not in fine and id != FLAG}
+
+
+@pytest.fixture(scope="module")
+def _proven(_host: None) -> None:
+    """The host as the proofs want it: a user, and the same names of GPUs inside and outside."""
+    passes.shell("useradd -m ada && gpasswd -a ada docker")
+    # the mock's profile is not seen in containers, where GPUs have its default names
+    passes.shell(
+        "sed -i 's/GPU-01000100/GPU-4d4f434b/; s/^  name: .*/  name: Mock NVIDIA A100-SXM4-40GB/'"
+        " /usr/lib/x86_64-linux-gnu/config/config.yaml"
+    )
+
+
+@pytest.mark.usefixtures("_proven")
+def test_each_way_to_the_gpus_is_proven() -> None:
+    """As root, as nobody, as a user; by the runtime and by CDI; running on over daemon-reload."""
+    proofs = _proofs()
+    assert not _bad(proofs)
+    assert proofs["docker.gpus-after-daemon-reload"].verdict is ProofVerdict.PASSED
+    assert len(proofs["docker.users-list-gpus"].detail["container"]) == 2
+    assert proofs[FLAG].verdict is ProofVerdict.FAILED
+
+
+NVML = "$(readlink -f /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1)"
+# What is done to the host, and which proofs then fail with which words.
+BREAKS = {
+    "trixie": {
+        'sed -i \'s/"nvidia"/"other"/\' /etc/docker/daemon.json;'
+        " systemctl reset-failed docker; systemctl restart docker": {
+            "docker.runtime-lists-gpus": "nvidia",
+            "docker.gpus-without-root": "nvidia",
+            "docker.users-list-gpus": "nvidia",
+            "docker.gpus-after-daemon-reload": "nvidia",
+        },
+        f"chmod 600 {NVML}; gpasswd -d ada docker;"
+        ' sed -i \'0,/{/s//{"labels": ["new=1"],/\' /etc/docker/daemon.json;'
+        f" sed -i 's/libnvidia-ml.so.5[0-9.]*/libnvidia-ml.so.525.1.2/' {KEPT}": {
+            "docker.gpus-without-root": "libnvidia-ml.so",
+            "docker.users-list-gpus": "permission denied",
+            "docker.users": "permission denied",
+            "docker.running-config": "no label new=1",
+            "docker.cdi-lists-gpus": "libnvidia-ml.so.525.1.2",
+            "docker.gpus-after-daemon-reload": "libnvidia-ml.so.525.1.2",
+        },
+        "umount /dev/nvidia1; rm /dev/nvidia1": {
+            "docker.runtime-lists-gpus": "1 GPUs of 2",
+            "docker.gpus-without-root": "1 GPUs of 2",
+            "docker.users-list-gpus": "1 GPUs of 2",
+            "docker.cdi-lists-gpus": "nvidia1",
+            "docker.gpus-after-daemon-reload": "nvidia1",
+        },
+    },
+    "bookworm": {
+        "for n in /dev/nvidia*; do rm -f /dev/char/$(stat -c '%Hr:%Lr' $n); done": {
+            "docker.gpus-after-daemon-reload": "/dev/nvidia0: Operation not permitted"
+        }
+    },
+}
+MEND = (
+    f"chmod 644 {NVML}; gpasswd -a ada docker; sed -i 's/.labels.: [^ ]*,//'"
+    " /etc/docker/daemon.json; [ -e /dev/nvidia1 ] || mknod -m 666 /dev/nvidia1 c 195 1"
+)
+
+
+@pytest.mark.usefixtures("_proven")
+def test_a_broken_host_fails_its_proofs() -> None:
+    """Exactly the proofs of what is broken fail, each with what is wrong; then it is mended."""
+    for broken, failed in BREAKS["trixie" if has_cdi else "bookworm"].items():
+        passes.shell(broken)
+        proofs = _proofs()
+        passes.shell(MEND)
+        assert all_hold(passes.up(deployed))
+        bad = _bad(proofs)
+        assert set(bad) == set(failed), bad
+        assert all(failed[id] in reason for id, reason in bad.items()), bad
 
 
 DRIFTS = {
@@ -140,6 +254,14 @@ DRIFTS = {
     "spec that a reboot takes": (
         f"mkdir -p /run/cdi; mv {KEPT} {REFRESHED}",
         {"container-toolkit.cdi"},
+    ),
+    "spec that only root may read": (f"chmod 600 {KEPT}", {"container-toolkit.cdi"}),
+    "folder that others may write": ("chmod 777 /etc/cdi", {"container-toolkit.cdi"}),
+    "refresh unit failed": (
+        f"mkdir -p {DROP_IN}; printf '[Service]\\nExecCondition=\\nExecCondition=/bin/sh -c"
+        f' "exit 255"\\nRestart=no\\n\' > {DROP_IN}/break.conf; systemctl daemon-reload;'
+        f" systemctl start {REFRESH}; rm -r {DROP_IN}; systemctl daemon-reload",
+        {"container-toolkit.cdi-refresh"},
     ),
     "ldconfig of Ubuntu": (
         f"sed -i 's#@/sbin/ldconfig#@/sbin/ldconfig.real#' {CONFIG}",
@@ -192,34 +314,174 @@ def test_a_foreign_spec_stays() -> None:
     assert passes.shell("cat /etc/cdi/net.yaml") == theirs
 
 
-def test_after_a_reboot_containers_still_get_the_gpus() -> None:
-    """The spec is there after a boot although the refresh unit has no module to wait for."""
-    passes.host.reboot()
-    passes.link.reopen()
+def test_after_a_restart_of_docker_containers_still_get_the_gpus() -> None:
+    """Neither a daemon-reload nor a restart takes anything away that a new container needs."""
+    passes.shell("systemctl daemon-reload; systemctl reset-failed docker; systemctl restart docker")
 
     assert all_hold(passes.plan(deployed))
     _gpus_in_containers()
 
 
-def test_where_the_refresh_unit_works_its_spec_is_the_one() -> None:
-    """With a module for the running kernel the unit's spec under /run takes over, alone."""
-    modules = "/lib/modules/$(uname -r)"
-    passes.shell(
-        f"mkdir -p {modules}; echo 'updates/dkms/nvidia-current.ko:' > {modules}/modules.dep;"
-        " systemctl reset-failed nvidia-cdi-refresh.service;"
-        " systemctl start nvidia-cdi-refresh.service"
-    )
+def test_after_a_reboot_containers_still_get_the_gpus() -> None:
+    """The spec is there after a boot although the refresh unit has no module to wait for."""
+    passes.host.reboot()
+    passes.link.reopen()
 
+    # The lab's hosts have neither udev nor a driver that loads, so the rule is never asked.
+    assert passes.drifted(deployed) == (set() if has_cdi else {"container-toolkit.device-links"})
     assert all_hold(passes.up(deployed))
-    assert passes.shell(f"ls {REFRESHED} {KEPT} 2>/dev/null || :").split() == [REFRESHED]
-    passes.shell(f"rm {REFRESHED}")
-    assert all_hold(passes.up(deployed))
-    assert passes.shell(f"ls {REFRESHED} {KEPT} 2>/dev/null || :").split() == [REFRESHED]
     _gpus_in_containers()
 
-    passes.shell(f"rm {modules}/modules.dep")
-    assert all_hold(passes.up(deployed)), "without it, the spec moves to where a boot leaves it"
-    assert passes.shell(f"ls {REFRESHED} {KEPT} 2>/dev/null || :").split() == [KEPT]
+
+OPEN = "docker exec mine sh -c 'for node in /dev/nvidia*; do ( : < $node ); done' 2>&1 || :"
+
+
+def test_a_running_container_keeps_its_gpus_over_a_daemon_reload() -> None:
+    """
+    Debian 12's runc tells systemd of no GPU without the links; with them, all runcs do.
+
+    A container from before is named and never restarted.
+    """
+    start = f"docker run -d --name mine {NVIDIA} base sleep infinity"
+    passes.shell("for n in /dev/nvidia*; do rm -f /dev/char/$(stat -c '%Hr:%Lr' $n); done")
+    old = passes.shell(start).strip()
+    if has_cdi:
+        assert all_hold(passes.plan(deployed)), "runc 1.1.15 needs none"
+    else:
+        assert passes.drifted(deployed) == {"container-toolkit.device-links"}
+        found = passes.up(deployed)["container-toolkit.device-links"]
+        assert (found.verdict, found.reason.split()[0]) == (Verdict.DUE, "mine")
+        passes.shell("systemctl daemon-reload")
+        assert "Operation not permitted" in passes.shell(OPEN), "what this promise is about"
+        assert passes.shell("docker ps -q --no-trunc --filter name=mine").strip() == old
+        passes.shell("docker restart -t 0 mine")
+        assert all_hold(passes.plan(deployed))
+    passes.shell("systemctl daemon-reload")
+    assert "Operation not permitted" not in passes.shell(OPEN)
+    passes.shell("docker rm -f mine")
+
+
+def test_a_rule_of_the_users_counts() -> None:
+    """A udev rule that makes the links already is not doubled; ours is written where it lacks."""
+    if has_cdi:
+        assert passes.shell(f"ls {device_links.RULE} 2>/dev/null || :") == ""
+        return
+    theirs = "/etc/udev/rules.d/71-nvidia-dev-char.rules"
+    passes.shell(f"mv {device_links.RULE} {theirs}")
+    assert all_hold(passes.plan(deployed))
+    passes.shell(f"rm {theirs}")
+    assert passes.drifted(deployed) == {"container-toolkit.device-links"}
+    assert all_hold(passes.up(deployed))
+
+
+def _specs() -> list[str]:
+    return passes.shell(f"ls {REFRESHED} {KEPT} 2>/dev/null || :").split()
+
+
+def _module(name: str) -> None:
+    """What modules.dep of the running kernel says, by which the refresh unit decides."""
+    folder = "/lib/modules/$(uname -r)"
+    passes.shell(f"mkdir -p {folder}; echo 'updates/dkms/{name}.ko:' > {folder}/modules.dep")
+
+
+def test_the_open_module_of_debian_is_no_module_for_the_refresh_unit() -> None:
+    """systemd skips the unit without an error and no spec is written: ours in /etc stays."""
+    _module("nvidia-current-open")
+    passes.shell(f"mv {KEPT} /root/spec; systemctl start {REFRESH}")
+    assert _specs() == []
+    assert passes.shell(f"systemctl is-failed {REFRESH} || :").strip() == "inactive"
+    assert passes.drifted(deployed) == {"container-toolkit.cdi"}
+    assert all_hold(passes.up(deployed))
+    assert _specs() == [KEPT]
+
+
+def test_where_the_refresh_unit_works_its_spec_is_the_one() -> None:
+    """With a module for the running kernel the unit's spec under /run takes over, alone."""
+    _module("nvidia-current")
+    passes.shell(f"systemctl reset-failed {REFRESH}; systemctl start {REFRESH}")
+
+    assert all_hold(passes.up(deployed))
+    assert _specs() == [REFRESHED]
+    passes.shell(f"rm {REFRESHED}")
+    assert all_hold(passes.up(deployed))
+    assert _specs() == [REFRESHED]
+
+    # it came before the module at boot: NVIDIA/nvidia-container-toolkit issues 1517, 1611
+    passes.shell(
+        f"rm {REFRESHED}; mv /usr/bin/nvidia-smi /root; ln -s /bin/false /usr/bin/nvidia-smi;"
+        f" for n in 1 2 3 4 5 6; do systemctl start {REFRESH} 2>/dev/null || :; done;"
+        " rm /usr/bin/nvidia-smi; mv /root/nvidia-smi /usr/bin"
+    )
+    assert passes.shell(f"systemctl is-failed {REFRESH}").strip() == "failed"
+    found = passes.plan(deployed)
+    assert "failed" in found["container-toolkit.cdi-refresh"].actual
+    assert found["container-toolkit.cdi"].verdict is Verdict.FOLLOWS
+    assert all_hold(passes.up(deployed))
+    assert _specs() == [REFRESHED]
+
+    passes.shell("systemctl disable --now nvidia-cdi-refresh.path")
+    assert passes.drifted(deployed) == {"container-toolkit.cdi-refresh"}
+    assert all_hold(passes.up(deployed))
+    _gpus_in_containers()
+
+    passes.shell(f"systemctl mask {REFRESH} 2>/dev/null")
+    assert all_hold(passes.up(deployed)), "a mask is somebody's will: the spec moves to /etc"
+    assert _specs() == [KEPT]
+    assert passes.shell(f"systemctl is-enabled {REFRESH} || :").strip() == "masked"
+    passes.shell(f"systemctl unmask {REFRESH} 2>/dev/null; rm /lib/modules/$(uname -r)/modules.dep")
+    assert all_hold(passes.up(deployed)), "without a module, the spec stays where a boot leaves it"
+    assert _specs() == [KEPT]
+
+
+def _toolkit(version: str | None, minimum: str = "1.18.0") -> Callable[[], None]:
+    return lambda: container_toolkit.packages(PACKAGES, minimum, version)
+
+
+def _installed() -> set[str]:
+    return set(passes.shell(f"dpkg-query -W -f '${{Version}}\\n' {' '.join(PACKAGES)}").split())
+
+
+def _transaction() -> str:
+    """What apt says that it did last."""
+    return passes.shell("tac /var/log/apt/history.log | sed '/^Start-Date/q'")
+
+
+def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
+    """Four packages in one transaction each way; the container is the same, with its GPUs."""
+    mine = passes.shell(f"docker run -d --name mine {NVIDIA} base sleep infinity").strip()
+    for version, did in (("1.19.1", "Downgrade:"), ("1.20.0", "Upgrade:")):
+        assert passes.drifted(_toolkit(version)) == {"container-toolkit.packages"}
+        assert all_hold(passes.up(_toolkit(version)))
+        assert _installed() == {f"{version}-1"}
+        line = next(x for x in _transaction().splitlines() if x.startswith(did))
+        assert all(f"{name}:" in line for name in PACKAGES), line
+        assert all_hold(passes.plan(_toolkit(None))), "what is installed stays"
+        state = "docker inspect -f '{{.Id}} {{.State.Running}} {{.RestartCount}}' mine"
+        assert passes.shell(state).split() == [mine, "true", "0"]
+        listed = passes.shell("docker exec mine nvidia-smi -L")
+        assert listed.count("GPU ") == 2
+        _gpus_in_containers()
+    passes.shell("docker rm -f mine")
+
+
+def test_a_named_version_that_cannot_be_had() -> None:
+    """Too old for gpurig: it is lifted. On hold: it is named. Not there: what is there is told."""
+    assert all_hold(passes.up(_toolkit("1.19.1")))
+    assert passes.drifted(_toolkit(None, "1.20.0")) == {"container-toolkit.packages"}
+    found = passes.plan(_toolkit(None, "1.21.0"))["container-toolkit.packages"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.reason == (
+        "1.19.1-1 is older than 1.21.0, and apt's lists have 1.20.0-1, 1.19.1-1"
+    )
+    passes.shell("apt-mark hold libnvidia-container1")
+    found = passes.plan(_toolkit("1.20.0"))["container-toolkit.packages"]
+    passes.shell("apt-mark unhold libnvidia-container1")
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.reason.startswith("libnvidia-container1 is on hold")
+    with pytest.raises(HostError, match=r"has no nvidia-container-toolkit 1.21.0; it has 1.20.0"):
+        passes.up(_toolkit("1.21.0"))
+    assert _installed() == {"1.19.1-1"}, "nothing was moved"
+    assert all_hold(passes.up(_toolkit("1.20.0")))
 
 
 def test_a_driver_that_does_not_answer_is_due() -> None:

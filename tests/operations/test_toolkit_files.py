@@ -1,4 +1,4 @@
-"""Which CDI spec stays, why one is wrong, and how one key of a TOML file changes."""
+"""Which CDI spec stays, why one is wrong, who renews it, who needs links, one key of a file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from gpurig.facts.cdi import DriverOnHost, Spec
-from gpurig.operations.cdi import KEPT, REFRESHED, faults, kept
+from gpurig.facts.device_links import Links
+from gpurig.facts.systemd import Unit
+from gpurig.operations.cdi import KEPT, REFRESHED, UNITS, faults, kept, stopped
 from gpurig.operations.container_toolkit import with_key
+from gpurig.operations.device_links import needed
 from gpurig.operations.systemd import lacking
 
 DRIVER = DriverOnHost(
@@ -25,6 +28,7 @@ def _spec(path: str = KEPT, **differs: Any) -> Spec:
         nodes=["/dev/nvidia0"],
         libraries=["libnvidia-ml.so.550.163.01"],
         missing=[],
+        closed=[],
     )
     return Spec(**{**right, **differs})  # type: ignore[typeddict-item]
 
@@ -75,6 +79,51 @@ def test_the_spec_that_lasts_is_the_one_that_stays(
     specs = [_spec(path) for path in paths]
 
     assert kept(specs, specs, refreshes) == stays
+
+
+RUNCS = {
+    "Debian 12's": ("1.1.5+ds1", 252, "systemd", True),
+    "Debian 13's": ("1.1.15+ds1", 257, "systemd", False),
+    "the first that skips": ("1.1.3", 250, "systemd", True),
+    "the last before": ("1.1.2", 250, "systemd", False),
+    "mended": ("1.1.7", 249, "systemd", False),
+    "mended, old systemd": ("1.1.7", 239, "systemd", True),
+    "a newer minor": ("1.2.0-rc.1", 255, "systemd", False),
+    "not by systemd": ("1.1.5", 252, "cgroupfs", False),
+}
+
+
+@pytest.mark.parametrize(("runc", "systemd", "driver", "needs"), RUNCS.values(), ids=RUNCS)
+def test_only_some_runcs_need_links(runc: str, systemd: int, driver: str, needs: bool) -> None:
+    """runc 1.1.3 to 1.1.6, or a systemd before 240, and only where systemd has the groups."""
+    links = Links(runc=runc, systemd=systemd, cgroup_driver=driver, missing=[], rule="", unruled=[])
+
+    assert needed(links) is needs
+
+
+def _unit(load: str = "loaded", active: str = "inactive", enabled: str = "enabled") -> Unit:
+    return Unit(load=load, active=active, enabled=enabled, invocation="")
+
+
+RIGHT = dict(zip(UNITS, (_unit(active="active"), _unit()), strict=True))
+UNITS_FOUND: dict[str, tuple[dict[str, Unit], bool, int]] = {
+    "right": ({}, True, 0),
+    "failed": ({UNITS[1]: _unit(active="failed")}, True, 1),
+    "failed, not possible": ({UNITS[1]: _unit(active="failed")}, False, 1),
+    "disabled": ({UNITS[1]: _unit(enabled="disabled")}, True, 1),
+    "disabled, not possible": ({UNITS[1]: _unit(enabled="disabled")}, False, 0),
+    "path stopped": ({UNITS[0]: _unit()}, True, 1),
+    "masked": ({UNITS[1]: _unit("masked", "failed", "masked")}, True, 0),
+    "none": (dict.fromkeys(UNITS, _unit("not-found", enabled="")), True, 0),
+}
+
+
+@pytest.mark.parametrize(("differing", "possible", "wrong"), UNITS_FOUND.values(), ids=UNITS_FOUND)
+def test_units_are_started_where_they_can_and_may_work(
+    differing: dict[str, Unit], possible: bool, wrong: int
+) -> None:
+    """A failure always counts, a switch only where the unit would work, a mask never."""
+    assert len(stopped(RIGHT | differing, possible)) == wrong
 
 
 TOML = """# top
