@@ -6,7 +6,7 @@ from pyinfra import host
 
 from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.layer import layer
-from gpurig.operations import apt, docker_socket, docker_source
+from gpurig.operations import apt, docker_proxy, docker_socket, docker_source
 from gpurig.operations import docker as operations
 from gpurig.operations.docker_daemon import wanted
 from gpurig.settings import Settings
@@ -43,6 +43,9 @@ def docker(stack: Stack, settings: Settings) -> None:
         docker_source.source(source=stack.docker.source, packages=stack.docker.packages)
     operations.packages(packages=stack.docker.packages)
     operations.daemon_config(keys=keys)
+    docker_proxy.proxy(url=settings.proxy)
     operations.service()
-    operations.running_config(keys=keys, restart=bool(host.data.get(RESTART)))
+    restart = bool(host.data.get(RESTART))
+    operations.running_config(keys=keys, restart=restart)
+    docker_proxy.running_proxy(url=settings.proxy, restart=restart)
     docker_socket.socket()

@@ -1,7 +1,8 @@
-"""Docker's sources and socket on a booted Debian 13: swapped with everything kept."""
+"""Docker's sources, proxy and socket on a booted Debian 13: swapped with everything kept."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,11 +12,12 @@ from gpurig.operations import (
     apt,
     docker,
     docker_contexts,
+    docker_proxy,
     docker_socket,
     docker_source,
     dpkg,
 )
-from gpurig.promise import Verdict
+from gpurig.promise import Finding, Verdict
 from gpurig.stack.model import Repository
 from gpurig.stack.tables import tables
 from lab.docker import docker as docker_repository
@@ -28,6 +30,8 @@ pytestmark = pytest.mark.lab
 
 DEBIAN = ("docker.io", "docker-cli", "ca-certificates")
 DAEMON = {"log-driver": "local"}
+PROXY = "http://ada:s3cret%2Fword@proxy.example.com:3128"
+DROP_INS = "/etc/systemd/system/docker.service.d"
 
 passes: Passes
 repository: Repository
@@ -284,6 +288,101 @@ def test_no_tcp_socket_is_opened() -> None:
     assert "docker" not in listening
     assert ":2375" not in listening
     assert ":2376" not in listening
+
+
+def _proxied(url: str | None) -> dict[str, Finding]:
+    """One run with this proxy in the settings."""
+    return passes.up(lambda: _proxy(url))
+
+
+def _proxy(url: str | None) -> None:
+    docker_proxy.proxy(url=url)
+    docker.service()
+    docker_proxy.running_proxy(url=url)
+
+
+def _daemons() -> str:
+    said = json.loads(passes.shell("docker info --format '{{json .HTTPSProxy}}'"))
+    return str(said).removeprefix("http://").rpartition("@")[2]
+
+
+def test_dockerd_gets_the_proxy_and_nobody_reads_its_password() -> None:
+    """By a drop-in; its address in no unit, in no file that others read, in no command line."""
+    passes.shell("docker update --restart no always; docker stop --time 1 always")
+    before = passes.shell("cat /usr/lib/systemd/system/docker.service")
+
+    assert all_hold(_proxied(PROXY))
+    assert all_hold(_proxied(PROXY)), "again: zero changes"
+
+    assert _daemons() == "proxy.example.com:3128"
+    pid = "$(systemctl show docker --value --property=MainPID)"
+    assert f"HTTP_PROXY={PROXY}" in passes.shell(f"tr '\\0' '\\n' < /proc/{pid}/environ")
+    assert "s3cret" not in passes.shell("systemctl show docker.service; systemctl cat docker")
+    readable = "find /etc /run /var/log -xdev -type f -perm /044 -exec grep -l s3cret {} + || :"
+    assert not passes.shell(readable)
+    assert passes.shell("stat -c '%a %U' /etc/gpurig/docker-proxy.env").split() == ["600", "root"]
+    assert passes.shell("cat /usr/lib/systemd/system/docker.service") == before
+
+
+@pytest.mark.parametrize(
+    ("drift", "broken"),
+    [
+        ("rm /etc/gpurig/docker-proxy.env", {"docker.proxy"}),
+        ("chmod 644 /etc/gpurig/docker-proxy.env", {"docker.proxy"}),
+        (f"rm {DROP_INS}/gpurig-proxy.conf; systemctl daemon-reload", {"docker.proxy"}),
+    ],
+    ids=["address removed", "address readable", "drop-in removed"],
+)
+def test_each_drift_of_the_proxy_is_repaired(drift: str, broken: set[str]) -> None:
+    """Named and repaired; the daemon has it at its next start, too."""
+    passes.shell(drift)
+
+    assert passes.drifted(lambda: _proxy(PROXY)) == broken
+    assert all_hold(_proxied(PROXY))
+    passes.shell("systemctl reset-failed docker; systemctl restart docker")
+    assert all_hold(passes.plan(lambda: _proxy(PROXY)))
+
+
+def test_with_a_container_running_a_new_proxy_is_due() -> None:
+    """The file is written; the daemon takes it when nothing is stopped by that."""
+    passes.shell("docker start always")
+    other = "http://other.example.com:3128"
+
+    found = _proxied(other)
+
+    assert found["docker.proxy"].verdict is Verdict.HOLDS
+    assert found["docker.running-proxy"].verdict is Verdict.DUE
+    assert passes.shell("docker ps --format '{{.Names}}'").split() == ["always"]
+    passes.shell("docker stop --time 1 always")
+    assert all_hold(_proxied(other))
+
+
+def test_the_user_s_own_proxy_stays_and_counts() -> None:
+    """Where a drop-in of the user's gives dockerd a proxy, ours goes."""
+    mine = f"{DROP_INS}/mine.conf"
+    passes.shell(
+        f"printf '[Service]\\nEnvironment=\"HTTPS_PROXY=http://mine.example.com:1\"\\n' > {mine};"
+        " systemctl daemon-reload"
+    )
+
+    found = _proxied(PROXY)
+
+    assert all_hold(found)
+    assert mine in found["docker.proxy"].reason
+    assert passes.shell(f"ls {DROP_INS}").split() == ["mine.conf"]
+    assert _daemons() == "mine.example.com:1"
+    passes.shell(f"rm {mine}; systemctl daemon-reload; systemctl restart docker")
+
+
+def test_without_rig_proxy_ours_goes_and_nothing_else() -> None:
+    """Removing the setting removes our two files, and the daemon runs without."""
+    assert all_hold(_proxied(PROXY))
+    passes.shell(f"printf '[Service]\\nEnvironment=MINE=1\\n' > {DROP_INS}/mine.conf")
+
+    assert all_hold(_proxied(None))
+
+    assert passes.shell(f"find {DROP_INS} /etc/gpurig -type f").split() == [f"{DROP_INS}/mine.conf"]
+    assert _daemons() == ""
 
 
 def test_users_who_talk_to_another_daemon_are_named_and_left() -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 from testinfra.host import Host
 
-from gpurig.proofs.plugin import Subject, not_applicable
+from gpurig.proofs.plugin import Subject, due, not_applicable
 
 pytestmark = pytest.mark.usefixtures("needs_docker")
 
@@ -52,6 +52,22 @@ def test_nobody_else_may_use_docker(host: Host) -> None:
     told = host.run("runuser -u nobody -- docker --host unix:///run/docker.sock info --format ok")
     assert told.rc != 0, "nobody may use Docker, and so may everybody"
     assert "permission denied" in told.stderr, told.stderr.strip()
+
+
+@pytest.mark.proof("docker.proxy")
+def test_the_daemon_has_the_proxy_of_the_settings(host: Host, subject: Subject) -> None:
+    """The daemon itself names the proxy of rig_proxy, or one that the user gave it."""
+    if not subject.settings.proxy:
+        not_applicable("no rig_proxy")
+    wanted = subject.settings.proxy.rpartition("@")[2].removeprefix("http://")
+    said = host.check_output("docker info --format '{{.HTTPSProxy}}'")
+    has = said.rpartition("@")[2].removeprefix("http://").rstrip("/")
+    subject.detail["proxy"] = has
+    if not has and host.check_output("docker ps --quiet"):
+        due("Docker must be restarted to have it, and containers run")
+    assert has, "the daemon has no proxy"
+    if has != wanted.rstrip("/"):
+        subject.remark = f"the daemon has a proxy of its own, {has}"
 
 
 @pytest.mark.proof("docker.users")
