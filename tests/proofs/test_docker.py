@@ -49,7 +49,7 @@ def test_running_daemon_has_the_configuration_on_disk(host: Host, subject: Subje
 @pytest.mark.proof("docker.socket")
 def test_nobody_else_may_use_docker(host: Host) -> None:
     """An account without the group docker is turned away: whoever is not would be root."""
-    told = host.run("runuser -u nobody -- docker --host unix:///run/docker.sock info --format ok")
+    told = host.run("runuser -u nobody -- docker --host unix:///run/docker.sock ps --quiet")
     assert told.rc != 0, "nobody may use Docker, and so may everybody"
     assert "permission denied" in told.stderr, told.stderr.strip()
 
