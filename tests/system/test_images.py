@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,8 @@ from gpurig.promise import Verdict
 from lab.hosts import Host
 from lab.lab import Lab
 from operations.passes import Passes, all_hold
-from system.person import Person
+from system import laws
+from system.person import Answer, Person, settings
 
 pytestmark = pytest.mark.lab
 
@@ -159,6 +161,20 @@ def test_a_saved_image_is_handed_to_a_host(passes: Passes, near: Person, host: H
     passes.shell("docker image rm gpurig/small")
 
 
+def test_run_is_the_callers_own(passes: Passes, near: Person, host: Host) -> None:
+    """The caller's uid, folder, output and exit code; no root inside, and nothing is left."""
+    assert all_hold(passes.up(building(small("three"))))
+    caller = Person(near.home, near.environment | {"SUDO_UID": "1234", "SUDO_GID": "1234"})
+    host.ssh(f"install -d -o 1234 {near.home}")  # the folder as the daemon sees it
+    script = "id -u; pwd; echo aside >&2; touch made; exit 7"
+    answer = caller.gpurig("image", "run", "small", "sh", "-c", script)
+    assert (answer.code, answer.out.split()) == (7, ["1234", "/workspace"]), answer.err
+    assert answer.err == "aside\n"
+    assert host.ssh(f"stat -c %u {near.home}/made").stdout.strip() == "1234"
+    assert host.ssh("docker ps --all --format '{{.Names}}'").stdout.split() == ["mine"]
+    passes.shell("docker image rm gpurig/small")
+
+
 BAD = {
     "a Dockerfile that fails": ("FROM BASE\nRUN echo no bread; exit 3\n", 1, "exit 3"),
     "a Dockerfile that is none": ("FORM BASE\n", 1, "FORM"),
@@ -192,3 +208,55 @@ def test_wrong_images_are_one_sentence_each(near: Person) -> None:
         assert answer.code == 2, answer.out + answer.err
         assert says in answer.err
         assert len(answer.err.strip().splitlines()) == 1, answer.err
+
+
+@pytest.fixture(scope="module")
+def inventory(host: Host, person: Person, lab: Lab) -> Path:
+    """Docker and the TensorFlow image, and nothing else."""
+    data = host.ssh_data() | {
+        "rig_components": ["docker"],
+        "rig_users": ["ann"],
+        "rig_images": ["tensorflow"],
+        "rig_base_image": BASE,
+    }
+    return person.inventory({host.name: data}, **settings(lab))
+
+
+@pytest.fixture(scope="module")
+def first(host: Host, inventory: Path, person: Person) -> Answer:
+    """The first `up`."""
+    return person.gpurig("up", inventory, "--json")
+
+
+def test_up_builds_it_and_mnist_is_learnt_inside(first: Answer, host: Host) -> None:
+    """Promised, built, run as the user and trained in, at the hosts' own threshold."""
+    assert first.code in (0, 4), first.problems
+    laws.plan_told_the_truth(first, host.name)
+    laws.everything_is_proven(first, host.name)
+    proofs = {proof["id"]: proof for proof in first.host(host.name)["proofs"]}
+    for shown in ("images.run-as-user", "images.framework", "images.mnist"):
+        assert proofs[shown]["verdict"] == "passed", proofs[shown]
+    told = proofs["images.mnist"]["detail"]
+    assert (told["threshold"], told["accuracy"] >= 0.97) == (0.97, True)
+    assert host.ssh("docker ps --format '{{.Names}}'").stdout.split() == ["mine"]
+
+
+def test_again_changes_nothing(first: Answer, host: Host, inventory: Path, person: Person) -> None:
+    """The second run: 0 changes, and the plan before it says 0."""
+    laws.again_changes_nothing(person, inventory, host)
+
+
+def test_the_same_image_by_hand(
+    first: Answer, near: Person, host: Host, lab: Lab, inventory: Path
+) -> None:
+    """`image build` tells its steps, makes what `up` made, and `up` finds nothing to do."""
+    answer = near.gpurig("image", "build", "tensorflow", "--base", BASE, "--index", lab.index_url)
+    assert answer.code == 0, answer.err
+    assert "Step 1/" in answer.out
+    assert "built gpurig/tensorflow:latest" in answer.out
+    labels = json.loads(
+        host.ssh("docker image inspect -f '{{json .Config.Labels}}' gpurig/tensorflow").stdout
+    )
+    assert labels["gpurig.lock"] == "tensorflow-2.21.0-py3.13-x86_64-cpu"
+    plan = near.gpurig("plan", inventory, "--json")
+    assert not plan.drifted(host.name), plan.problems
