@@ -30,7 +30,7 @@ from gpurig.facts.systemd import Units
 from gpurig.operations import docker_daemon as daemon_json
 from gpurig.operations.file import written
 from gpurig.operations.packages import APT, ENVIRONMENT, installed
-from gpurig.operations.systemd import lacking, running
+from gpurig.operations.systemd import lacking, masked, running
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Absent, Unknown
 
@@ -62,8 +62,12 @@ def packages(packages: Sequence[str]) -> Commands:
 
 
 @keeps("docker.service")
-def service() -> Commands:
-    """Docker runs now and after every boot, and so does its socket."""
+def service(unmask: bool = True) -> Commands:
+    """
+    Docker runs now and after every boot, and so does its socket.
+
+    + unmask: also where somebody masked a unit, who then did not want Docker to run
+    """
     docker = read(DockerInstalled)
     if isinstance(docker, Unknown):
         return unknown(docker.reason)
@@ -81,15 +85,24 @@ def service() -> Commands:
     wrong = lacking(units)
     if not wrong:
         return holds("docker.service is enabled and active")
+    if (found := masked(units)) and not unmask:
+        return due(_MASKED.format(" and ".join(found)))
     file = _usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
         return unknown(f"{', '.join(wrong)}, and cannot start: {file.reason}")
     drift(
         actual=", ".join(wrong),
         wanted="docker.service is enabled and active",
-        will="enable and start it",
+        will=f"unmask {' and '.join(found)}, enable and start it"
+        if found
+        else "enable and start it",
     )
     yield from running(units, list(units))
+
+
+_MASKED = (
+    "{} is masked, as by somebody who wants no Docker: unmask it, or name it in rig_components"
+)
 
 
 @keeps("docker.daemon-config")
@@ -132,12 +145,12 @@ _VALID = (
 
 @keeps("docker.running-config")
 def running_config(
-    keys: Mapping[str, Any], path: str = DAEMON_JSON, restart: bool = False
+    keys: Mapping[str, Any], path: str = DAEMON_JSON, restart: bool = False, unmask: bool = True
 ) -> Commands:
     """
     The daemon that runs uses what daemon.json says.
 
-    + keys, path: as `daemon_config` got them
+    + keys, path: as `daemon_config` got them; unmask: as `service` got it
     + restart: also where a restart stops containers, which otherwise is due
 
     A reload does where dockerd takes the keys on SIGHUP; a restart only while no container runs,
@@ -154,6 +167,9 @@ def running_config(
         return follows("docker.daemon-config")
     daemon, flags, known = read(DockerInfo), read(DaemonFlags), read(ConfigRead)
     if daemon is ABSENT:
+        units = read(Units, units=" ".join(UNITS))
+        if not unmask and isinstance(units, dict) and (found := masked(units)):
+            return due(_MASKED.format(" and ".join(found)))
         return follows("docker.service")
     unread = [fact.reason for fact in (daemon, flags, known) if isinstance(fact, Unknown)]
     if unread:

@@ -9,30 +9,35 @@ from pyinfra.api import QuoteString, StringCommand
 from gpurig.facts.systemd import Unit
 
 
+def masked(units: dict[str, Unit]) -> list[str]:
+    """The units that somebody masked."""
+    return [name for name, unit in units.items() if "masked" in (unit["load"], unit["enabled"])]
+
+
 def lacking(units: dict[str, Unit]) -> list[str]:
     """What keeps these units from running now and after a reboot, as short sentences."""
     found = []
+    off = masked(units)
     for name, unit in units.items():
-        masked = "masked" in (unit["load"], unit["enabled"])
-        if masked:
+        if name in off:
             found.append(f"{name} is masked")
         elif unit["load"] != "loaded":
             found.append(f"{name} is {unit['load']}")
         elif unit["enabled"] in ("disabled", "enabled-runtime", "linked"):
             found.append(f"{name} is {unit['enabled']}")
         # "activating" may be a unit that systemd starts over and over
-        if unit["active"] not in ("active", "reloading") and not masked:
+        if unit["active"] not in ("active", "reloading") and name not in off:
             found.append(f"{name} is {unit['active']}")
     return found
 
 
 def running(units: dict[str, Unit], names: Sequence[str]) -> Generator[StringCommand, None, None]:
     """The commands that make these units run now and at the next boot; only what is missing."""
-    masked = [name for name in names if "masked" in (units[name]["load"], units[name]["enabled"])]
-    if masked:
-        yield StringCommand("systemctl unmask", *map(QuoteString, masked))
+    hidden = masked({name: units[name] for name in names})
+    if hidden:
+        yield StringCommand("systemctl unmask", *map(QuoteString, hidden))
     # a mask hides whether the unit was enabled; enabling twice changes nothing
-    off = [name for name in names if name in masked or units[name]["enabled"] != "enabled"]
+    off = [name for name in names if name in hidden or units[name]["enabled"] != "enabled"]
     if off:
         yield StringCommand("systemctl enable", *map(QuoteString, off))
     down = [name for name in names if units[name]["active"] not in ("active", "reloading")]

@@ -82,10 +82,6 @@ DRIFTS = {
     ),
     "stopped": ("systemctl stop docker.socket docker.service", {"docker.service"}),
     "disabled": ("systemctl disable docker.service docker.socket", {"docker.service"}),
-    "masked": (
-        "systemctl stop docker.socket docker.service; systemctl mask docker.service docker.socket",
-        {"docker.service"},
-    ),
     "package removed": ("apt-get -qq -y remove docker.io", {"docker.packages"}),
 }
 
@@ -150,6 +146,86 @@ def test_what_dockerd_cannot_read_is_unknown_and_left_alone(text: str, says: str
     assert says in found["docker.daemon-config"].reason
     assert passes.shell(f"cat {FILE}") == text
     passes.host.write(FILE, before)
+    assert all_hold(passes.up(deployed))
+
+
+NO_OBJECT = {
+    "two objects": ('{"debug": true}\n{"mtu": 1450}', "line 2 column 1"),
+    "a key twice": ('{"debug": true, "debug": false}', "'debug' twice"),
+    "an array": ("[]", "not a JSON object"),
+    "a byte order mark": ("\ufeff{}", "line 1 column 1"),
+    "half a character": ('{"labels": ["\\ud800=1"]}', "surrogate"),
+}
+
+
+def test_what_would_lose_something_is_left_alone() -> None:
+    """What is no single JSON object that can be written back is named, and no byte changes."""
+    before = passes.shell(f"cat {FILE}")
+    for name, (text, says) in NO_OBJECT.items():
+        passes.host.write(FILE, text)
+        found = passes.link.apply(deployed).findings["docker.daemon-config"]
+        assert found.verdict is Verdict.UNKNOWN, name
+        assert says in found.reason, name
+        assert passes.shell(f"cat {FILE}") == text, name
+    passes.shell(f"rm {FILE}; mkdir {FILE}")
+    assert "not a file" in passes.plan(deployed)["docker.daemon-config"].reason
+    passes.shell(f"rmdir {FILE}")
+    passes.host.write(FILE, before)
+
+
+DROP_IN = "/etc/systemd/system/docker.service.d/flags.conf"
+
+
+def _flags(flags: str) -> None:
+    start = passes.shell("sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/docker.service").strip()
+    passes.host.write(DROP_IN, f"[Service]\nExecStart=\nExecStart={start} {flags}\n")
+    passes.shell("systemctl daemon-reload")
+
+
+def test_a_key_that_is_wished_for_and_a_flag_is_found_before_dockerd_refuses_it() -> None:
+    """Both places are named, the daemon goes on running, and nothing is written."""
+    before = passes.shell(f"cat {FILE}")
+    passes.host.write(FILE, "{}")
+    _flags("--log-opt max-size=3m")
+
+    found = passes.up(deployed)
+
+    for promise in ("docker.daemon-config", "docker.running-config"):
+        assert found[promise].verdict is Verdict.UNKNOWN
+        assert f"log-opts is asked for and stands as a flag in {DROP_IN}" in found[promise].reason
+    assert passes.shell(f"cat {FILE}") == "{}"
+    passes.shell(f"rm {DROP_IN}; systemctl daemon-reload; systemctl is-active docker.service")
+    passes.host.write(FILE, before)
+
+
+def test_runtimes_may_be_flags_as_well() -> None:
+    """dockerd adds up runtimes of both places, so that they are no conflict."""
+    _flags("--add-runtime mine=/usr/sbin/runc")
+    passes.shell(RESTART)
+
+    assert all_hold(passes.up(deployed))
+
+    told = json.loads(passes.shell("docker info --format '{{json .Runtimes}}'"))
+    assert {"mine", "nvidia"} <= told.keys()
+    passes.shell(f"rm {DROP_IN}; systemctl daemon-reload; {RESTART}")
+
+
+def test_a_mask_stays_until_docker_is_named() -> None:
+    """Somebody masked it on purpose: that is told, and taken back where Docker is asked for."""
+    units = "docker.service docker.socket"
+    passes.shell(f"systemctl stop {units}; systemctl mask {units}")
+
+    def masked() -> None:
+        docker.service(unmask=False)
+        docker.running_config(keys=keys, unmask=False)
+
+    found = passes.up(masked)
+
+    for promise in ("docker.service", "docker.running-config"):
+        assert found[promise].verdict is Verdict.DUE
+        assert "is masked" in found[promise].reason
+    assert passes.shell("systemctl is-enabled docker.service || :").strip() == "masked"
+    assert "unmask" in passes.plan(deployed)["docker.service"].will
     assert all_hold(passes.up(deployed))
 
 
@@ -225,6 +301,9 @@ def test_users_come_into_the_group_docker() -> None:
     assert passes.up(allowed)["users.docker-group"].verdict is Verdict.DUE
     passes.shell("systemctl stop old.service")
     assert all_hold(passes.plan(allowed))
+    passes.shell("gpasswd -d alice docker")
+    assert passes.drifted(allowed) == {"users.docker-group"}
+    assert all_hold(passes.up(allowed))
     assert passes.shell("runuser -u alice -- docker info --format '{{.ID}}'").strip()
 
     found = passes.plan(unheard_of)["users.docker-group"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from gpurig.operations.docker_daemon import wanted
 from gpurig.promise import Verdict
 from lab.lab import Lab
 from lab.plugin import Boot
+from system.person import Person
 
 from .killed import AFTER, BEFORE, docker_run, killed
 from .passes import Passes, all_hold
@@ -147,3 +150,114 @@ def test_with_live_restore_containers_outlive_the_first_run() -> None:
     assert all_hold(passes.up(outlived))
     assert _states() == before
     passes.shell("docker rm --force mine db")
+
+
+THEIRS: dict[str, Any] = {
+    "labels": ["größe=1", "room=<b&w>"],
+    "dns": ["10.77.0.1"],
+    "log-driver": "local",
+    "max-concurrent-downloads": 2,
+    "runtimes": {"mine": {"path": "/usr/sbin/runc", "runtimeArgs": ["--debug"]}},
+    "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 4096, "Soft": 1024}},
+    "features": {"containerd-snapshotter": False},
+    "registry-mirrors": ["https://mirror.example"],
+    "insecure-registries": ["registry.example:5000"],
+    "shutdown-timeout": 20,
+    "userland-proxy": False,
+    "default-address-pools": [{"base": "172.30.0.0/16", "size": 24}],
+    "exec-opts": ["native.cgroupdriver=systemd"],
+    "builder": {"gc": {"enabled": True, "defaultKeepStorage": "10GB"}},
+    "debug": True,
+}
+
+
+def test_the_command_line_restarts_docker_only_when_told_to(tmp_path: Path) -> None:
+    """`up` says what is due and ends with 4; with --restart-docker it does it and ends with 0."""
+    passes.shell(f"rm -f {FILE} {RECORD}; {RESTART}")
+    _containers("mine", "db")
+    name, person = passes.host.name, Person(tmp_path)
+    inventory = person.inventory(
+        {name: passes.host.ssh_data()},
+        rig_components=["docker"],
+        rig_docker_daemon={"log-opts": {"max-size": "9m"}},
+    )
+    words = ("up", inventory, "--json", "--prove", "never")
+
+    waiting = person.gpurig(*words)
+    assert waiting.code == 4, waiting.problems
+    assert waiting.verdicts(name, "final")["docker.running-config"] == "due"
+    assert passes.shell("docker ps --format '{{.Names}}' | sort").split() == ["db", "mine"]
+
+    done = person.gpurig(*words, "--restart-docker")
+    assert done.code == 0, done.problems
+    assert "docker.running-config" in done.changed(name)
+    assert passes.shell("docker ps --format '{{.Names}}'").split() == ["db"]
+    passes.shell("docker rm --force mine db")
+
+
+def test_fifteen_foreign_keys_keep_values_order_and_place() -> None:
+    """A hand-made daemon.json has its keys afterwards, in their order, and ours beside them."""
+    assert len(THEIRS) == 15
+    passes.host.write(FILE, json.dumps(THEIRS, indent=3, ensure_ascii=False), mode=0o640)
+    passes.shell(f"chown root:docker {FILE}; {RESTART}")
+    passes.shell("docker run --detach --name mine base sleep 3000")
+    before, ids = _states("mine"), passes.shell(IDS)
+
+    first = passes.up(deployed)["docker.running-config"]
+    assert first.verdict is Verdict.DUE, "the container outlives it"
+    assert _states("mine") == before
+    passes.shell("docker rm --force mine")
+    assert all_hold(passes.up(deployed))
+    assert all_hold(passes.up(deployed))
+
+    assert ids
+    config = json.loads(passes.shell(f"cat {FILE}"))
+    ours = ["log-opts"]
+    assert list(config) == [*THEIRS, *ours]
+    assert list(config["runtimes"]) == ["mine", "nvidia"]
+    del config["runtimes"]["nvidia"], config["features"]["cdi"], config["log-opts"]
+    assert config == THEIRS
+    assert passes.shell(f"stat -c '%a %U:%G' {FILE}").split() == ["640", "root:docker"]
+    assert '\n   "labels"' in passes.shell(f"cat {FILE}"), "with its own indentation"
+
+
+def test_what_is_wished_for_is_in_effect(lab: Lab) -> None:
+    """Log rotation, data-root, mirrors, shared memory and live-restore: as dockerd itself tells."""
+    wishes = {
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "7m", "max-file": "2"},
+        "data-root": "/srv/docker",
+        "registry-mirrors": ["https://mirror.example"],
+        "default-shm-size": "128m",
+        "live-restore": True,
+        "runtimes": {"mine": {"path": "/usr/sbin/runc"}},
+        "default-runtime": "mine",
+    }
+    passes.shell(f"echo '{{}}' > {FILE}; {RESTART}")
+    keys = wanted(wishes, nvidia=True, cdi=True)
+
+    def wished() -> None:
+        docker_run(PACKAGES, keys)
+
+    assert all_hold(passes.up(wished))
+
+    info = json.loads(passes.shell("docker info --format '{{json .}}'"))
+    assert info["DockerRootDir"] == "/srv/docker"
+    assert info["LiveRestoreEnabled"] is True
+    assert info["RegistryConfig"]["Mirrors"] == ["https://mirror.example/"]
+    assert info["DefaultRuntime"] == "mine"
+    lab.import_base_image(passes.host, "base")
+    passes.shell("docker run --detach --name mine base sleep 3000")
+    logs = json.loads(passes.shell("docker inspect --format '{{json .HostConfig.LogConfig}}' mine"))
+    assert logs == {"Type": "json-file", "Config": {"max-size": "7m", "max-file": "2"}}
+    assert passes.shell("docker exec mine df -m /dev/shm").split()[-5] == "128"
+
+    for dropped in ("default-runtime", "default-shm-size"):
+        config = json.loads(passes.shell(f"cat {FILE}"))
+        del config[dropped]
+        passes.host.write(FILE, json.dumps(config))
+        passes.shell(RESTART)
+        found = passes.plan(wished)["docker.daemon-config"]
+        assert (found.verdict, found.actual) == (Verdict.DRIFTED, f"no {dropped}")
+        assert all_hold(passes.up(wished))
+    assert passes.shell("docker ps --format '{{.Names}}'").split() == ["mine"]
