@@ -24,6 +24,11 @@ done
 exit 0
 """
 
+# Good enough to look for room: the key as people and tools write it, once in the file.
+_DATA_ROOT = (
+    'sed -n \'s/.*"data-root"[ \t]*:[ \t]*"\\(\\/[^"\\\\]*\\)".*/\\1/p\''
+    " /etc/docker/daemon.json 2>/dev/null | head -n 1"
+)
 _LINE = re.compile(r".*?\s+(?:\d+|-)\s+(?:\d+|-)\s+(\d+|-)\s+(?:\d+%|-)\s+(/.*)")
 
 
@@ -48,14 +53,17 @@ class Disk(Fact[list[Room]]):
     ``[{"path": "/boot", "mount": "/", "free_bytes": 85097000960, "free_inodes": 16353606}]``
 
     + venv_root: where environments are made
-    + data_root: where Docker keeps images and containers
+    + data_root: where Docker keeps images and containers, unless its daemon.json says so itself;
+      the last one of the list
     """
 
     def command(
         self, venv_root: str = "/opt/gpurig/venvs", data_root: str = "/var/lib/docker"
     ) -> StringCommand:
         own = (QuoteString(venv_root), QuoteString(data_root))
-        return framed(StringCommand("for path in / /boot /var /tmp", *own, _ROOM))
+        found = f'; docker=$({_DATA_ROOT}); set -- "$1" "${{docker:-$2}}";'
+        loop = 'for path in / /boot /var /tmp "$@"'
+        return framed(StringCommand("set --", *own, found, loop, _ROOM))
 
     def parse(self, lines: list[str], code: int) -> list[Room] | Absent | Unknown:
         rooms: list[Room] = []

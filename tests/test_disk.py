@@ -59,6 +59,17 @@ def test_a_folder_that_is_not_there_yet_counts_for_its_file_system() -> None:
         disk.check("h", STACK, Settings(venv_root="/data/venvs"), rooms, MISSING[:1])
 
 
+def test_inodes_are_looked_at_as_well() -> None:
+    """A file system with room and without inodes takes no environment."""
+    few = _observed(("/", "/", 9.0))
+    assert isinstance(few.disk, list)
+    few.disk[0]["free_inodes"] = 1000
+    with pytest.raises(HostError, match=r"/ has 1000 inodes free and 41000 are needed"):
+        disk.check("h", STACK, Settings(), few, MISSING[:1])
+    few.disk[0]["free_inodes"] = disk.FILES
+    disk.check("h", STACK, Settings(), few, MISSING[:1])
+
+
 def test_what_is_needed_goes_by_what_the_plan_misses() -> None:
     """Drifted and waiting count; what holds, is due, is left out or unknown does not."""
     ids = ("environment.tensorflow.interpreter", "driver.packages", "docker.packages")

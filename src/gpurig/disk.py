@@ -10,9 +10,12 @@ from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 GB = 1000**3
+DOCKER_ROOT = "/var/lib/docker"  # Docker's own folder, wherever its daemon.json has moved it
 
 # Measured on Debian 13: TensorFlow 2.21 with what its workloads need, by accelerator.
 ENVIRONMENT = {"cpu": 1.9 * GB, "cuda": 6.6 * GB}
+# Files in the wheels of its lock (32,010), and the bytecode of those in Python (8,955).
+FILES = 41_000
 DRIVER = 1.5 * GB  # packages, headers and a module that is built
 DOCKER = 0.5 * GB
 
@@ -48,32 +51,53 @@ def check(
     if not isinstance(observed.disk, list):
         return
     wanted: dict[str, float] = {}  # by mount point
-    free: dict[str, float] = {}
+    files: dict[str, int] = {}
+    rooms: dict[str, Room] = {}
+    dockers: set[str] = set()
     for folder, size in needed(stack, settings, plan).items():
+        docker = folder == DOCKER_ROOT
+        if docker:
+            there = observed.disk[-1]["path"] if observed.disk else folder
+            folder = str(settings.docker_daemon.get("data-root", there))
         room = _room(observed.disk, folder)
         if room is not None:
-            mount, available = room
+            mount = room["mount"]
             wanted[mount] = wanted.get(mount, 0) + size
-            free[mount] = available
-    for mount, size in wanted.items():
-        if free[mount] < size:
-            raise HostError(
-                "disk-full",
-                f"{mount} has {free[mount] / GB:.1f} GB free and {size / GB:.1f} GB are needed",
-                where=name,
-                do="make room, or name another folder (rig_venv_root)",
-                host=name,
+            files[mount] = files.get(mount, 0) + (
+                FILES if docker or folder == settings.venv_root else 0
             )
+            rooms[mount] = room
+            dockers |= {mount} if docker else set()
+    for mount, size in wanted.items():
+        free, inodes = rooms[mount]["free_bytes"], rooms[mount]["free_inodes"]
+        if free < size:
+            short = f"{free / GB:.1f} GB free and {size / GB:.1f} GB are needed"
+        elif inodes is not None and inodes < files[mount]:
+            short = f"{inodes} inodes free and {files[mount]} are needed"
+        else:
+            continue
+        raise HostError(
+            "disk-full",
+            f"{mount} has {short}",
+            where=name,
+            do=_DO_DOCKER
+            if mount in dockers
+            else "make room, or name another folder (rig_venv_root)",
+            host=name,
+        )
 
 
-def _room(rooms: list[Room], folder: str) -> tuple[str, int] | None:
-    """Mount point and free bytes of the file system that a folder is on, or will be."""
+# Never by itself: what Docker keeps is the user's.
+_DO_DOCKER = (
+    "make room (`docker system df` shows what Docker keeps), or name another data-root in"
+    " rig_docker_daemon"
+)
+
+
+def _room(rooms: list[Room], folder: str) -> Room | None:
+    """The room of the file system that a folder is on, or will be."""
     for room in rooms:
         if room["path"] == folder:
-            return room["mount"], room["free_bytes"]
-    mounts = {room["mount"]: room["free_bytes"] for room in rooms}
-    above = [mount for mount in mounts if f"{folder}/".startswith(f"{mount.rstrip('/')}/")]
-    if not above:
-        return None
-    nearest = max(above, key=len)
-    return nearest, mounts[nearest]
+            return room
+    above = [r for r in rooms if f"{folder}/".startswith(f"{r['mount'].rstrip('/')}/")]
+    return max(above, key=lambda room: len(room["mount"]), default=None)
