@@ -95,7 +95,7 @@ def test_images_go_where_docker_keeps_them() -> None:
     """An image that is to be built takes at least what its environment would."""
     stack = Stack("debian 13", "x86_64", images=(Image("tensorflow", None, "b", ENVIRONMENT),))
     plan = [Finding("images.tensorflow", Verdict.FOLLOWS)]
-    assert disk.needed(stack, Settings(), plan) == {"/var": disk.ENVIRONMENT["cpu"]}
+    assert disk.needed(stack, Settings(), plan) == {disk.DOCKER_ROOT: disk.ENVIRONMENT["cpu"]}
     assert not disk.needed(stack, Settings(), [Finding("images.tensorflow", Verdict.HOLDS)])
 
 

@@ -33,10 +33,10 @@ def needed(stack: Stack, settings: Settings, plan: list[Finding]) -> dict[str, f
             room[settings.venv_root] = (
                 room.get(settings.venv_root, 0) + ENVIRONMENT[environment.accelerator]
             )
-    for image in stack.images:  # at least what its environment takes, in Docker's usual folder
+    for image in stack.images:  # at least what its environment takes
         if image.environment and f"images.{image.name}" in to_do:
             size = ENVIRONMENT[image.environment.accelerator]
-            room["/var"] = room.get("/var", 0) + size
+            room[DOCKER_ROOT] = room.get(DOCKER_ROOT, 0) + size
     packages = {"driver.packages": DRIVER, "docker.packages": DOCKER}
     for promise, size in packages.items():
         if promise in to_do:
