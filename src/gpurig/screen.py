@@ -113,13 +113,15 @@ class Screen:
             self.console.print("\n".join(plan_lines(result)), markup=False)
 
     def proof(self, host: str, proof: Proof) -> None:
+        self.rows[host].begin("proving")
+        if proof.verdict is ProofVerdict.NOT_APPLICABLE:
+            return  # counted at the end; the report has each with its reason
         reason = f": {proof.reason}" if proof.reason else ""
         self._say(
             host,
             f"{proof.verdict.value:14} {proof.title}{reason} ({_seconds(proof.seconds)})",
             STYLES[proof.verdict],
         )
-        self.rows[host].begin("proving")
 
     def finished(self, result: HostResult) -> None:
         self.rows[result.name].begin("finished")
