@@ -88,6 +88,9 @@ class DaemonConfig(Fact[DaemonFile]):
         for key in ("runtimes", "features"):
             if not isinstance(config.get(key, {}), dict):
                 return Unknown(f"its {key} is not an object")
+        for name, runtime in config.get("runtimes", {}).items():
+            if not isinstance(runtime, dict):
+                return Unknown(f"its runtime {name} is not an object")
         step = re.search(r'^([ \t]+)"', text, re.MULTILINE)
         return DaemonFile(
             path=path, config=config, indent=step[1] if step else "    ", changed=changed

@@ -11,6 +11,8 @@ from gpurig.fact import Fact, framed
 from gpurig.facts.docker import DOCKER
 from gpurig.values import ABSENT, Absent, Unknown
 
+NOTES = "/var/lib/gpurig/images"  # NAME.id: the image that gpurig made there under NAME
+
 
 class Found(TypedDict):
     """
@@ -63,7 +65,21 @@ class ContainerImage(Fact[Found]):
         return Found(
             id=said["Id"],
             tags=said.get("RepoTags") or [],
-            created=said["Created"],
+            created=said.get("Created") or "",
             layers=(said.get("RootFS") or {}).get("Layers") or [],
             labels=(said.get("Config") or {}).get("Labels") or {},
         )
+
+
+class OwnImages(Fact[list[str]]):
+    """
+    The ids of the images that gpurig built or loaded here, ``["sha256:3f0c…"]``.
+
+    A label does not tell: ``docker commit`` and ``FROM`` hand labels on to a user's own images.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(f"cat {NOTES}/*.id 2>/dev/null; :")
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        return sorted({line for line in lines if line})

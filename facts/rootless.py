@@ -152,7 +152,7 @@ class UserDaemonConfig(Fact[DaemonFile]):
             acting_as(user) + " as_user sh -c '"
             'f=$(readlink -f -- "$1") || { [ ! -L "$1" ] && exit 3; exit 4; };'
             ' if [ ! -e "$f" ]; then [ -L "$1" ] && exit 4; exit 3; fi;'
-            ' echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"'
+            ' [ -f "$f" ] || exit 5; echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"'
             '\' sh "$h/.config/docker/daemon.json"'
         )
 

@@ -9,7 +9,9 @@ from pyinfra.api import FileUploadCommand, StringCommand
 from gpurig.fact import read
 from gpurig.facts.container_toolkit import ToolkitVersion
 from gpurig.facts.device_links import DeviceLinks, Links
+from gpurig.facts.systemd import Units
 from gpurig.operations.file import written
+from gpurig.operations.systemd import masked
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.stack.versions import numbers
 from gpurig.values import ABSENT, Unknown
@@ -53,6 +55,9 @@ def device_links() -> Generator[StringCommand | FileUploadCommand, None, None]:
         return follows("docker.packages", "known after docker.packages, which brings runc")
     assert isinstance(links, dict)
     if not links["cgroup_driver"]:
+        units = read(Units, units="docker.service")
+        if isinstance(units, dict) and masked(units):
+            return holds("Docker is masked, so that no container of its runs")
         return follows("docker.service")
     if not needed(links):
         if links["cgroup_driver"] != "systemd":

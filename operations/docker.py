@@ -87,7 +87,7 @@ def service(unmask: bool = True) -> Commands:
         return holds("docker.service is enabled and active")
     if (found := masked(units)) and not unmask:
         return due(_MASKED.format(" and ".join(found)))
-    file = _usable(DAEMON_JSON)
+    file = usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
         return unknown(f"{', '.join(wrong)}, and cannot start: {file.reason}")
     drift(
@@ -113,7 +113,7 @@ def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
     + keys: merged into the file: objects key by key, anything else as a whole
     + path: the file; a link is followed and stays a link
     """
-    docker, file = read(DockerInstalled), _usable(path, keys)
+    docker, file = read(DockerInstalled), usable(path, keys)
     if isinstance(docker, Unknown):
         return unknown(docker.reason)
     if isinstance(file, Unknown):
@@ -156,7 +156,7 @@ def running_config(
     A reload does where dockerd takes the keys on SIGHUP; a restart only while no container runs,
     where live-restore keeps containers alive over it, or where it is asked for.
     """
-    docker, file = read(DockerInstalled), _usable(path, keys)
+    docker, file = read(DockerInstalled), usable(path, keys)
     for fact in (docker, file):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
@@ -221,7 +221,11 @@ def running_config(
     # A container that was started since is not stopped for this: the next look says it is due.
     quiet = "" if outlived or restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
     # systemd refuses a third start in a minute unless it is told to count anew.
-    again = "systemctl reset-failed docker.service; systemctl restart docker.service"
+    # A run that was killed may have left systemd with the unit as it was before.
+    again = (
+        "systemctl daemon-reload; systemctl reset-failed docker.service;"
+        " systemctl restart docker.service"
+    )
     yield StringCommand(f"{quiet}{{ {again} && {_record(hashes)}; }}")
 
 
@@ -259,7 +263,7 @@ def _remembered(file: DaemonFile) -> Commands:
         yield StringCommand(_record(hashes))
 
 
-def _usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Unknown:
+def usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Unknown:
     """The daemon.json with which dockerd can start, also once it has these keys; or why not."""
     found, flags = read(DaemonConfig, path=path), read(DaemonFlags)
     if isinstance(found, Unknown):

@@ -8,8 +8,11 @@ from collections.abc import Generator
 from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.docker import DOCKER, DockerInfo, DockerInstalled
+from gpurig.facts.docker import DOCKER, DockerInfo, DockerInstalled, RestartPolicies
+from gpurig.facts.docker_daemon import DAEMON_JSON
 from gpurig.facts.docker_proxy import DROP_IN, MARK, SECRET, DockerProxy, Proxy
+from gpurig.operations.docker import usable
+from gpurig.operations.docker_daemon import stopped
 from gpurig.operations.file import written
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Absent, Unknown
@@ -73,8 +76,8 @@ def running_proxy(url: str | None, restart: bool = False) -> Commands:
 
     + url: as `proxy` got it; restart: also where that stops containers, which otherwise is due
 
-    dockerd reads its environment at a start only. A restart while no container runs, where
-    live-restore keeps containers alive over it, or where it is asked for; else it is due.
+    dockerd reads its environment at a start only. A restart while no container runs, or where it is
+    asked for; else it is due. It takes daemon.json as well, so that one must be usable.
     """
     found = _found()
     if isinstance(found, Unknown):
@@ -97,20 +100,28 @@ def running_proxy(url: str | None, restart: bool = False) -> Commands:
         return unknown(daemon.reason)
     if isinstance(daemon, Absent):
         return follows("docker.service")
-    containers, outlived = daemon["containers_running"], daemon["live_restore"]
+    file = usable(DAEMON_JSON)
+    if isinstance(file, Unknown):
+        return unknown(f"Docker cannot be restarted: {file.reason}")
     actual = f"the daemon {'lacks the proxy' if ours else 'still has the proxy of rig_proxy'}"
-    if containers and not outlived and not restart:
-        many = "1 running container" if containers == 1 else f"{containers} running containers"
-        return due(f"{actual}: Docker must be restarted, and {many} would stop")
+    if daemon["containers_running"] and not restart:
+        policies = read(RestartPolicies)
+        if isinstance(policies, Unknown):
+            return unknown(policies.reason)
+        running = stopped({} if policies is ABSENT else policies)
+        return due(f"{actual}: `up --restart-docker` restarts Docker, with {running}")
     drift(
         actual,
         wanted="the daemon uses the proxy of rig_proxy" if ours else "none of gpurig's",
         will="restart Docker",
-        leaves="the containers, which live-restore keeps running" if outlived else "",
     )
     # A container that was started since is not stopped for this: the next look says it is due.
-    quiet = "" if outlived or restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
-    again = "systemctl reset-failed docker.service; systemctl restart docker.service"
+    quiet = "" if restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
+    # A run that was killed may have left systemd with the unit as it was before.
+    again = (
+        "systemctl daemon-reload; systemctl reset-failed docker.service;"
+        " systemctl restart docker.service"
+    )
     yield StringCommand(f"{quiet}{{ {again}; }}")
 
 

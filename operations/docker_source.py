@@ -18,7 +18,15 @@ from gpurig.values import Unknown
 # stay (docker-ce-packaging, deb/common/control; containerd-packaging, debian/control; Debian's
 # docker.io). Docker's plugins stay: Debian's command finds them, too.
 IN_THE_WAY = {
-    "docker": ("docker.io", "docker-cli", "docker-buildx", "docker-compose", "containerd", "runc"),
+    "docker": (
+        "docker.io",
+        "docker-cli",
+        "docker-buildx",
+        "docker-compose",
+        "docker-compose-v2",
+        "containerd",
+        "runc",
+    ),  # docker-compose-v2 is Ubuntu's, without a declared conflict (Launchpad 2151249)
     "distribution": ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras", "containerd.io"),
 }
 

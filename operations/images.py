@@ -11,16 +11,18 @@ from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalled
-from gpurig.facts.images import ContainerImage, Found
+from gpurig.facts.images import NOTES, ContainerImage, Found, OwnImages
+from gpurig.facts.systemd import Units
 from gpurig.images import RECIPE, Recipe, Saved, reference
 from gpurig.operations.environment import Downloads
-from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.operations.systemd import masked
+from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Unknown
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 _RUN = "/run/gpurig-image"  # what a build needs; a proxy may hold a password
-_LOADING = "/var/lib/gpurig/images"  # on disk: a saved image has gigabytes
+_LOADING = f"{NOTES}/loading"  # on disk: a saved image has gigabytes
 _PIECE = 64 * 2**20  # bytes of a saved image that are in memory at a time
 
 
@@ -31,11 +33,11 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
 
     + title: its name in rig_images; downloads: the proxy is used, the index is in the recipe
 
-    An image of that name that gpurig did not build is left alone. The one that is replaced goes,
-    unless it has another name or a container or an image stands on it.
+    An image of that name that gpurig did not build is left alone. The one that is replaced goes if
+    gpurig made it here, unless it has another name or a container or an image stands on it.
     """
     if (waits := _without_daemon()) is not None:
-        return unknown(waits.reason) if isinstance(waits, Unknown) else follows(waits)
+        return _waiting(waits)
     there = read(ContainerImage, reference=recipe.reference)
     base = read(ContainerImage, reference=recipe.base)
     for fact in (there, base):
@@ -57,7 +59,7 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     )
     yield from _private(f"{_RUN}.tar", recipe.context)
     yield from _private(f"{_RUN}.env", _environment(downloads).encode())
-    yield StringCommand(_build(recipe))
+    yield StringCommand(_build(title, recipe))
 
 
 def _without_daemon() -> Unknown | str | None:
@@ -72,7 +74,17 @@ def _without_daemon() -> Unknown | str | None:
     return "docker.service" if daemon is ABSENT else None
 
 
-def _build(recipe: Recipe) -> str:
+def _waiting(waits: Unknown | str) -> None:
+    """Say so; where somebody masked Docker, which stays, nothing will bring the image about."""
+    if isinstance(waits, Unknown):
+        return unknown(waits.reason)
+    units = read(Units, units="docker.service")
+    if waits == "docker.service" and isinstance(units, dict) and masked(units):
+        return due("docker.service is masked: unmask it, or name docker in rig_components")
+    return follows(waits)
+
+
+def _build(title: str, recipe: Recipe) -> str:
     """
     Shell that builds an image and lets go of the one that it replaces.
 
@@ -88,19 +100,28 @@ def _build(recipe: Recipe) -> str:
     options += [f"--label {shlex.quote(f'{k}={v}')}" for k, v in recipe.labels.items()]
     return (
         f"trap 'rm -f {_RUN}.tar {_RUN}.env' EXIT; . {_RUN}.env;"
-        f" old=$({DOCKER} image inspect --format '{{{{.Id}}}}' -- {name} 2>/dev/null);"
         f" {DOCKER} image inspect -- {base} >/dev/null 2>&1 || {DOCKER} pull --quiet {base} ||"
         f" {{ echo {missing} >&2; exit 1; }};"
         f" {DOCKER} build --network host --force-rm --tag {name} {' '.join(options)} $proxies -"
-        f' < {_RUN}.tar || exit 1; [ -z "$old" ] || {_gone}'
+        f" < {_RUN}.tar || exit 1; {_noted(title, recipe.reference)}"
     )
 
 
-# Without --force Docker itself keeps an image that is in use; one with a name is kept here.
-_gone = (
-    f'[ "$({DOCKER} image inspect --format \'{{{{len .RepoTags}}}}\' "$old" 2>/dev/null)" != 0 ]'
-    f' || {DOCKER} image rm "$old" >/dev/null 2>&1 || :'
-)
+def _noted(title: str, name: str) -> str:
+    """
+    Shell that notes an image as gpurig's and lets go of the one that was noted before.
+
+    Without --force Docker itself keeps an image that is in use; one with a name is kept here.
+    """
+    note, name = f"{NOTES}/{title}.id", shlex.quote(name)
+    names = f"{DOCKER} image inspect --format '{{{{len .RepoTags}}}}'"
+    return (
+        f"mkdir -p {NOTES}; old=$(cat {note} 2>/dev/null);"
+        f" {DOCKER} image inspect --format '{{{{.Id}}}}' -- {name} > {note}.new"
+        f" && mv {note}.new {note} || exit 1;"
+        f' [ -z "$old" ] || [ "$({names} "$old" 2>/dev/null)" != 0 ]'
+        f' || {DOCKER} image rm "$old" >/dev/null 2>&1 || :'
+    )
 
 
 def _environment(downloads: Downloads) -> str:
@@ -127,18 +148,20 @@ def loaded(title: str, saved: Saved) -> Commands:
     A name that another image of the user's has is not taken from it.
     """
     if (waits := _without_daemon()) is not None:
-        return unknown(waits.reason) if isinstance(waits, Unknown) else follows(waits)
+        return _waiting(waits)
     name = reference(title)
     there = read(ContainerImage, reference=name)
     if isinstance(there, Unknown):
         return unknown(there.reason)
     if isinstance(there, dict) and _is(there, saved):
         return holds(f"{name} is {saved.tags[0]}")
-    for tag in saved.tags:
+    ours = read(OwnImages)
+    assert isinstance(ours, list)
+    for tag in (name, *saved.tags):
         taken = read(ContainerImage, reference=tag)
         if isinstance(taken, Unknown):
             return unknown(taken.reason)
-        if isinstance(taken, dict) and not _is(taken, saved) and not _is_ours(taken, there):
+        if isinstance(taken, dict) and not _is(taken, saved) and taken["id"] not in ours:
             return unknown(
                 f"{tag} is another image on the host than in {saved.path}, and gpurig did not load"
                 " it; give it another name"
@@ -150,22 +173,22 @@ def loaded(title: str, saved: Saved) -> Commands:
         leaves="all other images and containers",
     )
     file = f"{_LOADING}/{title}.tar"
-    yield StringCommand(f"mkdir -p {_LOADING} && chmod 700 {_LOADING} && : > {file}")
+    # What a run that was cut off left there goes first.
+    yield StringCommand(f"rm -rf {_LOADING} && mkdir -p {_LOADING} && chmod 700 {_LOADING}")
     with Path(saved.path).open("rb") as source:
         while piece := source.read(_PIECE):
             yield FileUploadCommand(BytesIO(piece), f"{file}.part")
-            yield StringCommand(f"cat {file}.part >> {file} && rm {file}.part")
+            yield StringCommand(
+                f"cat {file}.part >> {file} && rm {file}.part || {{ rm -rf {_LOADING}; exit 1; }}"
+            )
     tag = shlex.quote(saved.tags[0])
     yield StringCommand(
-        f"trap 'rm -f {file}' EXIT; {DOCKER} load --quiet --input {file} &&"
-        f" {DOCKER} tag {tag} {name}"
+        f"trap 'rm -rf {_LOADING}' EXIT; {DOCKER} load --quiet --input {file} &&"
+        f" {DOCKER} tag {tag} {name} || exit 1; {_noted(title, name)}"
     )
 
 
 def _is(found: Found, saved: Saved) -> bool:
-    return found["created"] == saved.created and found["layers"] == list(saved.layers)
-
-
-def _is_ours(found: Found, there: object) -> bool:
-    """Whether an image was built by gpurig, or is the one that was loaded last time."""
-    return RECIPE in found["labels"] or (isinstance(there, dict) and there["id"] == found["id"])
+    """By layers and by second: Docker writes the time in another notation than other makers."""
+    same_time = found["created"][:19] == saved.created[:19]
+    return same_time and found["layers"] == list(saved.layers)

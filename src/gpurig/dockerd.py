@@ -12,6 +12,7 @@ from typing import Any
 
 import docker
 import docker.errors
+import paramiko
 import requests
 from docker.models.images import Image
 from docker.types import DeviceRequest, Mount
@@ -21,6 +22,8 @@ from gpurig.images import Recipe
 
 Say = Callable[[str], None]
 KIND = "nvidia.com/gpu"
+# What the SDK lets through when a daemon refuses, goes away, or a file cannot be read.
+BROKEN = (docker.errors.DockerException, requests.RequestException, OSError)
 
 
 def connect() -> docker.DockerClient:
@@ -29,7 +32,7 @@ def connect() -> docker.DockerClient:
     try:
         client = docker.from_env(timeout=20)
         client.ping()
-    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
+    except (*BROKEN, paramiko.SSHException, ValueError) as error:
         raise InputError(
             "docker-unreachable",
             f"Docker does not answer ({_root(error)})",
@@ -48,11 +51,13 @@ class Offer:
 
     + architecture: ``x86_64`` or ``aarch64``
     + gpus: whether containers can get NVIDIA GPUs; cdi: whether as CDI devices
+    + rootless: whether it runs without root, so that its root is the user
     """
 
     architecture: str
     gpus: bool
     cdi: bool
+    rootless: bool = False
 
 
 def offer(client: docker.DockerClient) -> Offer:
@@ -62,7 +67,8 @@ def offer(client: docker.DockerClient) -> Offer:
     listed = any(device.startswith(KIND) for device in devices)
     runtime = "nvidia" in (said.get("Runtimes") or {})
     cdi = listed or (runtime and bool(said.get("CDISpecDirs")))
-    return Offer(said["Architecture"], runtime or listed, cdi)
+    rootless = "name=rootless" in (said.get("SecurityOptions") or [])
+    return Offer(said["Architecture"], runtime or listed, cdi, rootless)
 
 
 def build(client: docker.DockerClient, recipe: Recipe, say: Say) -> None:
@@ -103,7 +109,7 @@ def _base(client: docker.DockerClient, base: str, say: Say) -> None:
         say(f"pulling {base}")
     try:
         client.images.pull(base)
-    except docker.errors.APIError as error:
+    except BROKEN as error:
         raise InputError(
             "base-image-missing",
             f"the base image {base} is not there and cannot be pulled ({_last(error)})",
@@ -119,7 +125,7 @@ def _build(client: docker.DockerClient, tag: str, say: Say, **context: Any) -> N
             tag=tag, network_mode="host", rm=True, forcerm=True, decode=True, **context
         )
         _told(chunks, tag, say)
-    except (docker.errors.APIError, docker.errors.DockerException) as error:
+    except BROKEN as error:
         raise GpurigError("image-build-failed", _last(error), tag) from error
 
 
@@ -198,7 +204,7 @@ def run(client: docker.DockerClient, what: Container) -> int:
             environment=environment,
             **arguments,
         )
-    except docker.errors.APIError as error:
+    except BROKEN as error:
         raise GpurigError("container-failed", _last(error), what.image) from error
     try:
         output = container.attach(stream=True, demux=True, logs=True)
@@ -209,7 +215,7 @@ def run(client: docker.DockerClient, what: Container) -> int:
                     stream.buffer.write(data)
                     stream.flush()
         return int(container.wait()["StatusCode"])
-    except docker.errors.APIError as error:
+    except BROKEN as error:
         raise GpurigError("container-failed", _last(error), what.image) from error
     finally:
         container.remove(force=True)
@@ -223,7 +229,7 @@ def save(image: Image, name: str, file: Path) -> None:
             for piece in image.save(named=name):
                 target.write(piece)
         staged.replace(file)
-    except (OSError, docker.errors.APIError) as error:
+    except BROKEN as error:
         raise GpurigError("image-unsaved", f"cannot be written ({_last(error)})", str(file)) from (
             error
         )

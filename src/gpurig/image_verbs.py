@@ -68,11 +68,12 @@ def _image(name: str, settings: Settings, offered: dockerd.Offer) -> Image:
     if not rows:
         raise InputError("image-wrong", f"no distribution of the tables has Python {python}")
     row = rows[0]
-    components = ("docker", "container-toolkit") if offered.gpus else ("docker",)
+    gpus = settings.accelerator == "cuda" or (offered.gpus and settings.accelerator != "cpu")
+    components = ("docker", "container-toolkit") if gpus else ("docker",)
     given = Given(
         f"{row.ids[0]}:{row.release}".rstrip(":"),
         arch=offered.architecture,
-        gpus=[_SOME_GPU] if offered.gpus else [],
+        gpus=[_SOME_GPU] if gpus else [],
     )
     wished = replace(settings, images=(name,), components=components)
     answer = resolve(wished, described(given))
@@ -92,11 +93,14 @@ def run(name: str, command: Sequence[str], gpus: str | None, volumes: Sequence[s
     mounts = {"/workspace": str(Path.cwd())} | dict(map(_mount, volumes))
     client = dockerd.connect()
     found = dockerd.find(client, images.reference(name), name)
-    devices = dockerd.devices(gpus, dockerd.offer(client))
+    offered = dockerd.offer(client)
+    devices = dockerd.devices(gpus, offered)
     # Under sudo the caller is the one who called sudo.
     uid, gid = os.environ.get("SUDO_UID", os.getuid()), os.environ.get("SUDO_GID", os.getgid())
     assert found.id
-    what = dockerd.Container(found.id, command, mounts, f"{uid}:{gid}", devices)
+    # In a Docker without root, root is the user.
+    user = "0:0" if offered.rootless else f"{uid}:{gid}"
+    what = dockerd.Container(found.id, command, mounts, user, devices)
     return dockerd.run(client, what)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -111,7 +112,9 @@ def saved(path: str, where: str = "rig_images") -> Saved:
         raise InputError(
             "saved-image-wrong", f"{path} cannot be read ({said})", where, "check its path"
         ) from error
-    except (tarfile.TarError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        tarfile.TarError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError
+    ) as error:  # fmt: skip
         raise InputError(
             "saved-image-wrong",
             f"{path} is not one image with a name, as `docker save NAME` writes it",
@@ -131,7 +134,7 @@ def _saved(path: str, version: tuple[int, int]) -> Saved:
     tags = tuple(str(tag) for tag in entry["RepoTags"])
     if not tags:
         raise ValueError("it has no name")
-    return Saved(path, tags, config["created"], tuple(config["rootfs"]["diff_ids"]))
+    return Saved(path, tags, config.get("created") or "", tuple(config["rootfs"]["diff_ids"]))
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:

@@ -185,7 +185,7 @@ def pci_ids(value: Any) -> tuple[str, ...]:
 
 def url(value: Any) -> str:
     """An http, https or file URL without user or password: it ends up in files and argv."""
-    if _is_url(value, "http", "https", "file") and not urlsplit(value).username:
+    if _is_url(value, "http", "https", "file") and "@" not in urlsplit(value).netloc:
         return str(value)
     raise ValueError("an http, https or file URL without spaces, quotes, user or password")
 

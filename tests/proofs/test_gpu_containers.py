@@ -8,6 +8,7 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from gpurig.proofs.gpus import gpus, same_gpus
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 
 pytestmark = pytest.mark.usefixtures("needs_docker")
@@ -37,19 +38,12 @@ def _knows_cdi(version: str) -> bool:
     return int(version.split(".")[0]) >= 25
 
 
-def _gpus(listing: str) -> list[str]:
-    """The GPUs of ``nvidia-smi -L``, one line each."""
-    return [line for line in listing.splitlines() if line.startswith("GPU ")]
-
-
 def _same_gpus(host: Host, subject: Subject, told: CommandResult) -> None:
     # runc's errors come over several lines, and the last one says most
     assert told.rc == 0, " ".join((told.stderr.strip() or told.stdout.strip()).split())
-    outside, inside = _gpus(host.run("nvidia-smi -L").stdout), _gpus(told.stdout)
+    outside, inside = gpus(host.run("nvidia-smi -L").stdout), gpus(told.stdout)
     subject.detail |= {"host": outside, "container": inside}
-    assert len(inside) == len(subject.gpus), f"{len(inside)} GPUs of {len(subject.gpus)} inside"
-    # An assumed GPU has no identity that would have to be the same inside and outside.
-    assert subject.stack["assumed"] or inside == outside, "other GPUs inside than outside"
+    same_gpus(subject, outside, inside)
 
 
 def _may_open(told: CommandResult) -> None:

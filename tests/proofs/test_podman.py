@@ -7,6 +7,7 @@ import secrets
 import pytest
 from testinfra.host import Host
 
+from gpurig.proofs.gpus import gpus, same_gpus
 from gpurig.proofs.image import TAR
 from gpurig.proofs.plugin import Subject, due, not_applicable
 
@@ -36,6 +37,5 @@ def test_podman_lists_the_gpus(host: Host, subject: Subject) -> None:
         version = host.run("podman --version").stdout.strip()
         due(f"{version} is too old for the CDI spec; the promise podman.cdi says what to do")
     assert told.rc == 0, told.stderr.strip() or told.stdout.strip()
-    inside = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
-    subject.detail["container"] = inside
-    assert len(inside) == len(subject.gpus), f"{len(inside)} GPUs of {len(subject.gpus)} inside"
+    subject.detail["container"] = inside = gpus(told.stdout)
+    same_gpus(subject, gpus(host.run("nvidia-smi -L").stdout), inside)

@@ -47,7 +47,10 @@ def _chosen(site: Site, draft: Draft, there: Any) -> Docker | None:
         draft.chose(f"Docker {installed['package']}", reason, "the host")
         return Docker(installed["source"], (installed["package"],), feature)
     draft.chose(f"Docker {row.docker_packages[0]}", f"{row.name} brings {row.docker}", row.source)
-    return Docker("distribution", tuple(row.docker_packages), _cdi_feature(row.docker))
+    # What is installed is not upgraded, and may be older than what the distribution has now.
+    stays = installed is not None and installed["source"] == "distribution"
+    version = installed["version"] if installed and stays else row.docker
+    return Docker("distribution", tuple(row.docker_packages), _cdi_feature(version))
 
 
 def _from_docker(site: Site, draft: Draft, installed: Any) -> Docker:
@@ -154,10 +157,10 @@ def _wished(site: Site, row: ToolkitRow) -> str | None:
 
 def _version(site: Site, docker: Docker) -> str:
     there = site.observed.docker_installed
-    if docker.source == "distribution":
-        return str(site.distribution.docker)
     if isinstance(there, dict) and there["source"] == docker.source:
         return str(there["version"])
+    if docker.source == "distribution":
+        return str(site.distribution.docker)
     return next(row.version for row in tables().docker if row.family == site.distribution.family)
 
 
