@@ -151,6 +151,7 @@ def test_every_key_that_dockerd_knows_may_be_wished_for():
         {"rig_apt_mirror": "ftp://example.com"},
         {"rig_pypi_index": "https://example.com/a b"},
         {"rig_pypi_index": "https://ada:word@example.com/simple"},
+        {"rig_pypi_index": "https://:word@example.com/simple"},
         {"rig_pypi_index": "https://example.com/\ndeb evil"},
         {"rig_data_mirror": "mnist"},
         {"rig_proxy": "example.com:3128"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from gpurig.proofs.gpus import gpus, same_gpus
-from gpurig.proofs.plugin import Subject, not_applicable, not_run
+from gpurig.proofs.plugin import Subject, due, not_applicable, not_run
 
 pytestmark = pytest.mark.usefixtures("needs_docker")
 
@@ -34,8 +35,11 @@ def _version(host: Host) -> str:
     return str(host.check_output("docker version --format '{{.Server.Version}}'"))
 
 
-def _knows_cdi(version: str) -> bool:
-    return int(version.split(".")[0]) >= 25
+def _looks_for_cdi(host: Host) -> bool:
+    """Whether the daemon that runs has CDI switched on."""
+    return bool(
+        json.loads(host.check_output("docker info --format '{{json .}}'")).get("CDISpecDirs")
+    )
 
 
 def _same_gpus(host: Host, subject: Subject, told: CommandResult) -> None:
@@ -60,8 +64,10 @@ def test_nvidia_runtime_lists_the_gpus(host: Host, subject: Subject, image: str)
 @pytest.mark.proof("docker.cdi-lists-gpus")
 def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, image: str) -> None:
     """A container with --device nvidia.com/gpu=all lists the host's GPUs."""
-    if not _knows_cdi(version := _version(host)):
+    if int((version := _version(host)).split(".")[0]) < 25:
         not_applicable(f"Docker {version} has no CDI devices (they came with 25)")
+    if not _looks_for_cdi(host) and host.check_output("docker ps --quiet"):
+        due("Docker must be restarted for CDI, and containers run: `up --restart-docker` does it")
     _same_gpus(host, subject, host.run(f"{RUN} {BY_CDI} %s nvidia-smi -L", image))
 
 
@@ -97,7 +103,7 @@ def test_users_list_the_gpus(host: Host, subject: Subject, image: str) -> None:
 @pytest.fixture
 def running(host: Host, image: str) -> Iterator[list[str]]:
     """Containers with GPUs that go on running, one by each way that this Docker has."""
-    ways = [BY_RUNTIME, *([BY_CDI] if _knows_cdi(_version(host)) else [])]
+    ways = [BY_RUNTIME, *([BY_CDI] if _looks_for_cdi(host) else [])]
     names = [f"{image.replace(':', '-')}-{number}" for number in range(len(ways))]
     try:
         for way, name in zip(ways, names, strict=True):

@@ -340,6 +340,15 @@ def test_a_host_that_converged_to_a_source_of_docker_gets_the_same_stack(wish):
     assert replace(again, because=()) == replace(first, because=())
 
 
+@pytest.mark.parametrize(("version", "feature"), [("27.5.1-0ubuntu3", True), ("29.1.3-1", False)])
+def test_a_docker_that_is_installed_decides_whether_cdi_is_switched_on(version, feature):
+    """It is not upgraded, and the distribution may have a newer one by now."""
+    there = {"package": "docker.io", "version": version, "source": "distribution"}
+    found = stack(debian("13", [H100], told={"docker_installed": there})).docker
+    assert found is not None
+    assert (found.source, found.cdi_feature) == ("distribution", feature)
+
+
 def test_a_docker_that_is_not_understood_is_left_alone():
     host = debian("13", told={"docker_installed": {"unknown": "Docker is a snap here"}})
     assert left_out(stack(host))["docker"] == "Docker is a snap here"
