@@ -126,6 +126,15 @@ def test_what_is_in_use_or_the_users_stays(passes: Passes) -> None:
     passes.shell("docker image rm gpurig/small kept:1")
     assert all_hold(passes.up(building(small("three"))))
 
+    # Somebody's own work inherits our label; it loses the name, and is not removed.
+    committed = passes.shell(
+        "docker run --name work --user 0 gpurig/small sh -c 'echo mine > /mine';"
+        " docker commit work gpurig/small; docker rm work >/dev/null"
+    ).split()[0]
+    assert all_hold(passes.up(building(small("five"))))
+    assert passes.shell(f"docker run --rm {committed} cat /mine").strip() == "mine"
+    passes.shell(f"docker image rm {committed}")
+
 
 def test_an_unreachable_base_is_one_sentence(passes: Passes) -> None:
     """A base that is neither there nor to be had: named, with what to do; nothing is left."""
@@ -153,7 +162,7 @@ def test_a_saved_image_is_handed_to_a_host(passes: Passes, near: Person, host: H
     assert passes.shell("docker run --rm gpurig/given cat /word").strip() == "three"
     passes.shell("docker image rm gpurig/given")
     assert all_hold(passes.up(deploy))
-    assert not passes.shell("ls /var/lib/gpurig/images").strip()
+    assert passes.shell("ls /var/lib/gpurig/images").split() == ["given.id", "small.id"]
     passes.shell("docker image rm gpurig/given gpurig/small; docker tag mine gpurig/small")
     found = passes.up(deploy)["images.given"]
     assert found.verdict is Verdict.UNKNOWN
