@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 
 WORKLOAD = "/opt/gpurig/mnist_keras.py"  # in the image, the file that hosts have as well
@@ -116,7 +117,8 @@ def test_a_network_learns_in_a_container(
     assert ended.rc in (0, 1), (ended.stderr.strip().splitlines() or ["no output"])[-1]
     told: dict[str, Any] = json.loads((ended.stdout.strip().splitlines() or ["null"])[-1])
     assert told, "the workload printed no JSON line"
-    subject.detail |= told | {"plots": sorted(told.get("plots", []))}
+    drawn = [path.replace("/workspace", scratch, 1) for path in told.get("plots", [])]
+    subject.detail |= told | {"plots": plots(host, drawn)}
     if told["data"]["source"].startswith("fallback"):
         subject.remark = told["data"]["source"]
     accuracy, threshold = told["accuracy"], told["threshold"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 
 WORKLOADS = "/opt/gpurig/workloads"
@@ -67,11 +68,7 @@ def test_a_network_learns(host: Host, subject: Subject, scratch: str) -> None:
     if subject.settings.data_mirror:
         options += ["--data-mirror", subject.settings.data_mirror]
     answer = _train(host, subject, scratch, "mnist_keras.py", *options)
-    plots = {}
-    for path in answer.pop("plots", []):
-        picture = host.check_output("base64 -w0 %s", path)
-        plots[path.rsplit("/", 1)[-1]] = picture
-    subject.detail |= answer | {"plots": plots}
+    subject.detail |= answer | {"plots": plots(host, answer.get("plots", []))}
     if answer["data"]["source"].startswith("fallback"):
         subject.remark = answer["data"]["source"]  # said loudly: it is not MNIST that was learnt
     curve = answer.get("curve")
