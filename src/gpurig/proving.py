@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from gevent.subprocess import PIPE, Popen
@@ -48,21 +49,25 @@ def prove(
         "workloads": workloads,
     }
     command = [sys.executable, "-m", "gpurig.proving"]
-    child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
-    child.stdin.write(json.dumps(given, default=str))
-    child.stdin.close()
     proofs = []
-    for line in child.stdout:
-        told = json.loads(line)
-        if "line" in told:
-            on_line(told["line"])
-            continue
-        proof = Proof(**(told["proof"] | {"verdict": ProofVerdict(told["proof"]["verdict"])}))
-        proofs.append(proof)
-        on_proof(proof)
-    said = child.stderr.read()
+    # A file takes any number of words of pytest's; a pipe that nobody reads meanwhile would fill.
+    with TemporaryFile("w+", errors="replace") as words:
+        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words, text=True)
+        child.stdin.write(json.dumps(given, default=str))
+        child.stdin.close()
+        for line in child.stdout:
+            told = json.loads(line)
+            if "line" in told:
+                on_line(told["line"])
+                continue
+            proof = Proof(**(told["proof"] | {"verdict": ProofVerdict(told["proof"]["verdict"])}))
+            proofs.append(proof)
+            on_proof(proof)
+        code = child.wait()
+        words.seek(0)
+        said = words.read()
     logger.debug("%s: proofs: %s", spec.name, said)
-    if child.wait() not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
+    if code not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
         lines = said.strip().splitlines() or ["no output"]
         raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
     return proofs

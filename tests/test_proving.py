@@ -1,0 +1,36 @@
+"""The proofs' own process: whatever it says, the run goes on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpurig.inventory import HostSpec
+from gpurig.proving import prove
+from gpurig.result import HostResult
+from gpurig.stack.model import Stack
+
+CHILD = """#!/bin/sh
+cat >/dev/null
+head -c 300000 /dev/zero | tr '\\0' x >&2
+echo '{"proof": {"id": "a.b", "title": "It works", "verdict": "failed", "reason": "long"}}'
+exit 1
+"""
+
+
+def test_proofs_that_fail_at_length_do_not_stop_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More is written to standard error than a pipe holds, before the next proof is told."""
+    child = tmp_path / "python"
+    child.write_text(CHILD)
+    child.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(child))
+    spec = HostSpec.of("gpu01", "ssh", "192.0.2.1", {})
+    answer = HostResult("gpu01", answer=Stack("debian 13", "x86_64"))
+
+    (proof,) = prove(spec, answer, False, lambda _: None, lambda _: None)
+
+    assert (proof.id, proof.verdict.value, proof.reason) == ("a.b", "failed", "long")
