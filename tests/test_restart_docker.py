@@ -56,6 +56,6 @@ def test_a_key_that_is_also_a_flag_is_found_as_dockerd_finds_it(
 
     monkeypatch.setattr(docker, "read", read)
 
-    found = docker._usable("/d", {"log-opts": {}})
+    found = docker.usable("/d", {"log-opts": {}})
 
     assert found == file if not said else isinstance(found, Unknown) and said in found.reason
