@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
 
@@ -282,7 +282,8 @@ def test_a_wish_is_met_or_refused(host: Observed, data: dict[str, Any]) -> None:
         assert len(found.environments) == len(settings.frameworks)
 
 
-@running(deadline=None)
+# Most random wishes cannot be met together, and this law is about those that can.
+@running(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(hosts(unknown=False), wishes())
 def test_a_more_modest_wish_never_makes_a_case_unsolvable(
     host: Observed, data: dict[str, Any]
