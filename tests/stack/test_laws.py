@@ -283,7 +283,7 @@ def test_a_wish_is_met_or_refused(host: Observed, data: dict[str, Any]) -> None:
 
 
 # Most random wishes cannot be met together, and this law is about those that can.
-@running(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@running(deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(hosts(unknown=False), wishes())
 def test_a_more_modest_wish_never_makes_a_case_unsolvable(
     host: Observed, data: dict[str, Any]
