@@ -67,6 +67,6 @@ def _run(name: str, data: dict[str, str], arguments: tuple[Any, ...], nth: int, 
             os.kill(os.getpid(), signal.SIGKILL)
         return started
 
-    SSHTransport._start = counted  # type: ignore[method-assign]
+    SSHTransport._start = counted  # type: ignore[method-assign]  # counts, then does it
     link.apply(lambda: docker_run(*arguments))
     link.close()
