@@ -59,22 +59,6 @@ def test_every_example_is_right(setting):
 
 
 @pytest.mark.parametrize(
-    "data",
-    [
-        {"rig_frameworks": ["pytorch"]},
-        {"rig_frameworks": ["tensorflow", "horovod[tensorflow]"]},
-    ],
-    ids=str,
-)
-def test_values_that_come_later_are_refused_by_name(data):
-    """`up` and `plan` refuse them, `resolve` answers."""
-    with pytest.raises(InputError, match=next(iter(data))) as caught:
-        refuse_unavailable(validate(data, "x"), "lab.py, gpu01")
-    assert caught.value.code == "setting-not-available"
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
     ("key", "nearest"),
     [("rig_user", "rig_users"), ("rig_driver_flavor", "rig_driver_flavour")],
 )
@@ -129,6 +113,9 @@ def test_every_key_that_dockerd_knows_may_be_wished_for():
         {"rig_frameworks": "tensorflow"},
         {"rig_frameworks": ["tensorflow", "tensorflow==2.21.0"]},
         {"rig_frameworks": ["tensorflow @ https://example.com/x.whl"]},
+        {"rig_frameworks": ["tensorflow[and-cuda]"]},
+        {"rig_frameworks": ["keras[horovod]"]},
+        {"rig_frameworks": ["horovod[tensorflow,pytorch]"]},
         {"rig_python": 3.13},
         {"rig_venv_root": "venvs"},
         {"rig_venv_root": "/opt/../etc"},

@@ -103,8 +103,14 @@ def python_version(value: Any) -> str:
     return value
 
 
-def frameworks(*names: str) -> Callable[[Any], tuple[str, ...]]:
-    """Requirement specifiers of known frameworks, each named once."""
+def frameworks(
+    *names: str, bases: Mapping[str, tuple[str, ...]]
+) -> Callable[[Any], tuple[str, ...]]:
+    """
+    Requirement specifiers of known frameworks, each named once.
+
+    + bases: what a framework may stand on, one of which is named as its extra
+    """
 
     def check(value: Any) -> tuple[str, ...]:
         wanted = f"a list with some of {', '.join(names)}, each once, with versions if you like"
@@ -113,12 +119,23 @@ def frameworks(*names: str) -> Callable[[Any], tuple[str, ...]]:
         except (InvalidRequirement, ValueError) as error:
             raise ValueError(wanted) from error
         found = [requirement.name.lower() for requirement in given]
-        strange = any(r.url or r.marker or (r.extras and r.name != "horovod") for r in given)
-        if strange or len(set(found)) < len(found) or not set(found) <= set(names):
+        for name in found:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        if len(set(found)) < len(found) or any(r.url or r.marker for r in given):
             raise ValueError(wanted)
+        for requirement in given:
+            known = bases.get(requirement.name.lower(), ())
+            if len(requirement.extras) > 1 or not requirement.extras <= set(known):
+                raise ValueError(f"{wanted}, {_standing(bases)}")
         return tuple(str(requirement) for requirement in given)
 
     return check
+
+
+def _standing(bases: Mapping[str, tuple[str, ...]]) -> str:
+    return " and ".join(f"{name} on one of {', '.join(known)}" for name, known in bases.items())
 
 
 def images(*names: str) -> Callable[[Any], tuple[str, ...]]:

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from packaging.requirements import Requirement
-
 from gpurig.errors import InputError
 from gpurig.settings_table import TABLE, Setting
 
@@ -153,34 +151,16 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return checked
 
 
-def refuse_unavailable(settings: Settings, where: str, resolving: bool = False) -> None:
-    """
-    InputError for a setting whose work comes in a later version.
-
-    + resolving: whether it is only asked what would fit: the resolver knows every framework
-    """
+def refuse_unavailable(settings: Settings, where: str) -> None:
+    """InputError for a setting whose work comes in a later version."""
     for setting in TABLE.values():
-        known = resolving and setting.name == "frameworks"
-        if known or _is_available(setting, getattr(settings, setting.name)):
-            continue
-        what = setting.key
-        if setting.supported:
-            what = f"{setting.key} other than {' or '.join(setting.supported)}"
-        raise InputError(
-            "setting-not-available",
-            f"{what} is not available in this version",
-            where,
-            "leave it out",
-        )
-
-
-def _is_available(setting: Setting, value: Any) -> bool:
-    if value == setting.default:
-        return True
-    if setting.supported:
-        values = [value] if isinstance(value, str) else [Requirement(item).name for item in value]
-        return set(values) <= set(setting.supported)
-    return setting.available
+        if not setting.available and getattr(settings, setting.name) != setting.default:
+            raise InputError(
+                "setting-not-available",
+                f"{setting.key} is not available in this version",
+                where,
+                "leave it out",
+            )
 
 
 def _unknown(key: str, where: str) -> InputError:

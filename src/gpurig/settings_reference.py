@@ -31,9 +31,6 @@ def _row(setting: Setting) -> str:
         meaning += " **Secret:** shown nowhere."
     if not setting.available:
         meaning += " **Not available in this version.**"
-    if setting.supported:
-        words = ", ".join(setting.supported)
-        meaning += f" In this version only {words}."
     default = "" if setting.default is None or setting.default == () else f"`{_shown(setting)}`"
     return f"| `{setting.key}` | {setting.kind} | {default} | {meaning} | `{setting.example}` |"
 

@@ -30,6 +30,7 @@ from gpurig.setting_kinds import (
 COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
 IMAGES = ("tensorflow", "pytorch")
 FRAMEWORKS = ("tensorflow", "pytorch", "jax", "keras", "horovod")
+BASES = {"keras": ("tensorflow", "pytorch", "jax"), "horovod": ("tensorflow", "pytorch")}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ class Setting:
     + doc: one sentence
     + secret: whether its value is never printed
     + available: whether this version does what it says
-    + supported: the values that this version does, empty for all; others are known for later
     """
 
     name: str
@@ -55,7 +55,6 @@ class Setting:
     doc: str
     secret: bool = False
     available: bool = True
-    supported: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -126,11 +125,11 @@ _ALL = (
         "frameworks",
         "list",
         None,
-        frameworks(*FRAMEWORKS),
+        frameworks(*FRAMEWORKS, bases=BASES),
         '["tensorflow==2.21.0"]',
         "The frameworks that get an environment each, with an optional version; unset: tensorflow,"
-        " where it has wheels. `resolve` knows pytorch, jax, keras and horovod as well.",
-        supported=("tensorflow",),
+        " where it has wheels. Known are tensorflow, pytorch, jax, keras and horovod; the last two"
+        " stand on one of the others (keras[jax]), on tensorflow if none is named.",
     ),
     Setting(
         "accelerator",

@@ -53,7 +53,7 @@ class Asked:
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
-            refuse_unavailable(spec.settings, where, resolving=command == "resolve")
+            refuse_unavailable(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
         return cls(
             command,
@@ -160,7 +160,7 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
 
 def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> HostResult:
     settings = validate(wishes, where="--set")
-    refuse_unavailable(settings, "--set", resolving=True)
+    refuse_unavailable(settings, "--set")
     answer = resolve_stack(settings, facts_of_host)
     return HostResult(name, facts_of_host.as_json(), answer, connected=True)
 

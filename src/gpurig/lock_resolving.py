@@ -1,0 +1,99 @@
+"""How a lock is resolved: by uv on the control machine, for the host's Python and architecture."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from packaging.requirements import Requirement
+
+from gpurig.errors import GpurigError
+from gpurig.stack.model import Environment
+
+# What must be there before the rest: sdists in a lock are built with it, without a network of
+# their own (promise, which tensorflow-datasets wants, has no wheel).
+BUILD = "setuptools"
+
+_LIBC = "manylinux_2_28"  # glibc 2.28: older than that of every distribution in the tables
+
+
+def resolved(
+    environment: Environment, architecture: str, index: str | None, own: str | None = None
+) -> str:
+    """
+    The text of a lock, with the hashes of every file and without the name of an index.
+
+    + index: where wheels are looked for, None for where uv looks
+    + own: where the framework's wheels are looked for instead, and no others
+
+    GpurigError, one sentence, if nothing fits together or uv does not start.
+    """
+    surroundings = os.environ | {"UV_SYSTEM_CERTS": "1"}
+    if index:
+        surroundings["UV_DEFAULT_INDEX"] = index
+    with TemporaryDirectory(prefix="gpurig-") as folder:
+        file = Path(folder) / "pyproject.toml"
+        file.write_text(_project(environment, own))
+        command = [
+            str(Path(sys.executable).with_name("uv")), "pip", "compile", "-q",
+            "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links",
+            "--no-emit-index-url", "--python-version", environment.python,
+            "--python-platform", f"{architecture}-{_LIBC}", str(file),
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, env=surroundings, capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            raise GpurigError(
+                "lock-unresolved",
+                f"uv, which resolves it, does not start ({error.strerror})",
+                environment.lock,
+                "install gpurig anew, with all that it depends on",
+            ) from error
+    if done.returncode:
+        raise GpurigError(
+            "lock-unresolved",
+            f"{', '.join(environment.pins)} cannot be resolved for Python {environment.python}"
+            f" ({_said(done.stderr)})",
+            environment.lock,
+            "ask for another version, or name an index that has it (rig_pypi_index)",
+        )
+    return done.stdout
+
+
+def _project(environment: Environment, own: str | None) -> str:
+    """A project that depends on what is pinned, as uv reads it."""
+    lines = [
+        "[project]",
+        'name = "gpurig-environment"',
+        'version = "0"',
+        f'requires-python = ">={environment.python}"',
+        f"dependencies = {json.dumps([*environment.pins, BUILD])}",
+    ]
+    if own:
+        lines += [
+            "[[tool.uv.index]]",
+            'name = "framework"',
+            f"url = {json.dumps(own)}",
+            "explicit = true",
+            "[tool.uv.sources]",
+            f'{framework_wheel(environment)} = {{ index = "framework" }}',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def framework_wheel(environment: Environment) -> str:
+    """The distribution that computes: the first exact pin, of the base where there is one."""
+    pinned = [Requirement(pin) for pin in environment.pins if "==" in pin]
+    own = [r.name for r in pinned if environment.base is None or r.name != environment.framework]
+    return own[0]
+
+
+def _said(stderr: str) -> str:
+    said = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return said[-1] if said else "uv said nothing"
