@@ -35,12 +35,14 @@ class Option:
 
     @property
     def pins(self) -> tuple[str, ...]:
-        """What is asked for: the base's build, or the release's own."""
+        """What wheels are asked for: the base's build, or the release's own."""
         if self.base is None:
             return tuple(self.build.pins)
         own = (
             self.row.builds[0].pins if self.row.builds else [f"{self.row.name}=={self.row.version}"]
         )
+        if self.row.sdist_sha256:
+            own = own[1:]  # it has no wheel: that is built once its base is there
         return (*own, *self.build.pins)
 
     @property

@@ -318,6 +318,7 @@ class FrameworkRow(Row):
     workload_pins: list[str] = field(default_factory=list)
     doubts: dict[str, str] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
+    sdist_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
