@@ -110,13 +110,16 @@ def refresh() -> Generator[StringCommand, None, None]:
     drift(
         actual=", ".join(wrong),
         wanted="the units renew the spec",
-        will="enable and start them" if possible else "forget the failure",
+        will="enable and start them" if possible else "start what failed again",
     )
     names = [name for name in UNITS if units[name]["load"] == "loaded"]
     # A unit that failed too often in a row is only started again after this.
     yield StringCommand("systemctl reset-failed", *names, "2>/dev/null || :")
     if possible:
         yield StringCommand("systemctl enable --now", *names)
+    else:  # the path unit is to see the module come; the service is skipped
+        failed = [name for name in names if units[name]["active"] == "failed"]
+        yield StringCommand("systemctl start", *failed)
 
 
 # Comes before Docker is started: dockerd (26.1.5, seen) dies of a spec that was cut off, and its

@@ -16,6 +16,13 @@ from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.stack.versions import numbers
 from gpurig.values import ABSENT, Unknown
 
+# A transaction starts nvidia-cdi-refresh.service three times (seen: twice by the path unit, once by
+# the package's own script). systemd refuses the sixth start within 10 s, and the path unit then
+# fails for good: two transactions in a row would be enough.
+_STARTS_FORGOTTEN = StringCommand(
+    "systemctl reset-failed nvidia-cdi-refresh.service 2>/dev/null || :"
+)
+
 
 @keeps("container-toolkit.packages")
 def packages(
@@ -31,6 +38,15 @@ def packages(
     Without it the highest version that is installed holds, and a partial upgrade is finished.
     Containers that run are not touched.
     """
+    commands = list(_moved(packages, minimum, version))
+    if commands:
+        yield _STARTS_FORGOTTEN
+    yield from commands
+
+
+def _moved(
+    packages: Sequence[str], minimum: str, version: str | None
+) -> Generator[StringCommand, None, None]:
     found = read(ToolkitPackages)
     if isinstance(found, Unknown):
         return unknown(found.reason)

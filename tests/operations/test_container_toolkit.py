@@ -24,6 +24,7 @@ pytestmark = pytest.mark.lab
 KEPT, REFRESHED = "/etc/cdi/nvidia.yaml", "/run/cdi/nvidia.yaml"
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
 REFRESH = "nvidia-cdi-refresh.service"
+WATCH = "nvidia-cdi-refresh.path"
 DROP_IN = f"/run/systemd/system/{REFRESH}.d"
 SUITES = {"trixie": (("docker.io", "docker-cli"), True), "bookworm": (("docker.io",), False)}
 PACKAGES = (
@@ -282,6 +283,20 @@ def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     _gpus_in_containers()
 
 
+def test_a_path_unit_that_started_too_much_watches_again() -> None:
+    """systemd gives it up for good when the service was started too often: it is started anew."""
+    passes.shell(
+        f"mkdir -p {DROP_IN}; printf '[Unit]\\nStartLimitBurst=1\\n' > {DROP_IN}/once.conf;"
+        f" systemctl daemon-reload; for n in 1 2; do systemctl start {REFRESH} || :; done;"
+        f" rm -r {DROP_IN}; systemctl daemon-reload"
+    )
+    assert passes.shell(f"systemctl is-active {WATCH} || :").strip() == "failed"
+
+    assert passes.drifted(deployed) == {"container-toolkit.cdi-refresh"}
+    assert all_hold(passes.up(deployed))
+    assert passes.shell(f"systemctl is-active {WATCH}").strip() == "active"
+
+
 def test_the_users_lines_in_config_toml_stay() -> None:
     """Only the key that is wrong changes, comments included."""
     passes.shell(f"sed -i 's/^mode = .*/# mine\\nmode = \"csv\"/' {CONFIG}")
@@ -445,21 +460,34 @@ def _transaction() -> str:
 
 
 def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
-    """Four packages in one transaction each way; the container is the same, with its GPUs."""
+    """
+    Four packages in one transaction each way; the container is the same, with its GPUs.
+
+    However often the toolkit's unit was started just before, it is not too often for systemd.
+    """
+    passes.shell(
+        f"mkdir -p {DROP_IN}; printf '[Unit]\\nStartLimitIntervalSec=1h\\n' > {DROP_IN}/long.conf;"
+        " systemctl daemon-reload"
+    )
     mine = passes.shell(f"docker run -d --name mine {NVIDIA} base sleep infinity").strip()
     for version, did in (("1.19.1", "Downgrade:"), ("1.20.0", "Upgrade:")):
+        passes.shell(
+            f"systemctl reset-failed {REFRESH} || :;"
+            f" for n in 1 2 3 4 5; do systemctl start {REFRESH}; done"
+        )
         assert passes.drifted(_toolkit(version)) == {"container-toolkit.packages"}
         assert all_hold(passes.up(_toolkit(version)))
         assert _installed() == {f"{version}-1"}
         line = next(x for x in _transaction().splitlines() if x.startswith(did))
         assert all(f"{name}:" in line for name in PACKAGES), line
         assert all_hold(passes.plan(_toolkit(None))), "what is installed stays"
+        assert all_hold(passes.plan(deployed))
         state = "docker inspect -f '{{.Id}} {{.State.Running}} {{.RestartCount}}' mine"
         assert passes.shell(state).split() == [mine, "true", "0"]
         listed = passes.shell("docker exec mine nvidia-smi -L")
         assert listed.count("GPU ") == 2
         _gpus_in_containers()
-    passes.shell("docker rm -f mine")
+    passes.shell(f"docker rm -f mine; rm -r {DROP_IN}; systemctl daemon-reload")
 
 
 def test_a_named_version_that_cannot_be_had() -> None:
