@@ -10,6 +10,11 @@ from gpurig.operations import environment, packages
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
+# Host data of one run: `--upgrade` resolves locks anew and lets newer releases replace what is
+# installed, `--prune` deletes environments that are wanted no more.
+UPGRADE = "gpurig_upgrade"
+PRUNE = "gpurig_prune"
+
 
 @layer("Environments")
 def environments(stack: Stack, settings: Settings) -> None:

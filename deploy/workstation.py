@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyinfra import host
 
+from gpurig import locks
 from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
 from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
-from gpurig.deploy.environments import environments
+from gpurig.deploy.environments import UPGRADE, environments
 from gpurig.deploy.images import images
 from gpurig.deploy.packages import packages
 from gpurig.deploy.podman import podman
@@ -22,6 +25,7 @@ from gpurig.promise import answered, left_out
 from gpurig.settings import refuse_unavailable, validate
 from gpurig.stack.model import Refusal
 from gpurig.stack.resolver import resolve
+from gpurig.values import ABSENT
 
 
 @layer("Workstation")
@@ -29,11 +33,16 @@ def workstation() -> None:
     """Read the facts, resolve the stack, and bring each of its layers about, in order."""
     settings = validate(host.data.dict(), where=host.name)
     refuse_unavailable(settings, where=host.name)
-    observed = observe()
-    stack = resolve(settings, observed)
-    answered(observed, stack)
+    observed, upgrade = observe(settings.venv_root), bool(host.data.get(UPGRADE))
+    if upgrade:  # what is installed and what is locked hold no longer
+        stack = resolve(settings, replace(observed, frameworks=ABSENT))
+    else:
+        stack = resolve(settings, observed, locks.kept())
     if isinstance(stack, Refusal):
+        answered(observed, stack)
         return
+    stack = locks.fitted(stack, settings.pypi_index, renew=upgrade)
+    answered(observed, stack)
     for item in stack.left_out:
         left_out(item.component, item.reason)
     if stack.package_manager == "apt":

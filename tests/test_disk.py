@@ -15,7 +15,9 @@ from gpurig.settings import Settings
 from gpurig.stack.model import Environment, Image, Stack
 from gpurig.values import ABSENT, Unknown
 
-ENVIRONMENT = Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock")
+ENVIRONMENT = Environment(
+    "tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock", gigabytes=1.9
+)
 STACK = Stack("debian 13", "x86_64", environments=(ENVIRONMENT,))
 MISSING = [
     Finding("environment.tensorflow.interpreter", Verdict.DRIFTED),
@@ -82,7 +84,7 @@ def test_what_is_needed_goes_by_what_the_plan_misses() -> None:
 
 def test_environments_in_one_folder_are_added_up() -> None:
     """Each takes its own room, one with CUDA's libraries the most."""
-    second = replace(ENVIRONMENT, name="other", accelerator="cuda")
+    second = replace(ENVIRONMENT, name="other", accelerator="cuda", gigabytes=6.6)
     stack = replace(STACK, environments=(ENVIRONMENT, second))
     plan = [
         Finding(f"environment.{name}.interpreter", Verdict.DRIFTED)
@@ -95,7 +97,7 @@ def test_images_go_where_docker_keeps_them() -> None:
     """An image that is to be built takes at least what its environment would."""
     stack = Stack("debian 13", "x86_64", images=(Image("tensorflow", None, "b", ENVIRONMENT),))
     plan = [Finding("images.tensorflow", Verdict.FOLLOWS)]
-    assert disk.needed(stack, Settings(), plan) == {disk.DOCKER_ROOT: disk.ENVIRONMENT["cpu"]}
+    assert disk.needed(stack, Settings(), plan) == {disk.DOCKER_ROOT: 1.9 * disk.GB}
     assert not disk.needed(stack, Settings(), [Finding("images.tensorflow", Verdict.HOLDS)])
 
 

@@ -8,19 +8,41 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+from packaging.requirements import Requirement
 
 from gpurig import locks
 from gpurig.errors import GpurigError
-from gpurig.stack.model import Environment
+from gpurig.stack.model import Environment, Stack
+from stack.observations import debian, stack
 
 SHIPPED = sorted((Path(locks.__file__).parent / "stack" / "locks").glob("*.txt"))
 
 
 def _environment(lock: str, *pins: str) -> Environment:
     return Environment("tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", pins, lock)
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is a run of its own, by a user who keeps no locks yet."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setattr(locks, "_renewed", {})
+    monkeypatch.setattr(locks, "_inventories", [])
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("resolved again")
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
@@ -42,15 +64,33 @@ def test_every_pin_has_a_hash_and_no_host_is_named(file: Path) -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_a_lock_holds_what_its_name_says(file: Path) -> None:
-    """The key's framework and version are pinned; CUDA's libraries only where it says cuda."""
+    """The key's releases are pinned; CUDA's libraries, and what reads GPUs, where it says cuda."""
     pins = locks.pins(file.read_text())
     if file.stem == "uv":
         assert list(pins) == ["uv"]
         return
-    framework, version, *_, accelerator = file.stem.split("-")
-    assert pins[framework] == version
-    assert ("nvidia-cudnn-cu12" in pins) is (accelerator == "cuda")
-    assert {"tensorflow-datasets", "nvidia-ml-py", "setuptools"} <= set(pins)
+    *releases, _, _, accelerator = file.stem.split("-")
+    for framework, version in zip(releases[::2], releases[1::2], strict=True):
+        assert pins[{"pytorch": "torch"}.get(framework, framework)] == version
+    on_cuda, major = accelerator.startswith("cuda"), accelerator.removeprefix("cuda")
+    assert any(name.startswith(f"nvidia-cudnn-cu{major}") for name in pins) is on_cuda
+    assert {"numpy", "matplotlib", "scikit-learn", "setuptools"} <= set(pins)
+    assert ("tensorflow-datasets" in pins) is ("tensorflow" in releases)
+    assert "nvidia-ml-py" in pins or not on_cuda
+    assert "keras" in pins
+
+
+@pytest.mark.parametrize("gpus", [(), ("10de:2330",)], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("wish", ["tensorflow", "pytorch", "jax", "keras"])
+@pytest.mark.parametrize("release", ["12", "13"])
+def test_what_usual_hosts_get_ships(release: str, wish: str, gpus: tuple[str, ...]) -> None:
+    """So a plan of them needs no index, and the lock holds all that the tables ask for now."""
+    (wanted,) = stack(debian(release, gpus), frameworks=[wish]).environments
+    if wanted.index:
+        return  # only its own index has them, and locks of that do not ship
+    pins = locks.pins((SHIPPED[0].parent / f"{wanted.lock}.txt").read_text())
+    for pin in map(Requirement, wanted.pins):
+        assert pin.specifier.contains(pins[locks.normalised(pin.name)]), pin
 
 
 @pytest.mark.parametrize("file", [f for f in SHIPPED if f.stem != "uv"], ids=lambda f: f.stem)
@@ -63,10 +103,8 @@ def test_the_build_part_is_of_the_lock(file: Path) -> None:
     assert part.strip() in text
 
 
-def test_the_nearest_lock_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """locks/ of the working folder, then the user's own, then what ships."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+def test_the_nearest_lock_counts(tmp_path: Path) -> None:
+    """locks/ beside the inventory, then of the working folder, the user's own, what ships."""
     name = next(file.stem for file in SHIPPED if file.stem != "uv")
     wanted = _environment(name)
     assert locks.find(wanted, "x86_64").text == (SHIPPED[0].parent / f"{name}.txt").read_text()
@@ -74,29 +112,30 @@ def test_the_nearest_lock_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     own.mkdir(parents=True)
     (own / f"{name}.txt").write_text("own==1\n")
     assert locks.find(wanted, "x86_64").text == "own==1\n"
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / f"{name}.txt").write_text("beside==1\n")
+    Path("locks").mkdir()
+    Path("locks", f"{name}.txt").write_text("here==1\n")
+    assert locks.find(wanted, "x86_64").text == "here==1\n"
+    locks.look_beside(tmp_path / "lab" / "lab.py")
+    assert locks.find(wanted, "x86_64").text == "here==1\n"
+    beside = tmp_path / "lab" / "locks"
+    beside.mkdir(parents=True)
+    (beside / f"{name}.txt").write_text("beside==1\n")
     assert locks.find(wanted, "x86_64").text == "beside==1\n"
+    assert locks.kept() == (name,)
 
 
-def test_what_cannot_be_resolved_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_resolved_is_one_sentence(tmp_path: Path) -> None:
     """An index without the package: what, where, what to do; nothing is kept."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     index = tmp_path / "simple"
     index.mkdir()
     with pytest.raises(GpurigError, match="cannot be resolved") as error:
         locks.find(_environment("none", "no-such-thing==1"), "x86_64", index.as_uri())
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "gpurig/locks/none.txt").exists()
+    assert not (tmp_path / "config").exists()
 
 
 def test_without_uv_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that ships or was kept needs no uv; one that has to be resolved does."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert locks.find(_environment(SHIPPED[0].stem), "x86_64").text
     with pytest.raises(GpurigError, match="uv, which resolves it, does not start") as error:
@@ -107,7 +146,7 @@ def test_without_uv_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monke
 def _published(index: Path, name: str, version: str) -> str:
     """Put an empty wheel into a folder that serves as an index; its SHA-256."""
     folder = index / name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / f"{name}-{version}-py3-none-any.whl"
     about = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -115,7 +154,8 @@ def _published(index: Path, name: str, version: str) -> str:
         archive.writestr(f"{about}/METADATA", metadata)
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
-    (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    with (folder / "index.html").open("a") as page:
+        page.write(f'<a href="{quote(wheel.name)}">{wheel.name}</a>\n')
     return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
@@ -123,9 +163,6 @@ def test_one_that_is_nowhere_is_resolved_once_and_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By uv, with the index's own hashes, and without the index's name; then it is the user's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     index = tmp_path / "simple"
     sums = {name: _published(index, name, "1.0") for name in ("framework", locks.BUILD)}
     found = locks.find(_environment("own", "framework==1.0"), "x86_64", index.as_uri())
@@ -134,22 +171,13 @@ def test_one_that_is_nowhere_is_resolved_once_and_kept(
         assert f"--hash=sha256:{digest}" in found.text
     assert str(tmp_path) not in found.text
     assert [f.name for f in (tmp_path / "config/gpurig/locks").iterdir()] == ["own.txt"]
-
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError("resolved twice")
-
-    monkeypatch.setattr(subprocess, "run", never)
+    monkeypatch.setattr(subprocess, "run", _never)
     assert locks.find(_environment("own", "framework==1.0"), "x86_64").text == found.text
 
 
-def test_one_that_cannot_be_kept_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_cannot_be_kept_is_one_sentence(tmp_path: Path) -> None:
     """Where it should lie, and why it does not."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "config").touch()
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     for name in ("framework", locks.BUILD):
         _published(tmp_path / "simple", name, "1.0")
     with pytest.raises(GpurigError, match=r"own\.txt: cannot be written"):
@@ -159,3 +187,134 @@ def test_one_that_cannot_be_kept_is_one_sentence(
 def test_arguments_that_pyinfra_prints_are_short() -> None:
     """The text of a lock is not among what is printed of it."""
     assert "its text" not in repr(locks.Lock("key", "its text"))
+
+
+def _torch(tmp_path: Path) -> Environment:
+    """PyTorch for the CPU, whose wheel is in an index of its own."""
+    return Environment(
+        "pytorch", "pytorch", None, "2.0", "3.13", "cpu", ("torch==2.0", "numpy"),
+        "pytorch-2.0-py3.13-x86_64-cpu-cpu", (tmp_path / "own" / "cpu").as_uri(), 1.3,
+    )  # fmt: skip
+
+
+def _usual(tmp_path: Path) -> str:
+    """The usual index, with the wheel that brings CUDA."""
+    for name, version in (("torch", "2.0"), ("numpy", "1.0"), (locks.BUILD, "1.0")):
+        _published(tmp_path / "simple", name, version)
+    return (tmp_path / "simple").as_uri()
+
+
+def test_only_the_framework_comes_from_its_own_index(tmp_path: Path) -> None:
+    """Its local version is pinned, by hash; what else that index has is not taken."""
+    usual, own = _usual(tmp_path), tmp_path / "own" / "cpu"
+    digest = _published(own, "torch", "2.0+cpu")
+    _published(own, "numpy", "9.0")
+    found = locks.find(_torch(tmp_path), "x86_64", usual)
+    assert locks.pins(found.text) == {"torch": "2.0+cpu", "numpy": "1.0", locks.BUILD: "1.0"}
+    assert f"--hash=sha256:{digest}" in found.text
+    assert str(tmp_path) not in found.text
+    assert (found.index, found.warning) == (own.as_uri(), "")
+
+
+def test_without_its_own_index_the_usual_build_is_taken_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence with its size, under a key of its own, and the same ever after."""
+    usual, wanted = _usual(tmp_path), _torch(tmp_path)
+    found = locks.find(wanted, "x86_64", usual)
+    assert (found.key, found.index) == ("pytorch-2.0-py3.13-x86_64-cpu", None)
+    assert locks.pins(found.text)["torch"] == "2.0"
+    assert " GB instead of 1.3; name a mirror (rig_repositories, pytorch)" in found.warning
+    assert "\n" not in found.warning
+    assert locks.kept() == (found.key,)
+    monkeypatch.setattr(subprocess, "run", _never)
+    assert locks.find(wanted, "x86_64", usual) == found
+    before = Stack("debian 13", "x86_64", environments=(wanted,))
+    after = locks.fitted(before, usual)
+    assert after.warnings == (found.warning,)
+    (fitted,) = after.environments
+    assert (fitted.lock, fitted.index) == (found.key, None)
+    assert fitted.gigabytes > wanted.gigabytes
+    assert locks.fitted(after, usual) == after
+
+
+def test_its_own_index_is_taken_when_it_is_back(tmp_path: Path) -> None:
+    """With --upgrade: an index that is out of reach is not tried at each run."""
+    usual, wanted = _usual(tmp_path), _torch(tmp_path)
+    locks.find(wanted, "x86_64", usual)
+    _published(tmp_path / "own" / "cpu", "torch", "2.0+cpu")
+    assert locks.find(wanted, "x86_64", usual).warning
+    assert not locks.find(wanted, "x86_64", usual, renew=True).warning
+
+
+def test_a_build_for_older_cuda_has_no_other_in_its_place(tmp_path: Path) -> None:
+    """It was chosen because the usual one does not serve the GPU."""
+    usual, key = _usual(tmp_path), "pytorch-2.0-py3.13-x86_64-cuda-cu126"
+    wanted = replace(
+        _torch(tmp_path), accelerator="cuda", lock=key, index=(tmp_path / "cu126").as_uri()
+    )
+    with pytest.raises(GpurigError, match="cannot be resolved"):
+        locks.find(wanted, "x86_64", usual)
+
+
+def test_many_hosts_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes while it is resolved waits for it."""
+    usual, run, runs = _usual(tmp_path), subprocess.run, []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        runs.append(args)
+        return run(*args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    wanted = _environment("own", "numpy")
+    with ThreadPoolExecutor(8) as hosts:
+        found = set(hosts.map(lambda _: locks.find(wanted, "x86_64", usual), range(8)))
+    assert (len(found), len(runs)) == (1, 1)
+
+
+def test_two_runs_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that is at it is waited for, and what it kept is taken."""
+    holding, kept = tmp_path / "cache/gpurig/resolving", tmp_path / "config/gpurig/locks"
+    holding.mkdir(parents=True)
+    kept.mkdir(parents=True)
+    other = (
+        "import fcntl, sys, time; file = open(sys.argv[1], 'w');"
+        " fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); time.sleep(0.5);"
+        " open(sys.argv[2], 'w').write('other==1\\n')"
+    )
+    command = [sys.executable, "-c", other, str(holding / "own"), str(kept / "own.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        monkeypatch.setattr(subprocess, "run", _never)
+        assert locks.find(_environment("own", "numpy"), "x86_64").text == "other==1\n"
+
+
+def test_a_lock_is_renewed_only_when_asked_and_kept_only_when_told(tmp_path: Path) -> None:
+    """A plan shows what a new one would bring; `up` keeps it; for all hosts it is one."""
+    usual, wanted = _usual(tmp_path), _environment("own", "numpy")
+
+    def numpy(renew: bool = False) -> str:
+        return locks.pins(locks.find(wanted, "x86_64", usual, renew).text)["numpy"]
+
+    assert numpy() == "1.0"
+    kept = tmp_path / "config/gpurig/locks/own.txt"
+    before = kept.read_text()
+    _published(tmp_path / "simple", "numpy", "1.1")
+    assert numpy() == "1.0"
+    assert numpy(renew=True) == "1.1"
+    assert kept.read_text() == before
+    _published(tmp_path / "simple", "numpy", "1.2")
+    assert numpy(renew=True) == "1.1"
+    locks.keep()
+    assert locks.pins(kept.read_text())["numpy"] == "1.1"
+
+
+def test_a_lock_is_kept_beside_the_inventory_that_has_a_place_for_it(tmp_path: Path) -> None:
+    """So a lab's locks can be shared with its inventory; else they are the user's own."""
+    usual, lab = _usual(tmp_path), tmp_path / "lab"
+    (lab / "locks").mkdir(parents=True)
+    locks.look_beside(lab / "hosts.py")
+    locks.find(_environment("own", "numpy"), "x86_64", usual)
+    assert [file.name for file in (lab / "locks").iterdir()] == ["own.txt"]
+    assert not (tmp_path / "config").exists()

@@ -43,6 +43,8 @@ def gpurig() -> None:
 @_target
 @click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]), help="When due.")
 @click.option("--restart-docker", is_flag=True, help="When due, although containers stop.")
+@click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
+@click.option("--prune", is_flag=True, help="Delete environments that are wanted no more.")
 @click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
 @click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")
@@ -53,6 +55,8 @@ def up(**options: Any) -> None:
 
 @gpurig.command()
 @_target
+@click.option("--upgrade", is_flag=True, help="Show what newer releases would change.")
+@click.option("--prune", is_flag=True, help="Show which environments would be deleted.")
 @click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
 def plan(**options: Any) -> None:
     """Show what `up` would change, and why; change nothing."""

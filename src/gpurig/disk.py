@@ -7,14 +7,12 @@ from gpurig.facts.disk import Room
 from gpurig.observed import Observed
 from gpurig.promise import Finding, Verdict
 from gpurig.settings import Settings
-from gpurig.stack.model import Stack
+from gpurig.stack.model import Environment, Stack
 
 GB = 1000**3
 DOCKER_ROOT = "/var/lib/docker"  # Docker's own folder, wherever its daemon.json has moved it
 
-# Measured on Debian 13: TensorFlow 2.21 with what its workloads need, by accelerator.
-ENVIRONMENT = {"cpu": 1.9 * GB, "cuda": 6.6 * GB}
-# Files in the wheels of its lock (32,010), and the bytecode of those in Python (8,955).
+# Files in the wheels of TensorFlow's lock (32,010), and the bytecode of those in Python (8,955).
 FILES = 41_000
 DRIVER = 1.5 * GB  # packages, headers and a module that is built
 DOCKER = 0.5 * GB
@@ -26,22 +24,33 @@ def needed(stack: Stack, settings: Settings, plan: list[Finding]) -> dict[str, f
 
     Only what the plan says is missing counts: a host that is right needs no room.
     """
-    to_do = {f.id for f in plan if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)}
+    to_do = _to_do(plan)
     room: dict[str, float] = {}
-    for environment in stack.environments:
-        if f"environment.{environment.name}.interpreter" in to_do:
-            room[settings.venv_root] = (
-                room.get(settings.venv_root, 0) + ENVIRONMENT[environment.accelerator]
-            )
-    for image in stack.images:  # at least what its environment takes
-        if image.environment and f"images.{image.name}" in to_do:
-            size = ENVIRONMENT[image.environment.accelerator]
-            room[DOCKER_ROOT] = room.get(DOCKER_ROOT, 0) + size
+    for folder, environments in _made(stack, settings, to_do).items():
+        if environments:
+            room[folder] = sum(environment.gigabytes for environment in environments) * GB
     packages = {"driver.packages": DRIVER, "docker.packages": DOCKER}
     for promise, size in packages.items():
         if promise in to_do:
             room["/var"] = room.get("/var", 0) + size
     return room
+
+
+def _to_do(plan: list[Finding]) -> set[str]:
+    return {f.id for f in plan if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)}
+
+
+def _made(stack: Stack, settings: Settings, to_do: set[str]) -> dict[str, list[Environment]]:
+    """The environments that will be made, by folder; an image takes at least what its own takes."""
+    inside = [image.environment for image in stack.images if f"images.{image.name}" in to_do]
+    return {
+        settings.venv_root: [
+            environment
+            for environment in stack.environments
+            if f"environment.{environment.name}.interpreter" in to_do
+        ],
+        DOCKER_ROOT: [environment for environment in inside if environment],
+    }
 
 
 def check(
@@ -54,8 +63,9 @@ def check(
     files: dict[str, int] = {}
     rooms: dict[str, Room] = {}
     dockers: set[str] = set()
+    made = _made(stack, settings, _to_do(plan))
     for folder, size in needed(stack, settings, plan).items():
-        docker = folder == DOCKER_ROOT
+        docker, inodes_needed = folder == DOCKER_ROOT, FILES * len(made.get(folder, []))
         if docker:
             there = observed.disk[-1]["path"] if observed.disk else folder
             folder = str(settings.docker_daemon.get("data-root", there))
@@ -63,9 +73,7 @@ def check(
         if room is not None:
             mount = room["mount"]
             wanted[mount] = wanted.get(mount, 0) + size
-            files[mount] = files.get(mount, 0) + (
-                FILES if docker or folder == settings.venv_root else 0
-            )
+            files[mount] = files.get(mount, 0) + inodes_needed
             rooms[mount] = room
             dockers |= {mount} if docker else set()
     for mount, size in wanted.items():

@@ -83,7 +83,7 @@ def load(
     overrides = dict(overrides or {})
     validate(overrides, "--set")  # so that an error is told of the option, not of some host
     source = source or THIS_MACHINE
-    if _is_path(source):
+    if is_file(source):
         hosts = _from_file(Path(source), overrides)
     else:
         hosts = _from_names(source, overrides)
@@ -91,7 +91,10 @@ def load(
     return _limited(hosts, limit)
 
 
-def _is_path(source: str) -> bool:
+def is_file(source: str | None) -> bool:
+    """Whether a target means an inventory rather than names of hosts."""
+    if source is None:
+        return False
     looks_so = "/" in source and "@" not in source and "," not in source
     return source.endswith(".py") or looks_so or Path(source).is_file()
 

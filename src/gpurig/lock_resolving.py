@@ -32,7 +32,9 @@ def resolved(
 
     GpurigError, one sentence, if nothing fits together or uv does not start.
     """
-    surroundings = os.environ | {"UV_SYSTEM_CERTS": "1"}
+    # An index of its own may be out of reach, and what is done then needs no patience.
+    patience = {"UV_HTTP_RETRIES": "1"} if own else {}
+    surroundings = patience | os.environ | {"UV_SYSTEM_CERTS": "1"}
     if index:
         surroundings["UV_DEFAULT_INDEX"] = index
     with TemporaryDirectory(prefix="gpurig-") as folder:

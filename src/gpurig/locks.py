@@ -7,14 +7,15 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 from gpurig import lock_resolving
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
-from gpurig.stack.model import Environment
+from gpurig.stack.frameworks import gigabytes
+from gpurig.stack.model import Environment, Stack
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,48 @@ def find(
     """
     with _one_at_a_time(environment.lock):
         if renew and environment.lock not in _renewed:
-            _renewed[environment.lock] = _resolved(environment, architecture, index)
+            new = _resolved(environment, architecture, index)
+            _renewed.update({environment.lock: new, new.key: new})
         if found := _renewed.get(environment.lock) or _there(environment):
             return found
         resolved = _resolved(environment, architecture, index)
         _write(resolved)
         return resolved
+
+
+def fitted(stack: Stack, index: str | None, renew: bool = False) -> Stack:
+    """
+    The stack with the locks that its environments and images get, and what is to be said of them.
+
+    Where a build's own index cannot be used, they are those of the usual build. Arguments and
+    errors as of `find`.
+    """
+    warnings = list(stack.warnings)
+
+    def as_locked(environment: Environment) -> Environment:
+        lock = find(environment, stack.architecture, index, renew)
+        if lock.key == environment.lock:
+            return environment
+        room = gigabytes(environment.base or environment.framework, "cuda")
+        if lock.warning not in warnings:
+            warnings.append(lock.warning)
+        return replace(environment, lock=lock.key, index=lock.index, gigabytes=room)
+
+    return replace(
+        stack,
+        environments=tuple(as_locked(environment) for environment in stack.environments),
+        images=tuple(
+            replace(image, environment=image.environment and as_locked(image.environment))
+            for image in stack.images
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def kept() -> tuple[str, ...]:
+    """The keys of the locks that are kept here, without those that ship."""
+    found = {file.stem for folder in _folders() for file in folder.glob("*.txt")}
+    return tuple(sorted(found))
 
 
 def keep() -> None:
@@ -110,12 +147,11 @@ def _folders() -> list[Path]:
 
 def _there(environment: Environment) -> Lock | None:
     """The lock that is kept or ships, or what was kept where its index could not be used."""
-    key, usual = environment.lock, _usual_key(environment)
-    if found := _read(key, environment.index):
+    if found := _read(environment.lock, environment.index):
         return found
-    if usual == key or not (found := _read(usual, None)):
-        return None
-    return Lock(usual, found.text, warning=_without_index(environment, "when it was resolved"))
+    usual = _usual_key(environment)
+    found = _read(usual, None) if usual else None
+    return found and replace(found, warning=_without_index(environment))
 
 
 def _read(key: str, index: str | None) -> Lock | None:
@@ -136,24 +172,30 @@ def _resolved(environment: Environment, architecture: str, index: str | None) ->
     """
     try:
         text = lock_resolving.resolved(environment, architecture, index, environment.index)
-    except GpurigError as error:
+    except GpurigError:
         usual = _usual_key(environment)
-        if environment.accelerator != "cpu" or usual == environment.lock:
+        if not usual:
             raise
         text = lock_resolving.resolved(environment, architecture, index)
-        return Lock(usual, text, warning=_without_index(environment, error.what))
+        return Lock(usual, text, warning=_without_index(environment))
     return Lock(environment.lock, text, environment.index)
 
 
-def _usual_key(environment: Environment) -> str:
-    """The key of its lock with the wheels of the usual index."""
-    if environment.index is None:
-        return environment.lock
-    return environment.lock.replace(f"-{environment.index.rpartition('/')[2]}", "", 1)
+def _usual_key(environment: Environment) -> str | None:
+    """The key of the lock of the usual build, where that may take the place of this one."""
+    if environment.index is None or environment.accelerator != "cpu":
+        return None
+    return environment.lock.removesuffix(f"-{environment.index.rpartition('/')[2]}")
 
 
-def _without_index(environment: Environment, why: str) -> str:
-    return f"{environment.name}: {environment.index} could not be used ({why})"
+def _without_index(environment: Environment) -> str:
+    framework = environment.base or environment.framework
+    return (
+        f"{environment.name}: its wheels for the CPU could not be had from {environment.index}, so"
+        f" the usual ones are taken, which bring CUDA's libraries and make"
+        f" {gigabytes(framework, 'cuda'):.1f} GB instead of {environment.gigabytes:.1f};"
+        " name a mirror (rig_repositories, pytorch) and run with --upgrade"
+    )
 
 
 def _write(lock: Lock) -> None:

@@ -25,6 +25,7 @@ from gpurig.facts.dpkg import HalfDone, Holds, Unmet
 from gpurig.facts.driver_packages import DriverInstalled
 from gpurig.facts.driver_packages import Installed as DriverPackages
 from gpurig.facts.environment import Environments
+from gpurig.facts.frameworks import Frameworks
 from gpurig.facts.grub import Grub
 from gpurig.facts.initramfs import Initramfs
 from gpurig.facts.kernel import Architecture, Kernel, Kernels
@@ -80,6 +81,7 @@ FACTS: dict[str, type[Fact[Any]]] = {
     "modprobe": ModprobeConfig,
     "initramfs": Initramfs,
     "environments": Environments,
+    "frameworks": Frameworks,
     "driver_installed": DriverInstalled,
     "driver_next_boot": ModuleForNextBoot,
     "driver_loaded": DriverLoaded,
@@ -125,6 +127,7 @@ class Observed:
     driver_installed: DriverPackages | Absent | Unknown
     cuda_toolkits: list[Toolkit] | Absent | Unknown
     docker_installed: DockerPackages | Absent | Unknown
+    frameworks: dict[str, dict[str, str]] | Absent | Unknown
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Observed:
@@ -151,9 +154,19 @@ class Observed:
         return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
 
 
-def observe() -> Observed:
-    """What the resolver needs, read on the current host."""
-    return Observed(**{field.name: read(FACTS[field.name]) for field in fields(Observed)})
+def observe(venv_root: str) -> Observed:
+    """
+    What the resolver needs, read on the current host.
+
+    + venv_root: the folder that holds its environments
+    """
+    about = {"frameworks": {"root": venv_root}}
+    return Observed(
+        **{
+            field.name: read(FACTS[field.name], **about.get(field.name, {}))
+            for field in fields(Observed)
+        }
+    )
 
 
 def look() -> dict[str, Any]:

@@ -13,8 +13,9 @@ import gevent
 import gevent.event
 from pyinfra import logger
 
-from gpurig import disk, observed, proving
+from gpurig import disk, locks, observed, proving
 from gpurig.deploy.docker import RESTART
+from gpurig.deploy.environments import PRUNE, UPGRADE
 from gpurig.deploy.workstation import workstation
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
@@ -36,6 +37,8 @@ class Options:
     + ask: whether a person is asked before anything is changed
     + reboot: ``never``, ``ask``, ``if-needed``, or empty for each host's own setting
     + restart_docker: whether Docker may be restarted although containers stop
+    + upgrade: whether newer releases replace what is installed, and locks are resolved anew
+    + prune: whether environments that are wanted no more are deleted
     + prove: ``auto``, ``always`` or ``never``
     + person: whether there is somebody at a terminal to ask
     """
@@ -44,6 +47,8 @@ class Options:
     ask: bool = False
     reboot: str = ""
     restart_docker: bool = False
+    upgrade: bool = False
+    prune: bool = False
     prove: str = "auto"
     prefetch: bool = True
     person: bool = False
@@ -112,8 +117,8 @@ class _HostRun:
             on_line=lambda line: listener.line(spec.name, line),
             batch=options.prefetch,
         )
-        if options.restart_docker:
-            self.link.data[RESTART] = True
+        wishes = {RESTART: options.restart_docker, UPGRADE: options.upgrade, PRUNE: options.prune}
+        self.link.data.update({key: True for key, wished in wishes.items() if wished})
 
     def run(self) -> None:
         started = time.monotonic()
@@ -177,6 +182,8 @@ class _HostRun:
             if not self.answer.get():
                 raise _Stopped
             self._change()
+        if options.command == "up":
+            locks.keep()
         if self._wants_proofs():
             self.listener.stage(name, "proving")
             self.result.proofs = proving.prove(

@@ -32,7 +32,8 @@ _REFERENCE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 # Vendors' repositories that the tables know; only these can be moved.
-REPOSITORIES = ("nvidia-container-toolkit", "nvidia", "docker")
+SIGNED = ("nvidia-container-toolkit", "nvidia", "docker")
+REPOSITORIES = (*SIGNED, "pytorch", "python")
 REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
 
 
@@ -254,8 +255,9 @@ def repositories(value: Any) -> dict[str, dict[str, str]]:
 
 
 def _repository(name: str, given: Any) -> dict[str, str]:
-    if not isinstance(given, Mapping) or any(key not in REPOSITORY_FIELDS for key in given):
-        raise ValueError(f"a table whose {name} has {', '.join(REPOSITORY_FIELDS)} and no more")
+    known = REPOSITORY_FIELDS if name in SIGNED else REPOSITORY_FIELDS[:1]
+    if not isinstance(given, Mapping) or any(key not in known for key in given):
+        raise ValueError(f"a table whose {name} has {', '.join(known)} and no more")
     place: dict[str, str] = {}
     for key, item in given.items():
         if key == "fingerprint":

@@ -145,7 +145,8 @@ _ALL = (
         "auto",
         python_version,
         '"3.13"',
-        "The Python of the environments; auto: the one that the distribution brings.",
+        "The Python of the environments; auto: the one that the distribution brings. Another needs"
+        " a mirror of python-build-standalone (rig_repositories, python).",
     ),
     Setting(
         "venv_root",
@@ -251,7 +252,9 @@ _ALL = (
         repositories,
         '{"nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"}}',
         "Other places of vendors' repositories: per name url (a mirror of its root), key_url and"
-        " fingerprint, of which those left out stay the vendor's.",
+        " fingerprint, of which those left out stay the vendor's. Of pytorch (its wheels for the"
+        " CPU and for older CUDA) and of python (python-build-standalone, which is used only where"
+        " this names it) only url.",
     ),
     Setting(
         "apt_mirror",

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from gpurig import ending, images, inventory, logbook, observed, report
+from gpurig import ending, images, inventory, locks, logbook, observed, report
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
 from gpurig.given import NAME, Given, described
@@ -41,6 +41,8 @@ class Asked:
     yes: bool
     reboot: str | None
     restart_docker: bool
+    upgrade: bool
+    prune: bool
     prove: str
     prefetch: bool
     wishes: dict[str, Any]
@@ -50,6 +52,8 @@ class Asked:
         """Check every word before any host is contacted; InputError says what is wrong."""
         wishes = parse_set(options["wishes"])
         unread = options.get("saved") or options.get("os")
+        if inventory.is_file(options["target"]):
+            locks.look_beside(Path(options["target"]))
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
@@ -63,6 +67,8 @@ class Asked:
             options.get("yes", False),
             options.get("reboot"),
             options.get("restart_docker", False),
+            options.get("upgrade", False),
+            options.get("prune", False),
             options.get("prove", "auto"),
             not options.get("no_prefetch", False),
             wishes,
@@ -80,6 +86,8 @@ def work(asked: Asked) -> int:
         ask=person and not asked.yes and asked.command == "up",
         reboot=asked.reboot or "",
         restart_docker=asked.restart_docker,
+        upgrade=asked.upgrade,
+        prune=asked.prune,
         prove=asked.prove,
         prefetch=asked.prefetch,
         person=person,

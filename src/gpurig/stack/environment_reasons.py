@@ -6,6 +6,7 @@ from gpurig.stack.frameworks import (
     Option,
     driver_version,
     floor_of,
+    holding,
     obstacle,
     options,
     parsed,
@@ -25,10 +26,16 @@ def explain(
     """Note the choices of one environment in the draft, and warn of what may not compute."""
     row, computing = option.row, option.computing
     newest = f"the newest of the tables that fits Python {option.python}, {site.platform}"
-    on = f"{newest} and {accelerator}"
+    held = holding(site, option)
+    on = held or f"{newest} and {accelerator}"
     known = [release.version for release in releases(parsed(row.name))]
     before = known[: known.index(row.version)]
-    rejected = [_rejection(site, row.name, version, option, driver) for version in before]
+    rejected = [
+        f"{version}: {held}, and holds (--upgrade moves it)"
+        if held and options(site, parsed(f"{row.name}=={version}"))
+        else _rejection(site, row.name, version, option, driver)
+        for version in before
+    ]
     draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
     if option.base:
         reason = f"{row.name} {row.version} stands on it"

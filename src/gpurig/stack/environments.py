@@ -15,18 +15,21 @@ from gpurig.stack.frameworks import (
     cudnn_limit,
     driver_version,
     floor_of,
+    gigabytes,
     gpu_obstacle,
+    lock_stem,
     major_of,
     obstacle,
     options,
     parsed,
+    python_mirror,
     pythons,
     releases,
     unserved_by,
     wishes,
 )
 from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
-from gpurig.stack.rows import FrameworkRow
+from gpurig.stack.rows import BuildRow, FrameworkRow
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
@@ -182,9 +185,7 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
     row, build = option.row, option.build
     explain(site, draft, option, accelerator, driver)
     pins = [*option.pins, *option.computing.workload_pins]
-    machine = site.platform.partition("-")[2]
-    base = f"-{option.base.name}-{option.base.version}" if option.base else ""
-    lock = f"{row.name}-{row.version}{base}-py{option.python}-{machine}-{accelerator}"
+    lock = lock_stem(option, site.platform) + accelerator + _which_cuda(option, site.platform)
     if build.index:
         lock += f"-{build.index.rstrip('/').rpartition('/')[2]}"  # other wheels, so another lock
     limit = cudnn_limit(_served(site, option)) if accelerator == "cuda" else None
@@ -200,8 +201,31 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
         accelerator=accelerator,
         pins=tuple(pins),
         lock=lock,
-        index=build.index,
+        index=_index(site, build),
+        gigabytes=gigabytes(option.computing.name, build.accelerator),
+        python_mirror=_python_from(site, option.python),
     )
+
+
+def _which_cuda(option: Option, platform: str) -> str:
+    """The major of CUDA where the usual index has builds for several, which need a lock each."""
+    build = option.build
+    usual = [b for b in option.computing.builds if platform in b.platforms and b.index is None]
+    several = len([b for b in usual if b.accelerator == "cuda"]) > 1
+    return str(major_of(build)) if build.accelerator == "cuda" and several else ""
+
+
+def _index(site: Site, build: BuildRow) -> str | None:
+    """The build's own index, or the same below the mirror that rig_repositories names."""
+    mirror = site.settings.repositories.get("pytorch", {}).get("url")
+    if build.index is None or mirror is None:
+        return build.index
+    return f"{mirror}/{build.index.rpartition('/')[2]}"
+
+
+def _python_from(site: Site, python: str) -> str | None:
+    own = replace(site, settings=replace(site.settings, python="auto"))
+    return None if python in pythons(own) else python_mirror(site)
 
 
 def _served(site: Site, option: Option) -> list[Gpu]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gpurig.stack.gpus import called, row_of, runs_code
-from gpurig.stack.model import Driver, Gpu
+from gpurig.stack.model import Accelerator, Driver, Gpu
 from gpurig.stack.rows import BuildRow, FrameworkRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
@@ -44,6 +44,13 @@ class Option:
         if self.row.sdist_sha256:
             own = own[1:]  # it has no wheel: that is built once its base is there
         return (*own, *self.build.pins)
+
+    @property
+    def parts(self) -> list[tuple[FrameworkRow, BuildRow | None]]:
+        """The releases that it is made of, with the build of the one that computes."""
+        if self.base is None:
+            return [(self.row, self.build)]
+        return [(self.row, None), (self.base, self.build)]
 
     @property
     def title(self) -> str:
@@ -91,17 +98,65 @@ def pythons(site: Site) -> list[str]:
     there = [".".join(one["version"].split(".")[:2]) for one in found]
     every = list(dict.fromkeys([*there, *site.distribution.pythons]))
     wish = site.settings.python
-    return every if wish == "auto" else [python for python in every if python == wish]
+    if wish == "auto":
+        return every
+    return [wish] if wish in every or python_mirror(site) else []
+
+
+def python_mirror(site: Site) -> str | None:
+    """Where Pythons are that the distribution does not bring, or None."""
+    return site.settings.repositories.get("python", {}).get("url")
 
 
 def options(site: Site, wish: Requirement) -> tuple[Option, ...]:
     """
     Every way to have it here, whatever it computes on, the best first.
 
-    The usual Python before another, the usual index before one of the framework's own, a newer
+    What is installed before anything else, what a lock is kept of before what is only newer. Then
+    the usual Python before another, the usual index before one of the framework's own, a newer
     release before an older one.
     """
-    return _options(str(wish), tuple(pythons(site)), site.platform)
+    found = _options(str(wish), tuple(pythons(site)), site.platform)
+    held = {id(option): holding(site, option) for option in found}
+    if not any(held.values()):
+        return found
+    return tuple(sorted(found, key=lambda option: _HOLDING.index(held[id(option)])))
+
+
+_HOLDING = ("it is installed", "a lock of it is kept", "")  # the strongest first
+
+
+def holding(site: Site, option: Option) -> str:
+    """Why an option comes before a newer one, or nothing."""
+    there = site.observed.frameworks
+    installed = there.get(option.row.name, {}) if isinstance(there, dict) else {}
+    if installed and all(_is(installed, row, build) for row, build in option.parts):
+        return _HOLDING[0]
+    stem = lock_stem(option, site.platform)
+    return _HOLDING[1] if any(key.startswith(stem) for key in site.kept) else ""
+
+
+def _is(installed: Mapping[str, str], row: FrameworkRow, build: BuildRow | None) -> bool:
+    """Whether a release is among what is installed; a build's own part of the version aside."""
+    wheel = Requirement(build.pins[0]).name if build else row.name
+    return installed.get(wheel, "").partition("+")[0] == row.version
+
+
+def lock_stem(option: Option, platform: str) -> str:
+    """What the keys of all locks of an option begin with."""
+    row, base = option.row, option.base
+    on = f"-{base.name}-{base.version}" if base else ""
+    return f"{row.name}-{row.version}{on}-py{option.python}-{platform.partition('-')[2]}-"
+
+
+def gigabytes(framework: str, accelerator: Accelerator) -> float:
+    """The room that a build of a framework takes; that for the CPU where no other is known."""
+    sizes = {
+        row.accelerator: row.gigabytes
+        for row in tables().environment_size
+        if row.framework == framework
+    }
+    return sizes.get(accelerator, sizes["cpu"])
 
 
 @cache

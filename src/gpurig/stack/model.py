@@ -186,6 +186,8 @@ class Environment:
     + pins: what is asked for, as requirement specifiers
     + lock: the key of its lock, ``tensorflow-2.21.0-py3.13-x86_64-cuda``
     + index: where the framework's wheels are, ``None`` for where everything else comes from
+    + gigabytes: the room that it takes on disk
+    + python_mirror: where uv finds a Python that the distribution does not bring, else ``None``
     """
 
     name: str
@@ -197,6 +199,8 @@ class Environment:
     pins: tuple[str, ...]
     lock: str
     index: str | None = None
+    gigabytes: float = 0.0
+    python_mirror: str | None = None
 
 
 @dataclass(frozen=True)

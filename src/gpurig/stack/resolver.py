@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gpurig.observed import Observed
 from gpurig.settings import Settings
 from gpurig.stack.containers import container_toolkit, docker
@@ -15,15 +17,17 @@ from gpurig.stack.site import Draft, Refused, site
 from gpurig.values import Unknown
 
 
-def resolve(settings: Settings, observed: Observed) -> Stack | Refusal:
+def resolve(settings: Settings, observed: Observed, kept: tuple[str, ...] = ()) -> Stack | Refusal:
     """
     What fits the host: every choice with its reason and its row, or the refusal with ways out.
+
+    + kept: the keys of the locks that are kept for the lab, whose releases outrank newer ones
 
     The same facts and settings give the same answer, whatever the order of GPUs and wishes.
     """
     draft = Draft(settings)
     try:
-        return _stack(settings, observed, draft)
+        return _stack(settings, observed, draft, kept)
     except Refused as refused:
         return Refusal(
             conflict=tuple(refused.conflict),
@@ -33,8 +37,8 @@ def resolve(settings: Settings, observed: Observed) -> Stack | Refusal:
         )
 
 
-def _stack(settings: Settings, observed: Observed, draft: Draft) -> Stack:
-    here = site(settings, observed, draft)
+def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str, ...]) -> Stack:
+    here = replace(site(settings, observed, draft), kept=kept)
     its_driver, kernel = driver(here, draft, [*of_cuda(here), *of_frameworks(here, draft)])
     if its_driver and observed.secure_boot == "enabled" and not here.assumed:
         draft.warn("Secure Boot is on: the driver's module loads only once its key is enrolled")

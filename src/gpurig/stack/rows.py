@@ -293,7 +293,7 @@ class BuildRow:
     + cuda, cudnn, nccl: bounds on what its wheels bring (``>=12.5.82,<13``), None without CUDA
     + capabilities: compute capabilities that it holds code for; ``9.0+PTX`` is compiled anew at
       first use on whatever comes later
-    + index: where its wheels are, None for the index that everything else comes from
+    + index: where the wheel of its first pin is, None for the index that the others come from
     + pins: what is asked for, as requirement specifiers
     """
 
@@ -319,6 +319,20 @@ class FrameworkRow(Row):
     doubts: dict[str, str] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
     sdist_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSizeRow(Row):
+    """
+    The room that an environment takes, with what its workloads need.
+
+    + framework: of its base where it has one; accelerator: of the build
+    + gigabytes: of 10^9 bytes
+    """
+
+    framework: str
+    accelerator: Accelerator
+    gigabytes: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,7 @@ class Site:
     + gpus: by address; assumed: whether they are only assumed (rig_assume_gpu)
     + nvswitches: PCI ids of its NVSwitches
     + others: what computes there and is no NVIDIA GPU
+    + kept: the keys of the locks that are kept
     """
 
     settings: Settings
@@ -82,6 +83,7 @@ class Site:
     assumed: bool
     nvswitches: tuple[str, ...] = ()
     others: tuple[AcceleratorRow, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def inside(self) -> str:

@@ -23,6 +23,7 @@ from gpurig.stack.rows import (
     DistributionRow,
     DockerRow,
     DriverRow,
+    EnvironmentSizeRow,
     FrameworkRow,
     GpuRow,
     KernelsRow,
@@ -66,6 +67,7 @@ class Tables:
     docker: tuple[DockerRow, ...]
     toolkit: tuple[ToolkitRow, ...]
     framework: tuple[FrameworkRow, ...]
+    environment_size: tuple[EnvironmentSizeRow, ...]
     cuda_major: tuple[CudaMajorRow, ...]
     cuda: tuple[CudaRow, ...]
     cuda_packages: tuple[CudaPackagesRow, ...]
