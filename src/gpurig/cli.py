@@ -16,6 +16,8 @@ import click  # noqa: E402
 from gpurig import __version__, image_verbs, verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
 from gpurig.given import Given  # noqa: E402
+from gpurig.training import verb as training  # noqa: E402
+from gpurig.training.engines import ENGINES  # noqa: E402
 
 Command = Callable[..., None]
 
@@ -106,6 +108,33 @@ def tables(as_json: bool) -> None:
 def trust(**options: Any) -> None:
     """Show and trust the SSH host keys of hosts seen for the first time."""
     sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
+
+
+class _WithProgram(click.Command):
+    """A command whose words after ``--`` are a program's own, whatever stands before."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            cut = args.index("--")
+            args, ctx.obj = args[:cut], args[cut + 1 :]
+        return super().parse_args(ctx, args)
+
+
+@gpurig.command(cls=_WithProgram, options_metavar="[OPTIONS] [-- PROGRAM ARGUMENTS…]")
+@_target
+@click.option("--workload", default="mnist", metavar="mnist|FILE", help="Default: mnist.")
+@click.option("--engine", type=click.Choice(ENGINES), required=True, help="What starts it.")
+@click.option("--env", metavar="NAME", help="Default: the one that the engine comes with.")
+@click.option("--processes-per-host", "processes", type=click.IntRange(1), metavar="N",
+              help="Default: one a GPU, else one.")  # fmt: skip
+@click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
+              help="Do not train with one process first.")  # fmt: skip
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> None:
+    """Train on all hosts together, with an engine that their environments have."""
+    names = ("engine", "workload", "env", "processes", "baseline")
+    wished = training.wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
+    sys.exit(training.run(verbs.Asked.of("train", options), wished))
 
 
 @gpurig.group()

@@ -18,7 +18,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from gpurig.errors import GpurigError, HostError
-from gpurig.transport import LocalTransport, SSHTransport, Transport
+from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
 
 LOCAL = "@local"
 
@@ -165,6 +165,21 @@ class GpurigConnector(BaseConnector):
             line, data = _with_sudo(line, user, password, data)
         self.commands += 1
         return self._open.run(line, data, timeout, told=not reading_fact.get())
+
+    def begin(self, line: str, arguments: dict[str, Any]) -> Running:
+        """
+        Start a command as root and leave it running, to be talked with.
+
+        Where sudo has a password and asks for none, the command reads it as its first line.
+        """
+        self.commands += 1
+        data = b""
+        if arguments.get("_sudo"):
+            line, data = _with_sudo(line, None, arguments.get("_sudo_password"), data, True)
+        running = self._open.begin(line)
+        running.stdin.write(data)
+        running.stdin.flush()
+        return running
 
     def put_file(
         self,

@@ -22,7 +22,7 @@ from gpurig.connector import LOCAL, GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError, InternalError
 from gpurig.inventory import HostSpec
 from gpurig.promise import Finding, Record, recording
-from gpurig.transport import LocalTransport, SSHTransport, Transport
+from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
 
 Deploy = Callable[[], None]
 
@@ -118,6 +118,13 @@ class Link:
         self.commands += 1
         answer: tuple[int, CommandOutput] = host.connector.execute(StringCommand(line), arguments)
         return answer
+
+    def begin(self, line: str) -> Running:
+        """One command as root that is talked with while it runs."""
+        _, host = self._state(executing=True)
+        self.commands += 1
+        running: Running = host.connector.begin(line, self.data)
+        return running
 
     def close(self) -> None:
         """Hang up; the host's lock is given back."""

@@ -7,7 +7,7 @@ import shlex
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from gevent.subprocess import PIPE, Popen
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
@@ -27,6 +27,16 @@ from gpurig.hostkeys import (
 LOCK = "/run/gpurig.lock"  # a folder that only root can write to
 
 OnLine = Callable[[str], None]
+
+
+class Running(NamedTuple):
+    """A command at work: its streams, how to wait for its status, how to let go of it."""
+
+    stdin: Any
+    stdout: Any
+    stderr: Any
+    status: Callable[[], int]
+    close: Callable[[], None]
 
 
 class Transport:
@@ -56,6 +66,10 @@ class Transport:
             return status(), output
         finally:
             close()
+
+    def begin(self, line: str) -> Running:
+        """Start a shell command line that is talked with while it runs; it ends with its input."""
+        return Running(*self._start(line))
 
     def folder(self) -> str:
         """A private folder of this run on the host (mode 0700), for uploads."""

@@ -1,0 +1,1 @@
+"""`gpurig train`: existing engines started on all hosts at once, watched, and ended everywhere."""

@@ -1,0 +1,136 @@
+"""How each engine is called on each host; pure: what is run is decided here and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from shlex import join
+
+from gpurig.errors import InputError
+from gpurig.training.survey import Node
+
+ENGINES = ("torchrun", "horovod", "multiworker")
+DEFAULT_ENVIRONMENT = {"torchrun": "pytorch", "horovod": "horovod", "multiworker": "tensorflow"}
+_NEEDS = {"torchrun": "torchrun", "horovod": "horovodrun", "multiworker": "tensorflow"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a host starts; environment: beside the one that every command gets."""
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+
+
+def refuse_unfit(engine: str, environment: str, nodes: Sequence[Node]) -> None:
+    """InputError where a host's environment is not what the engine needs, or unlike the others."""
+    for node in nodes:
+        if _NEEDS[engine] not in (*node.tools, *node.versions):
+            right = DEFAULT_ENVIRONMENT[engine]
+            what = f"there is no {_NEEDS[engine]} in the environment {environment}"
+            do = f"train in another one with --env ({right} has it)"
+            if environment == right:
+                do = f"repair it with `gpurig up`, or set rig_frameworks to have {right}"
+            raise InputError("training-missing", what, node.name, do, host=node.name)
+        if engine == "horovod" and node.unresolved:
+            what = f"its own name, {node.unresolved}, does not resolve there, and gloo needs that"
+            do = "run `gpurig up` on it, or add it to /etc/hosts"
+            raise InputError("training-unresolved", what, node.name, do, host=node.name)
+    first, *others = nodes
+    for node in others:
+        for name, version in first.versions.items():
+            if node.versions.get(name) != version:
+                what = f"{name} is {node.versions.get(name, 'missing')}, and {version} on"
+                raise InputError(
+                    "training-unlike", f"{what} {first.name}", node.name,
+                    "give all hosts the same version (rig_frameworks)", host=node.name,
+                )  # fmt: skip
+
+
+def backend(engine: str, node: Node) -> str:
+    """What Keras computes with in this environment."""
+    if engine == "multiworker" or (engine == "horovod" and "tensorflow" in node.versions):
+        return "tensorflow"
+    return "torch"
+
+
+def surroundings(engine: str, node: Node, folder: str) -> dict[str, str]:
+    """The environment that every command of a training gets, and no other variable."""
+    given = {
+        "HOME": folder,
+        "MPLCONFIGDIR": folder,
+        "PATH": f"{folder}/bin:{node.environment}/bin:/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+        "KERAS_BACKEND": backend(engine, node),
+    }
+    if node.interface:
+        given |= {"GLOO_SOCKET_IFNAME": node.interface, "NCCL_SOCKET_IFNAME": node.interface}
+    return given
+
+
+def commands(
+    engine: str, nodes: Sequence[Node], program: Sequence[str], run_id: str
+) -> list[Command | None]:
+    """
+    What each host starts; None for a host that the engine itself reaches.
+
+    + program: the file and its arguments
+    + run_id: random; by it the agents of one run know one another
+    """
+    if engine == "torchrun":
+        return [_torchrun(nodes, index, program, run_id) for index in range(len(nodes))]
+    if engine == "multiworker":
+        return [_multiworker(nodes, index, program) for index in range(len(nodes))]
+    return [_horovod(nodes, program), *(None for _ in nodes[1:])]
+
+
+def _torchrun(nodes: Sequence[Node], index: int, program: Sequence[str], run_id: str) -> Command:
+    node = nodes[index]
+    words = [
+        f"{node.environment}/bin/torchrun",
+        f"--nnodes={len(nodes)}",
+        f"--nproc-per-node={node.processes}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={nodes[0].address}:{nodes[0].ports[0]}",
+        f"--rdzv-id={run_id}",
+        # torchrun finds out by names who is the first one; hosts may not know their own.
+        f"--rdzv-conf=is_host={int(index == 0)}",
+        f"--local-addr={node.address}",
+        *program,
+    ]
+    return Command(words, {"OMP_NUM_THREADS": "1"} if node.processes > 1 else {})
+
+
+def _multiworker(nodes: Sequence[Node], index: int, program: Sequence[str]) -> Command:
+    cluster = {"worker": [f"{node.address}:{node.ports[0]}" for node in nodes]}
+    task = {"type": "worker", "index": index}
+    told = json.dumps({"cluster": cluster, "task": task})
+    return Command([nodes[index].python, *program], {"TF_CONFIG": told})
+
+
+def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
+    first = nodes[0]
+    words = [
+        f"{first.environment}/bin/horovodrun",
+        "-np", str(sum(node.processes for node in nodes)),
+        "-H", ",".join(f"{node.address}:{node.processes}" for node in nodes),
+        "--gloo", "--disable-cache",
+        *(("--network-interfaces", first.interface) if first.interface else ()),
+        "sh", "rank", *program,
+    ]  # fmt: skip
+    return Command(words, {})
+
+
+def rank_script(node: Node) -> str:
+    """What horovodrun starts on each host: its own Python, on its own interface."""
+    given = {}
+    if node.interface:
+        given = {"HOROVOD_GLOO_IFACE": node.interface, "NCCL_SOCKET_IFNAME": node.interface}
+    words = ["env", *(f"{name}={value}" for name, value in given.items()), node.python]
+    return f'exec {join(words)} "$@"\n'
+
+
+def ssh_script(node: Node, folder: str) -> str:
+    """What horovodrun finds as ssh."""
+    return f'#!/bin/sh\nexec {join([node.python, "-I", f"{folder}/relay.py"])} "$@"\n'

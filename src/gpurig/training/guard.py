@@ -1,0 +1,240 @@
+"""
+What runs on a host while it trains: it starts commands as an unprivileged user in a private folder,
+tells their lines, and ends all that they started: when they end, when it is told to, and when
+nobody is there any more.
+
+Stands alone and needs Python 3.9: gpurig gives its text to the host's Python, as root. Both sides
+talk in JSON lines. Of its input, what does not begin with `MARK` only says that somebody is there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import pwd
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+MARK = '{"gpurig"'
+PATIENCE = 10  # seconds without a word from the control machine; it says one every second
+GRACE = 3  # seconds between being asked to end and being killed
+LAST = 20  # seconds after which a process that cannot even be killed is left to its fate
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: whoever is orphaned below becomes a child of this process
+
+
+class Guard:
+    """
+    One host's share of a training.
+
+    + job: ``user``, ``folder`` to be made, ``files`` in it (text by name; executable in ``bin``),
+      and ``relay``: the name of a socket in it through which its programs reach other hosts
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.user = pwd.getpwnam(job["user"])
+        self.groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
+        self.folder = job["folder"]
+        self.runs: dict[int, subprocess.Popen[str]] = {}
+        self.asked: dict[int, socket.socket] = {}
+        self.telling = threading.Lock()
+        os.mkdir(self.folder, 0o700)
+        for name, text in job["files"].items():
+            file = os.path.join(self.folder, name)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            with open(file, "w", encoding="utf-8") as to:
+                to.write(text)
+            os.chmod(file, 0o755 if name.startswith("bin/") else 0o644)
+        relay = self._relay(job["relay"]) if job["relay"] else None
+        for folder, names, files in os.walk(self.folder, topdown=False):
+            for name in (*names, *files):
+                os.lchown(os.path.join(folder, name), self.user.pw_uid, self.user.pw_gid)
+        os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        if relay:
+            _thread(self._accept, relay)
+
+    def tell(self, **what: Any) -> None:
+        """One JSON line to the control machine, if it is still there."""
+        with suppress(OSError), self.telling:
+            sys.stdout.write(json.dumps(what) + "\n")
+            sys.stdout.flush()
+
+    def run(self, number: int, words: list[str], environment: dict[str, str]) -> None:
+        """Start a command; its lines and its end are told under its number."""
+        try:
+            child = subprocess.Popen(
+                words, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                start_new_session=True, user=self.user.pw_uid, group=self.user.pw_gid,
+                extra_groups=self.groups, umask=0o077,
+            )  # fmt: skip
+        except OSError as error:
+            self.tell(run=number, err=f"{words[0]}: {error.strerror}")
+            self.tell(run=number, exit=127)
+            return
+        self.runs[number] = child
+        readers = [
+            _thread(self._read, number, name, stream)
+            for name, stream in (("out", child.stdout), ("err", child.stderr))
+        ]
+        _thread(self._wait, number, child, readers)
+
+    def answer(self, number: int, code: int) -> None:
+        """Tell the program that asked for a command on another host how that ended."""
+        asking = self.asked.pop(number, None)
+        if asking is not None:
+            with suppress(OSError):
+                asking.sendall(b"%d\n" % code)
+            asking.close()
+
+    def end(self, number: int | None = None) -> None:
+        """End one command, or whatever was started, and wait until nothing of it is left."""
+        asked, sent = time.monotonic(), signal.SIGTERM
+        while (left := self._left(number)) and time.monotonic() - asked < LAST:
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, sent)
+            time.sleep(0.2)
+            if time.monotonic() - asked > GRACE:
+                sent = signal.SIGKILL
+
+    def _left(self, number: int | None) -> list[int]:
+        """The processes that descend from this one, of one command's session or of all."""
+        parents, sessions = {}, {}
+        for name in os.listdir("/proc"):
+            with suppress(OSError, ValueError):
+                with open(f"/proc/{int(name)}/stat", encoding="utf-8", errors="replace") as stat:
+                    state, parent, _, session = stat.read().rpartition(")")[2].split()[:4]
+                if state not in "ZX":
+                    parents[int(name)], sessions[int(name)] = int(parent), int(session)
+        found: set[int] = set()
+        front = {os.getpid()}
+        while front:
+            front = {pid for pid, parent in parents.items() if parent in front} - found
+            found |= front
+        if number is None:
+            return sorted(found)
+        child = self.runs[number].pid
+        return [pid for pid in found if sessions[pid] == child]
+
+    def _read(self, number: int, name: str, stream: Any) -> None:
+        for line in stream:
+            self.tell(run=number, **{name: line.rstrip("\n")})
+
+    def _wait(
+        self, number: int, child: subprocess.Popen[str], readers: list[threading.Thread]
+    ) -> None:
+        code = child.wait()
+        self.end(number)
+        for reader in readers:
+            reader.join(GRACE)  # a process in another session may hold the pipe open
+        self.tell(run=number, exit=code)
+
+    def _relay(self, name: str) -> socket.socket:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(os.path.join(self.folder, name))
+        listening.listen()
+        return listening
+
+    def _accept(self, listening: socket.socket) -> None:
+        number = 0
+        while True:
+            asking, _ = listening.accept()
+            number += 1
+            self.asked[number] = asking
+            _thread(self._ask, number, asking)
+
+    def _ask(self, number: int, asking: socket.socket) -> None:
+        with suppress(OSError):
+            told = asking.makefile("r")
+            asked = json.loads(told.readline() or "null")
+            if asked:
+                self.tell(ask=number, host=asked["host"], command=asked["command"])
+            told.readline()  # comes when whoever asked has ended
+        if self.asked.pop(number, None) is not None:
+            self.tell(dropped=number)
+
+    def reap(self) -> None:
+        """Let go of what was orphaned and has ended."""
+        ours = {child.pid for child in self.runs.values()}
+        with suppress(OSError):
+            with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as children:
+                pids = {int(pid) for pid in children.read().split()}
+            for pid in pids - ours:
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _thread(function: Any, *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def _beat(guard: Guard) -> None:
+    while True:
+        guard.tell(alive=True)
+        time.sleep(1)
+
+
+def obey(guard: Guard, told: dict[str, Any]) -> None:
+    """Do what one line says."""
+    if told["gpurig"] == "run":
+        guard.run(told["run"], told["words"], told["environment"])
+    elif told["gpurig"] == "answer":
+        guard.answer(told["ask"], told["code"])
+    elif told["gpurig"] == "end" and told["run"] in guard.runs:
+        _thread(guard.end, told["run"])
+
+
+def listen() -> None:
+    """Until the input ends, or nothing is heard for too long."""
+    guard: Guard | None = None
+    buffer, heard = b"", time.monotonic()
+    try:
+        while time.monotonic() - heard < PATIENCE:
+            if guard:
+                guard.reap()
+            if not select.select([0], [], [], 0.5)[0]:
+                continue
+            got = os.read(0, 1 << 16)
+            if not got:
+                break
+            heard = time.monotonic()
+            *lines, buffer = (buffer + got).split(b"\n")
+            for line in lines:
+                if not line.startswith(MARK.encode()):
+                    continue
+                told = json.loads(line)
+                if guard is None:
+                    guard = Guard(told)
+                    _thread(_beat, guard)
+                else:
+                    obey(guard, told)
+    finally:
+        if guard:
+            guard.end()
+            shutil.rmtree(guard.folder, ignore_errors=True)
+            _thread(lambda: guard.tell(ended=True)).join(1)
+
+
+def main() -> None:
+    """Guard until the end; a Ctrl-C at a terminal is the control machine's to hear."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # not SIG_IGN, which commands would inherit
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    with suppress(SystemExit):
+        listen()
+    os._exit(0)  # threads may wait for a control machine that is not there
+
+
+if __name__ == "__main__":
+    main()

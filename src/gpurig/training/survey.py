@@ -1,0 +1,142 @@
+"""What a host has for a training: user, environment, GPUs, and the way to the other hosts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpurig.errors import HostError, InputError
+from gpurig.runner import Link
+
+FRAMEWORKS = ("horovod", "tensorflow", "torch")
+
+# Run with the environment's own Python as the user whom workloads are run as.
+_HAS = """
+import importlib.metadata, json, os, socket, subprocess, sys
+names = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+try:
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+except OSError:
+    listed = ""
+try:
+    socket.getaddrinfo(socket.gethostname(), None)
+    unresolved = ""
+except OSError:
+    unresolved = socket.gethostname()
+tools = os.listdir(os.path.dirname(sys.executable))
+print(json.dumps({
+    "versions": {name: names[name] for name in sys.argv[1:] if name in names},
+    "tools": [name for name in ("torchrun", "horovodrun") if name in tools],
+    "gpus": sum(line.startswith("GPU ") for line in listed.splitlines()),
+    "cuda": any(name.startswith("nvidia-cuda-runtime") for name in names),
+    "unresolved": unresolved,
+}))
+"""
+
+# From which address and interface a host reaches another one, and ports that are free there.
+_WAY = """
+import fcntl, json, socket, struct, sys
+peer, ports = sys.argv[1], int(sys.argv[2])
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.connect((peer, 9))  # nothing is sent: the kernel only chooses the way
+address, interface = asking.getsockname()[0], ""
+for _, name in socket.if_nameindex():
+    try:
+        found = fcntl.ioctl(asking, 0x8915, struct.pack("256s", name.encode()))  # SIOCGIFADDR
+    except OSError:
+        continue
+    if socket.inet_ntoa(found[20:24]) == address:
+        interface = name
+taken = [socket.socket() for _ in range(ports)]
+for one in taken:
+    one.bind((address, 0))
+print(json.dumps({"address": address, "interface": interface,
+                  "ports": [one.getsockname()[1] for one in taken]}))
+"""
+
+
+@dataclass
+class Node:
+    """
+    One host of a training.
+
+    + environment: its folder there; user: who trains
+    + versions: of `FRAMEWORKS`, as far as they are in it; tools: launchers in its ``bin``
+    + gpus: those that the environment can compute on; unresolved: its own name, if that is unknown
+    + address, interface, ports: by which the other hosts reach it
+    + processes: how many it is to run
+    """
+
+    link: Link
+    environment: str
+    user: str
+    versions: Mapping[str, str]
+    tools: tuple[str, ...]
+    gpus: int
+    unresolved: str
+    address: str = ""
+    interface: str = ""
+    ports: tuple[int, ...] = ()
+    processes: int = 1
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.link.spec.name
+
+    @property
+    def python(self) -> str:
+        return f"{self.environment}/bin/python"
+
+
+def survey(link: Link, environment: str) -> Node:
+    """What the host has; InputError where the environment or the user is not there."""
+    settings, name = link.spec.settings, link.spec.name
+    user = settings.users[0] if settings.users else "gpurig"
+    folder = f"{settings.venv_root}/{environment}"
+    code, _ = link.run(f"id -u {shlex.quote(user)}")
+    if code:
+        what = f"there is no user {user}, as whom workloads are run"
+        raise _missing(name, what, "run `gpurig up` on it first")
+    code, _ = link.run(f"test -x {shlex.quote(folder)}/bin/python")
+    if code:
+        what = f"there is no environment {environment} ({folder})"
+        raise _missing(name, what, f"set rig_frameworks to have {environment}, and run `gpurig up`")
+    said = _asked(link, user, folder, _HAS, *FRAMEWORKS)
+    gpus = said["gpus"] if said["cuda"] else 0
+    return Node(
+        link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["unresolved"]
+    )
+
+
+def find_way(node: Node, peer: str, ports: int = 2) -> None:
+    """How other hosts reach the node: its side of the way to `peer`, and free ports there."""
+    said = _asked(node.link, node.user, node.environment, _WAY, peer, str(ports))
+    node.address, node.interface = said["address"], said["interface"]
+    node.ports = tuple(said["ports"])
+
+
+def reached_at(link: Link) -> str:
+    """The address at which the host was reached, as it sees that itself; empty for this machine."""
+    _, output = link.run("echo $SSH_CONNECTION", as_root=False)
+    return (output.stdout.split() or [""] * 3)[2] if output.stdout.strip() else ""
+
+
+def _asked(link: Link, user: str, folder: str, script: str, *words: str) -> dict[str, Any]:
+    command = ["runuser", "-u", user, "--", f"{folder}/bin/python", "-I", "-c", script, *words]
+    code, output = link.run(shlex.join(command))
+    if code or not output.stdout_lines:
+        said = (output.output_lines or ["no output"])[-1]
+        raise HostError(
+            "training-unready", f"{folder}/bin/python does not work ({said})", link.spec.name,
+            "repair it with `gpurig up`", host=link.spec.name,
+        )  # fmt: skip
+    told: dict[str, Any] = json.loads(output.stdout_lines[-1])
+    return told
+
+
+def _missing(host: str, what: str, do: str) -> InputError:
+    return InputError("training-missing", what, host, do, host=host)

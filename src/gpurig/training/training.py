@@ -1,0 +1,325 @@
+"""One training over its hosts: surveyed, started, watched until it ends, ended everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import gevent
+import gevent.queue
+from pyinfra import logger
+
+from gpurig.errors import GpurigError, HostError
+from gpurig.inventory import HostSpec
+from gpurig.runner import Link
+from gpurig.training import engines, relay, survey
+from gpurig.training.engines import Command
+from gpurig.training.survey import Node
+from gpurig.training.watched import Told, Watched
+from gpurig.training.workload import Workload, source
+
+LINES = 5  # of a host that failed, shown again at the end
+
+_PREFIX = re.compile(r"^(\[\d+\]<std(?:out|err)>:|\[(?:rank|default)\d+\]: ?)+")  # of the engines
+_ERROR = re.compile(r"^\S*(Error|Exception|Killed)\b")
+
+
+class Listener(Protocol):
+    """Who is told how it goes; the screen is one."""
+
+    def stage(self, text: str) -> None: ...
+    def line(self, host: str, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wish:
+    """
+    What was asked for.
+
+    + engine: of `engines.ENGINES`; environment: the name of one of the hosts'
+    + processes: on each host, or None for one a GPU; baseline: whether one process trains alone
+    """
+
+    engine: str
+    environment: str
+    workload: Workload
+    processes: int | None = None
+    baseline: bool = True
+
+
+@dataclass
+class Outcome:
+    """
+    What came of it.
+
+    + told, alone: the JSON lines of the training and of one process on the first host
+    + last: the last lines of each host that failed
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    told: dict[str, Any] | None = None
+    alone: dict[str, Any] | None = None
+    errors: list[GpurigError] = field(default_factory=list)
+    last: dict[str, list[str]] = field(default_factory=dict)
+    connected: bool = False
+    seconds: float = 0.0
+
+    @property
+    def processes(self) -> int:
+        return sum(node.processes for node in self.nodes)
+
+    @property
+    def speed_up(self) -> float | None:
+        """Images a second, against those of one process on the first host."""
+        speeds = [(one or {}).get("images_per_second") for one in (self.told, self.alone)]
+        together, alone = (speed if isinstance(speed, int | float) else 0 for speed in speeds)
+        return together / alone if together and alone else None
+
+
+def train(specs: Sequence[HostSpec], wish: Wish, listener: Listener) -> Outcome:
+    """Train over these hosts, in their order; every error is in the outcome."""
+    outcome = Outcome()
+    began = time.monotonic()
+    links = [Link(spec) for spec in specs]
+    try:
+        _Training(links, wish, listener, outcome).run()
+    except GpurigError as error:
+        outcome.errors.append(error)
+    finally:
+        for link in links:
+            link.close()
+        outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+@dataclass
+class _Phase:
+    """What is running now: by host and number; and what it said."""
+
+    open: set[tuple[str, int]] = field(default_factory=set)
+    failed: dict[str, int] = field(default_factory=dict)  # by host, the first one first
+    dropped: set[tuple[str, int]] = field(default_factory=set)
+    told: dict[str, Any] | None = None
+
+
+class _Training:
+    def __init__(
+        self, links: Sequence[Link], wish: Wish, listener: Listener, outcome: Outcome
+    ) -> None:
+        self.links, self.wish, self.listener, self.outcome = links, wish, listener, outcome
+        self.queue: gevent.queue.Queue[Told] = gevent.queue.Queue()
+        self.folder = f"/tmp/gpurig-{secrets.token_hex(8)}"
+        self.hosts: dict[str, Watched] = {}
+        self.last: dict[str, deque[str]] = {link.spec.name: deque(maxlen=50) for link in links}
+        self.relayed: dict[tuple[str, int], tuple[Watched, int]] = {}
+
+    @property
+    def nodes(self) -> list[Node]:
+        return self.outcome.nodes
+
+    def run(self) -> None:
+        self.listener.stage("looking at the hosts")
+        self._each(Link.open, self.links)
+        self.outcome.connected = True
+        environment = self.wish.environment
+        self.outcome.nodes = self._each(lambda link: survey.survey(link, environment), self.links)
+        engines.refuse_unfit(self.wish.engine, environment, self.nodes)
+        for node in self.nodes:
+            if self.wish.engine != "multiworker":
+                node.processes = self.wish.processes or node.gpus or 1
+        self._find_ways()
+        try:
+            for node in self.nodes:
+                self._guard(node)
+            if self.wish.baseline:
+                self.listener.stage(f"one process on {self.nodes[0].name}")
+                self.outcome.alone = self._phase(self._alone())
+            self.listener.stage(f"{self.outcome.processes} processes, {self.wish.engine}")
+            program = self.wish.workload.words(self.wish.engine, self.nodes[0])
+            run_id = secrets.token_hex(8)
+            self.outcome.told = self._phase(
+                engines.commands(self.wish.engine, self.nodes, program, run_id)
+            )
+        finally:
+            self._end()
+        self._judge()
+
+    def _each(self, function: Callable[[Link], Any], links: Sequence[Link]) -> list[Any]:
+        """Do it on every host at once; the error of the first that has one, when all are done."""
+        greenlets = [gevent.spawn(_quietly, function, link) for link in links]
+        try:
+            gevent.joinall(greenlets)
+        finally:
+            gevent.killall(greenlets)
+        answers = [greenlet.value for greenlet in greenlets]
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if errors:
+            self.outcome.errors += [e for e in errors[1:] if isinstance(e, GpurigError)]
+            raise errors[0]
+        return answers
+
+    def _find_ways(self) -> None:
+        """How the hosts reach one another: all but the first ask for the way to the first."""
+        reached = [survey.reached_at(node.link) for node in self.nodes]
+        if len(self.nodes) == 1:
+            survey.find_way(self.nodes[0], "127.0.0.1")
+            return
+        first, *others = self.nodes
+        if reached[0]:
+            for node in others:
+                survey.find_way(node, reached[0])
+            survey.find_way(first, others[0].address)
+        else:  # this machine is the first one
+            survey.find_way(first, reached[1])
+            for node in others:
+                survey.find_way(node, first.address)
+
+    def _guard(self, node: Node) -> None:
+        host = Watched(node.link, node.python, self.queue)
+        self.hosts[node.name] = host
+        contents = dict(self.wish.workload.files)
+        horovod = self.wish.engine == "horovod"
+        if horovod:
+            contents |= {
+                "rank": engines.rank_script(node),
+                "relay.py": source("gpurig.training", "relay.py"),
+                "bin/ssh": engines.ssh_script(node, self.folder),
+            }
+        host.prepare(node.user, self.folder, contents, relay.SOCKET if horovod else "")
+
+    def _alone(self) -> list[Command | None]:
+        node = self.nodes[0]
+        return [Command([node.python, *self.wish.workload.words("", node)], {})]
+
+    def _phase(self, commands: Sequence[Command | None]) -> dict[str, Any] | None:
+        """Start commands and follow them to their end; the JSON line, if one was printed."""
+        phase = _Phase()
+        for node, command in zip(self.nodes, commands, strict=False):
+            if command is not None:
+                given = engines.surroundings(self.wish.engine, node, self.folder)
+                self._start(phase, node.name, command.words, given | dict(command.environment))
+        failed_at = 0.0
+        while phase.open:
+            try:
+                host, told = self.queue.get(timeout=0.5)
+                self._take(phase, host, told)
+            except gevent.queue.Empty:
+                pass
+            for host in self.hosts.values():
+                if not host.alive:
+                    raise host.lost()
+            if phase.failed:
+                failed_at = failed_at or time.monotonic()
+                # Others fail when a host is gone: so all must show first that they are there.
+                if all(host.heard > failed_at + 1 for host in self.hosts.values()):
+                    break
+        if phase.failed:
+            self._failed(phase)
+        return phase.told
+
+    def _start(
+        self, phase: _Phase, host: str, words: Sequence[str], environment: dict[str, str]
+    ) -> int:
+        number = self.hosts[host].run(words, environment)
+        logger.debug("%s: %s", host, " ".join(words))
+        phase.open.add((host, number))
+        return number
+
+    def _take(self, phase: _Phase, host: Watched, told: dict[str, Any] | None) -> None:
+        if told is None:
+            raise host.lost()
+        if "ask" in told:
+            self._ask(phase, host, told)
+        elif "dropped" in told:
+            for key, asked in self.relayed.items():
+                if asked == (host, told["dropped"]):
+                    phase.dropped.add(key)
+                    self.hosts[key[0]].end(key[1])
+        elif "exit" in told:
+            self._exited(phase, host, told["run"], told["exit"])
+        elif "run" in told:
+            self._line(phase, host.name, told)
+
+    def _ask(self, phase: _Phase, host: Watched, told: dict[str, Any]) -> None:
+        """horovodrun wants a command on another host."""
+        for node in self.nodes:
+            if node.address == told["host"]:
+                given = engines.surroundings(self.wish.engine, node, self.folder)
+                words = ["/bin/sh", "-c", told["command"]]
+                number = self._start(phase, node.name, words, given)
+                self.relayed[node.name, number] = host, told["ask"]
+                return
+        host.answer(told["ask"], 255)
+
+    def _exited(self, phase: _Phase, host: Watched, run: int, code: int) -> None:
+        key = host.name, run
+        phase.open.discard(key)
+        if asked := self.relayed.get(key):
+            asked[0].answer(asked[1], code if code >= 0 else 128 - code)
+        if code and key not in phase.dropped:
+            phase.failed.setdefault(host.name, code)
+
+    def _line(self, phase: _Phase, host: str, told: dict[str, Any]) -> None:
+        text = _PREFIX.sub("", told.get("out", told.get("err", "")))
+        if "out" in told and text.startswith("{"):
+            try:
+                found = json.loads(text)
+            except ValueError:
+                found = None
+            if isinstance(found, dict):
+                phase.told = found
+                return
+        if text.strip():
+            self.last[host].append(text)
+            logger.debug("%s: %s", host, text)
+            self.listener.line(host, text)
+
+    def _failed(self, phase: _Phase) -> None:
+        """Every host that failed by itself, with its own words."""
+        if phase.told is not None and phase.told.get("passed") is False:
+            self.outcome.told = phase.told
+            self._judge()
+        if self.outcome.errors:
+            raise self.outcome.errors.pop()
+        errors = [self._failure(host, code) for host, code in phase.failed.items()]
+        self.outcome.errors += errors[1:]
+        raise errors[0]
+
+    def _failure(self, host: str, code: int) -> HostError:
+        lines = list(self.last[host])
+        self.outcome.last[host] = lines[-LINES:]
+        how = f"exit {code}" if code >= 0 else f"signal {-code}"
+        said = [line for line in lines if _ERROR.match(line)] or lines[-1:] or ["no output"]
+        what = f"the training failed there ({how}): {said[-1].strip()}"
+        return HostError("training-failed", what, host, host=host)
+
+    def _end(self) -> None:
+        """Nothing is left on any host that is still there."""
+        for host in self.hosts.values():
+            host.close()
+        waiting = [gevent.spawn(host.wait) for host in self.hosts.values()]
+        gevent.joinall(waiting)
+        self.hosts = {}
+
+    def _judge(self) -> None:
+        first = self.nodes[0].name
+        self.outcome.errors += self.wish.workload.judged(
+            self.outcome.told, self.outcome.processes, first
+        )
+
+
+def _quietly(function: Callable[[Link], Any], link: Link) -> Any:
+    try:
+        return function(link)
+    except GpurigError as error:
+        error.host = link.spec.name
+        return error
+    except OSError as error:
+        what = f"the connection broke ({error})"
+        return HostError("connection-lost", what, link.spec.name, host=link.spec.name)

@@ -1,0 +1,67 @@
+"""What `gpurig train` does; it answers its exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Sequence
+
+import gevent
+import gevent.signal
+from rich.console import Console
+
+from gpurig import logbook
+from gpurig.errors import InputError
+from gpurig.passwords import with_sudo_password
+from gpurig.runner import prepare_engine
+from gpurig.training import told
+from gpurig.training.engines import DEFAULT_ENVIRONMENT
+from gpurig.training.training import Wish, train
+from gpurig.training.workload import Workload
+from gpurig.verbs import Asked
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def wish(
+    engine: str,
+    workload: str,
+    env: str | None,
+    processes: int | None,
+    baseline: bool,
+    arguments: Sequence[str],
+) -> Wish:
+    """What the options ask for; InputError before any host is contacted."""
+    environment = env or DEFAULT_ENVIRONMENT[engine]
+    if not _NAME.fullmatch(environment):
+        raise InputError("training-wrong-input", f"{environment!r} is no name", "--env",
+                         "name an environment of rig_frameworks, as pytorch")  # fmt: skip
+    if engine == "multiworker" and processes not in (None, 1):
+        raise InputError(
+            "training-wrong-input",
+            f"multiworker has one process on each host, which uses all its GPUs, not {processes}",
+            "--processes-per-host", "leave it out",
+        )  # fmt: skip
+    return Wish(engine, environment, Workload.of(workload, arguments), processes, baseline)
+
+
+def run(asked: Asked, wished: Wish) -> int:
+    """Train, tell, and end everything everywhere, also on Ctrl-C."""
+    prepare_engine()
+    person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
+    hosts = [with_sudo_password(spec, person) for spec in asked.hosts]
+    logbook.open_run(asked.debug, logbook.secrets_of(hosts))
+    lines = told.Lines([spec.name for spec in hosts], quiet=asked.json)
+    ours = gevent.getcurrent()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        gevent.signal_handler(number, lambda: gevent.kill(ours, KeyboardInterrupt, block=False))
+    outcome = train(hosts, wished, lines)
+    if asked.json:
+        print(json.dumps(told.frame(outcome, wished), indent=2))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for line in told.ending(outcome):
+            console.print(line, markup=False)
+    return told.exit_code(outcome)

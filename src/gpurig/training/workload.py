@@ -1,0 +1,89 @@
+"""What is trained: MNIST, or somebody's own program; and whether its JSON line is a success."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from gpurig.errors import GpurigError, HostError, InputError
+from gpurig.training.survey import Node
+
+MNIST = "mnist"
+DATA = "/var/lib/gpurig/datasets"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """
+    A program and its arguments.
+
+    + program: the name of one of `files`, or None for that of MNIST that fits the environment
+    + files: what is copied beside one another into a private folder of the host
+    """
+
+    program: str | None
+    files: Mapping[str, str]
+    arguments: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, name: str, arguments: Sequence[str]) -> Workload:
+        """``mnist``, or the path of a program; InputError where that cannot be read."""
+        if name == MNIST:
+            shipped = files("gpurig.workloads").iterdir()
+            ours = [file.name for file in shipped if file.name.startswith("mnist")]
+            return cls(None, {one: source("gpurig.workloads", one) for one in ours}, arguments)
+        path = Path(name)
+        try:
+            return cls(path.name, {path.name: path.read_text(encoding="utf-8")}, arguments)
+        except (OSError, UnicodeDecodeError) as error:
+            said = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise InputError(
+                "workload-wrong", f"{name} cannot be read ({said})", "--workload",
+                f"name a Python program, or {MNIST}",
+            ) from error  # fmt: skip
+
+    def words(self, engine: str, node: Node) -> list[str]:
+        """
+        The program and its arguments.
+
+        + engine: by which it is started, or empty for one process alone
+        """
+        if self.program is not None:
+            return [self.program, *self.arguments]
+        options = ["--data-dir", DATA, "--out", "out"]
+        if mirror := node.link.spec.settings.data_mirror:
+            options += ["--data-mirror", mirror]
+        if "tensorflow" not in node.versions:
+            return ["mnist_pytorch.py", *options, *self.arguments]
+        return ["mnist_keras.py", "--strategy", engine or "none", *options, *self.arguments]
+
+    def judged(
+        self, told: Mapping[str, Any] | None, processes: int, host: str
+    ) -> list[GpurigError]:
+        """What is wrong with a result, as sentences; nothing where it is a success."""
+        if told is None:
+            what = "the workload printed no JSON line"
+            return [HostError("training-silent", what, host, host=host)]
+        wrong = []
+        ranks = told.get("ranks", [])
+        weights = {rank["weights_sha256"] for rank in ranks}
+        if len(weights) > 1:
+            each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in ranks)
+            wrong.append(f"the ranks have different weights ({each})")
+        if self.program is None and len(ranks) != processes:
+            wrong.append(f"{len(ranks)} ranks told their weights instead of {processes}")
+        accuracy, threshold = told.get("accuracy"), told.get("threshold")
+        if not told.get("passed"):
+            if isinstance(accuracy, float) and threshold and accuracy < threshold:
+                wrong.append(f"accuracy {accuracy:.4f} is below {threshold}")
+            elif not wrong:
+                wrong.append("the workload says that it did not pass")
+        return [HostError("training-wrong", what, host, host=host) for what in wrong]
+
+
+def source(package: str, name: str) -> str:
+    """The text of a file that ships with gpurig."""
+    return (files(package) / name).read_text(encoding="utf-8")
