@@ -27,7 +27,7 @@ from gpurig.training.workload import Workload, source
 LINES = 5  # of a host that failed, shown again at the end
 
 _PREFIX = re.compile(r"^(\[\d+\]<std(?:out|err)>:|\[(?:rank|default)\d+\]: ?)+")  # of the engines
-_ERROR = re.compile(r"^\S*(Error|Exception|Killed)\b")
+_ERROR = re.compile(r"^[\w.]*(Error|Exception)\b.*: ?\S")
 
 
 class Listener(Protocol):
@@ -116,7 +116,7 @@ class _Training:
         self.queue: gevent.queue.Queue[Told] = gevent.queue.Queue()
         self.folder = f"/tmp/gpurig-{secrets.token_hex(8)}"
         self.hosts: dict[str, Watched] = {}
-        self.last: dict[str, deque[str]] = {link.spec.name: deque(maxlen=50) for link in links}
+        self.last: dict[str, deque[str]] = {link.spec.name: deque(maxlen=200) for link in links}
         self.relayed: dict[tuple[str, int], tuple[Watched, int]] = {}
 
     @property
@@ -292,20 +292,27 @@ class _Training:
         raise errors[0]
 
     def _failure(self, host: str, code: int) -> HostError:
-        lines = list(self.last[host])
-        self.outcome.last[host] = lines[-LINES:]
+        lines = [line for line in self.last[host] if re.search(r"\w", line)]
+        errors = [number for number, line in enumerate(lines) if _ERROR.match(line)]
+        until = errors[-1] + 1 if errors else len(lines)  # launchers say more after the error
+        self.outcome.last[host] = lines[max(0, until - LINES) : until]
         how = f"exit {code}" if code >= 0 else f"signal {-code}"
-        said = [line for line in lines if _ERROR.match(line)] or lines[-1:] or ["no output"]
-        what = f"the training failed there ({how}): {said[-1].strip()}"
+        said = lines[until - 1].strip() if lines else "it said nothing"
+        what = f"the training failed there ({how}): {said}"
         return HostError("training-failed", what, host, host=host)
 
     def _end(self) -> None:
         """Nothing is left on any host that is still there."""
         for host in self.hosts.values():
             host.close()
-        waiting = [gevent.spawn(host.wait) for host in self.hosts.values()]
+        hosts, self.hosts = list(self.hosts.values()), {}
+        waiting = [gevent.spawn(host.wait) for host in hosts]
         gevent.joinall(waiting)
-        self.hosts = {}
+        for host, done in zip(hosts, waiting, strict=True):
+            if not (done.value or host.gone):
+                what = "it did not say in time that nothing is left of the training"
+                error = HostError("training-left", what, host.name, "look there", host=host.name)
+                self.outcome.errors.append(error)
 
     def _judge(self) -> None:
         first = self.nodes[0].name

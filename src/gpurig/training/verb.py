@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 
 import gevent
-import gevent.signal
 from rich.console import Console
 
 from gpurig import logbook
@@ -56,7 +55,7 @@ def run(asked: Asked, wished: Wish) -> int:
     lines = told.Lines([spec.name for spec in hosts], quiet=asked.json)
     ours = gevent.getcurrent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        gevent.signal_handler(number, lambda: gevent.kill(ours, KeyboardInterrupt, block=False))
+        gevent.signal_handler(number, gevent.kill, ours, KeyboardInterrupt)
     outcome = train(hosts, wished, lines)
     if asked.json:
         print(json.dumps(told.frame(outcome, wished), indent=2))

@@ -22,6 +22,16 @@ SILENCE = 12  # seconds without a word from a host after which it is taken for d
 BEAT = 1  # seconds between our own words to it
 ENDING = 30  # seconds that a host has for ending all and removing its folder
 
+# The guard's text is read byte by byte, since what follows it is the guard's own to read; it begins
+# after a zero, since the line before may be a password that sudo did not want.
+_READ = """
+import os, sys
+text = b""
+while text.count(0) < 2:
+    text += os.read(0, 1) or sys.exit("no guard was given")
+exec(text.split(b"\\0")[1])
+"""
+
 # (host, what it told); what it told is None when its connection has ended.
 Told = tuple["Watched", dict[str, Any] | None]
 
@@ -37,10 +47,12 @@ class Watched:
         self.link, self.told = link, told
         self.name = link.spec.name
         self.heard = time.monotonic()
-        self.ended = False
+        self.ended = self.gone = False
         self._runs = 0
-        text = (files("gpurig.training") / "guard.py").read_text()
-        self._running = link.begin(f"exec {shlex.quote(python)} -I -S -c {shlex.quote(text)}")
+        self._running = link.begin(f"exec {shlex.join([python, '-I', '-S', '-c', _READ])}")
+        text = (files("gpurig.training") / "guard.py").read_bytes()
+        self._running.stdin.write(b"\0" + text + b"\0")
+        self._running.stdin.flush()
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
 
     def prepare(
@@ -74,6 +86,7 @@ class Watched:
         self._greenlets[0].join(ENDING if self.alive else 0)
         self._greenlets[0].kill()
         self._running.close()
+        del self._running  # paramiko's files complain where they are left to the garbage collector
         return self.ended
 
     @property
@@ -82,6 +95,7 @@ class Watched:
 
     def lost(self) -> HostError:
         """The sentence for a host that does not answer any more."""
+        self.gone = True
         said = ""
         if self.alive:  # the connection ended in order: it may have said why
             with suppress(OSError, SSHException, EOFError):

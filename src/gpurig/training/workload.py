@@ -32,8 +32,8 @@ class Workload:
     def of(cls, name: str, arguments: Sequence[str]) -> Workload:
         """``mnist``, or the path of a program; InputError where that cannot be read."""
         if name == MNIST:
-            shipped = files("gpurig.workloads").iterdir()
-            ours = [file.name for file in shipped if file.name.startswith("mnist")]
+            shipped = [file.name for file in files("gpurig.workloads").iterdir()]
+            ours = [one for one in shipped if one.endswith(".py") and one != "__init__.py"]
             return cls(None, {one: source("gpurig.workloads", one) for one in ours}, arguments)
         path = Path(name)
         try:
