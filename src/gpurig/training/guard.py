@@ -41,7 +41,11 @@ class Guard:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.user = pwd.getpwnam(job["user"])
-        self.groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
+        self.other: dict[str, Any] = {}
+        if self.user.pw_uid != os.getuid():
+            groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
+            self.other = {"user": self.user.pw_uid, "group": self.user.pw_gid}
+            self.other["extra_groups"] = groups
         self.folder = job["folder"]
         self.runs: dict[int, subprocess.Popen[str]] = {}
         self.asked: dict[int, socket.socket] = {}
@@ -73,8 +77,7 @@ class Guard:
             child = subprocess.Popen(
                 words, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                start_new_session=True, user=self.user.pw_uid, group=self.user.pw_gid,
-                extra_groups=self.groups, umask=0o077,
+                start_new_session=True, umask=0o077, **self.other,
             )  # fmt: skip
         except OSError as error:
             self.tell(run=number, err=f"{words[0]}: {error.strerror}")

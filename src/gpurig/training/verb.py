@@ -35,11 +35,11 @@ def wish(
     """What the options ask for; InputError before any host is contacted."""
     environment = env or DEFAULT_ENVIRONMENT[engine]
     if not _NAME.fullmatch(environment):
-        raise InputError("training-wrong-input", f"{environment!r} is no name", "--env",
+        raise InputError("training-wish", f"{environment!r} is no name", "--env",
                          "name an environment of rig_frameworks, as pytorch")  # fmt: skip
     if engine == "multiworker" and processes not in (None, 1):
         raise InputError(
-            "training-wrong-input",
+            "training-wish",
             f"multiworker has one process on each host, which uses all its GPUs, not {processes}",
             "--processes-per-host", "leave it out",
         )  # fmt: skip
