@@ -72,3 +72,17 @@ def test_a_name_that_does_not_resolve(somebody: Person) -> None:
     assert answer.code == 2
     assert "no-such-host.invalid does not resolve" in answer.out
     assert "Traceback" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workload", "missing.py", "--engine", "torchrun"], "missing.py cannot be read"),
+        (["--engine", "multiworker", "--processes-per-host", "2"], "one process on each host"),
+        (["--engine", "torchrun", "--env", "../x"], "is no name"),
+        (["--engine", "torchrun", "missing.py"], "no such inventory"),
+    ],
+)
+def test_a_wrong_wish_for_a_training(somebody: Person, words: list[str], said: str) -> None:
+    """A program that is not there, options that do not fit together."""
+    assert said in _one_sentence(somebody.gpurig("train", *words))

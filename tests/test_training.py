@@ -1,0 +1,207 @@
+"""Training on many hosts, without hosts: the guard as it runs there, commands, results."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpurig.inventory import HostSpec
+from gpurig.runner import Link
+from gpurig.training import engines, guard, relay, told
+from gpurig.training.survey import Node
+from gpurig.training.training import Outcome, Wish
+from gpurig.training.workload import Workload, source
+
+
+class Guarded:
+    """A guard of this machine's own user, as a control machine has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        files = {"bin/ssh": f'#!/bin/sh\nexec {sys.executable} -I {folder}/relay.py "$@"\n'}
+        files["relay.py"] = source("gpurig.training", "relay.py")
+        self.say("prepare", user=getpass.getuser(), folder=str(folder), files=files,
+                 relay=relay.SOCKET)  # fmt: skip
+
+    def say(self, what: str, **more: Any) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps({"gpurig": what} | more) + "\n")
+
+    def run(self, script: str, number: int = 1) -> None:
+        words = ["/bin/sh", "-c", script]
+        self.say("run", run=number, words=words, environment={"PATH": "/usr/bin:/bin"})
+
+    def until(self, key: str) -> list[dict[str, Any]]:
+        """All that is told until something with this key is."""
+        assert self.process.stdout
+        seen: list[dict[str, Any]] = []
+        for line in self.process.stdout:
+            seen.append(json.loads(line))
+            if key in seen[-1]:
+                return [one for one in seen if "alive" not in one]
+        raise AssertionError(f"ended without {key}: {seen}")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Guarded]:
+    """A guard; it has ended when the test has."""
+    made = Guarded(tmp_path / "private")
+    yield made
+    made.process.kill()
+    made.process.communicate()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_lines_and_the_end_are_told_under_their_number(guarded: Guarded) -> None:
+    """Standard output and error, a signal or an exit code; what cannot start is 127."""
+    guarded.run("echo one; echo two >&2; exit 3")
+    said = guarded.until("exit")
+    assert {"run": 1, "out": "one"} in said
+    assert {"run": 1, "err": "two"} in said
+    assert said[-1] == {"run": 1, "exit": 3}
+    guarded.run("kill -9 $$", 2)
+    assert guarded.until("exit")[-1] == {"run": 2, "exit": -9}
+    guarded.say("run", run=3, words=["/no/such/program"], environment={})
+    assert guarded.until("exit")[-1] == {"run": 3, "exit": 127}
+
+
+def test_when_nobody_is_there_nothing_is_left(guarded: Guarded) -> None:
+    """The end of the input ends what detached itself and what ignores SIGTERM; the folder goes."""
+    guarded.run("setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & sleep 9999")
+    detached = int(guarded.until("out")[-1]["out"])
+    assert _alive(detached)
+    assert guarded.folder.stat().st_mode & 0o777 == 0o700
+    assert guarded.process.stdin
+    guarded.process.stdin.close()
+    guarded.until("ended")
+    assert guarded.process.wait() == 0
+    assert not _alive(detached)
+    assert not guarded.folder.exists()
+
+
+def test_a_control_machine_that_falls_silent_ends_it(guarded: Guarded) -> None:
+    """Nothing is heard and nothing is closed: as when its network is gone."""
+    guarded.run("echo $$; exec sleep 9999")
+    running = int(guarded.until("out")[-1]["out"])
+    began = time.monotonic()
+    guarded.until("ended")
+    assert time.monotonic() - began > guard.PATIENCE - 2, "it was not the silence"
+    assert not _alive(running)
+
+
+def test_one_command_is_ended_and_the_others_stay(guarded: Guarded) -> None:
+    """As where horovodrun lets go of one host."""
+    guarded.run("exec sleep 9999", 1)
+    guarded.run("echo $$; exec sleep 9999", 2)
+    other = int(guarded.until("out")[-1]["out"])
+    guarded.say("end", run=1)
+    assert guarded.until("exit")[-1] == {"run": 1, "exit": -15}
+    assert _alive(other)
+
+
+def test_what_is_found_as_ssh_asks_for_the_command(guarded: Guarded) -> None:
+    """As horovodrun 0.28.1 calls it; its exit code is that of the command, and it is let go of."""
+    options = "-o PasswordAuthentication=no -o StrictHostKeyChecking=no"
+    guarded.run(f"bin/ssh {options} 10.0.0.2  -o ConnectTimeout=10 true")
+    asked = guarded.until("ask")[-1]
+    assert (asked["host"], asked["command"]) == ("10.0.0.2", "true")
+    guarded.say("answer", ask=asked["ask"], code=7)
+    assert guarded.until("exit")[-1]["exit"] == 7
+    guarded.run(f"exec bin/ssh {options} 10.0.0.3    'cd /x ; env A=1 -o \"b c\"'", 2)
+    asked = guarded.until("ask")[-1]
+    assert asked["command"] == 'cd /x ; env A=1 -o "b c"'
+    guarded.say("end", run=2)
+    assert guarded.until("dropped")[-1]["dropped"] == asked["ask"]
+
+
+def _nodes(count: int, **more: Any) -> list[Node]:
+    made = []
+    for n in range(1, count + 1):
+        link = Link(HostSpec.of(f"gpu0{n}", "ssh", f"gpu0{n}", {}))
+        node = Node(link, "/venvs/x y", "ann", {"tensorflow": "2.21.0"}, ("torchrun",), 0, "")
+        node.address, node.interface, node.ports = f"10.0.0.{n}", f"eth{n}", (4000 + n, 5000 + n)
+        made.append(node)
+    return made
+
+
+def test_each_engine_is_called_as_its_users_call_it() -> None:
+    """Rendezvous, ranks and addresses of three hosts, each in its own place."""
+    nodes = _nodes(3)
+    nodes[1].processes = 2
+    first, second, _ = engines.commands("torchrun", nodes, ["a.py", "-x"], "id")
+    assert first
+    assert second
+    assert {"--nnodes=3", "--rdzv-endpoint=10.0.0.1:4001", "--rdzv-id=id"} <= {*first.words}
+    assert "--rdzv-conf=is_host=1" in first.words
+    assert {"--rdzv-conf=is_host=0", "--nproc-per-node=2", "--local-addr=10.0.0.2"} <= {
+        *second.words
+    }
+    third = engines.commands("multiworker", nodes, ["a.py"], "id")[2]
+    assert third
+    assert json.loads(third.environment["TF_CONFIG"]) == {
+        "cluster": {"worker": ["10.0.0.1:4001", "10.0.0.2:4002", "10.0.0.3:4003"]},
+        "task": {"type": "worker", "index": 2},
+    }
+    only, *others = engines.commands("horovod", nodes, ["a.py"], "id")
+    assert only
+    assert others == [None, None]
+    assert "10.0.0.1:1,10.0.0.2:2,10.0.0.3:1" in only.words
+    assert only.words[1:3] == ["-np", "4"]
+    assert engines.rank_script(nodes[1]) == (
+        "exec env HOROVOD_GLOO_IFACE=eth2 NCCL_SOCKET_IFNAME=eth2 '/venvs/x y/bin/python' \"$@\"\n"
+    )
+
+
+RANKS = [
+    {"rank": 0, "host": "gpu01", "weights_sha256": "aa"},
+    {"rank": 1, "host": "gpu02", "weights_sha256": "aa"},
+]
+GOOD = {"passed": True, "accuracy": 0.98, "threshold": 0.97, "ranks": RANKS}
+WRONG = {
+    "no line": (None, "printed no JSON line"),
+    "other weights": (
+        GOOD | {"ranks": [RANKS[0], RANKS[1] | {"weights_sha256": "bb"}]},
+        "different weights (0 on gpu01 aa, 1 on gpu02 bb)",
+    ),
+    "a rank is missing": (GOOD | {"ranks": RANKS[:1]}, "1 ranks told their weights instead of 2"),
+    "not learnt": (GOOD | {"passed": False, "accuracy": 0.5}, "accuracy 0.5000 is below 0.97"),
+    "no reason": (GOOD | {"passed": False}, "says that it did not pass"),
+}
+
+
+@pytest.mark.parametrize(("result", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_result_is_a_failure(result: dict[str, Any] | None, said: str) -> None:
+    """Weights, ranks and accuracy are compared, whatever the program says of itself."""
+    (error,) = Workload.of("mnist", ()).judged(result, 2, "gpu01")
+    assert said in str(error)
+    assert told.exit_code(Outcome(errors=[error], connected=True)) == 1
+
+
+def test_the_ending_has_weights_and_speed_up() -> None:
+    """Shown, not judged."""
+    outcome = Outcome(_nodes(2), GOOD | {"images_per_second": 150}, {"images_per_second": 100})
+    assert not Workload.of("mnist", ()).judged(outcome.told, 2, "gpu01")
+    text = "\n".join(told.ending(outcome))
+    assert "weights: the same on 2 ranks" in text
+    assert "images/s: 150, 1.50 times those of one process on gpu01 (100)" in text
+    frame = told.frame(outcome, Wish("torchrun", "pytorch", Workload.of("mnist", ())))
+    assert frame["training"]["speed_up"] == 1.5
+    assert told.exit_code(outcome) == 0
