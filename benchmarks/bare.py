@@ -20,13 +20,14 @@ from machines import ROOT, Host, Lab, machine, seconds, ssh
 from noop import inventory
 
 LOCK = ROOT / "src/gpurig/stack/locks/tensorflow-2.21.0-py3.13-x86_64-cpu.txt"
-WORKLOAD = ROOT / "workloads/mnist_keras.py"
+WORKLOADS = sorted((ROOT / "workloads").glob("*.py"))
 
 
 def by_hand(host: Host, lab: Lab) -> float:
     """Seconds of the shell script on this host."""
-    for file, place in ((LOCK, "/tmp/lock.txt"), (WORKLOAD, "/tmp/mnist_keras.py")):
-        host.write(place, file.read_text())
+    host.write("/tmp/lock.txt", LOCK.read_text())
+    for program in WORKLOADS:
+        host.write(f"/tmp/{program.name}", program.read_text())
     words = {
         "LOCK": "/tmp/lock.txt",
         "WORKLOAD": "/tmp/mnist_keras.py",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.workloads import mnist_keras
-from gpurig.workloads.mnist_keras import ARCHIVES, BadInput, fetch_archives
+from gpurig.workloads import mnist
+from gpurig.workloads.mnist import ARCHIVES, BadInput, fetch_archives
 
 PROGRAMS = Path(__file__).parents[1] / "workloads"
 NAME = "t10k-labels-idx1-ubyte.gz"
@@ -62,11 +62,11 @@ def address(mirror: Path) -> Iterator[str]:
 
 def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a program as a user would, without site-packages: it may import nothing heavy yet."""
-    command = [sys.executable, "-I", "-S", str(PROGRAMS / program), *options]
+    command = [sys.executable, "-E", "-S", str(PROGRAMS / program), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-@pytest.mark.parametrize("program", ["mnist_keras.py", "matmul.py"])
+@pytest.mark.parametrize("program", ["mnist_keras.py", "mnist_pytorch.py", "matmul.py"])
 def test_help_needs_only_the_standard_library(program: str) -> None:
     """`--help` answers where nothing is installed."""
     told = run(program, "--help")
@@ -94,7 +94,7 @@ def test_bad_arguments_exit_2(program: str, options: list[str]) -> None:
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("program", ["mnist_keras.py", "matmul.py"])
+@pytest.mark.parametrize("program", ["mnist_keras.py", "mnist_pytorch.py", "matmul.py"])
 def test_missing_packages_exit_2(program: str) -> None:
     """Without TensorFlow the last line names the module that is missing."""
     told = run(program)
@@ -168,15 +168,15 @@ def test_an_unreachable_mirror_is_never_replaced(
     with socket.create_server(("127.0.0.1", 0)) as free:
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/mnist"
 
-    def from_the_mirror(data_dir: str | None, mirror: str | None) -> mnist_keras.Data:
+    def from_the_mirror(data_dir: str | None, mirror: str | None) -> mnist.Data:
         assert mirror is not None
         fetch_archives(mirror, target, WANTED)
-        return mnist_keras.Data(mnist_keras.MNIST, ((), ()), ((), ()))
+        return mnist.Data(mnist.ORIGINALS, ((), ()), ((), ()))
 
-    monkeypatch.setattr(mnist_keras, "load_mnist", from_the_mirror)
-    monkeypatch.setattr(mnist_keras, "load_digits", lambda: pytest.fail("fallback data"))
+    monkeypatch.setattr(mnist, "load_archives", from_the_mirror)
+    monkeypatch.setattr(mnist, "load_digits", lambda: pytest.fail("fallback data"))
     with pytest.raises(BadInput, match="Connection refused"):
-        mnist_keras.load(None, closed)
+        mnist.load(str(target), closed)
 
 
 def test_the_originals_checksums_are_wanted_by_default(mirror: Path, target: Path) -> None:

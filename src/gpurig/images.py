@@ -77,9 +77,9 @@ def recipe(image: Image, architecture: str, index: str | None = None) -> Recipe:
         "requirements.lock": lock.text,
         "build.lock": locks.build_part(lock.text),
     }
-    for program in ("mnist_keras.py", "matmul.py"):
-        if program in contents["Dockerfile"]:
-            contents[program] = (folder / program).read_text()
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py") and file.name != "__init__.py":
+            contents[file.name] = file.read_text()
     arguments = {"BASE": image.base, "PYTHON": inside.python}
     labels = {
         RECIPE: _sum(contents | arguments),
