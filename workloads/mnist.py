@@ -173,6 +173,8 @@ def fetch_archives(mirror: str, folder: Path, wanted: dict[str, str] | None = No
                 raise BadInput(f"{shown(mirror)}: {told.replace(staged.name, name)}")
             staged.chmod(0o644)
             staged.replace(folder / name)
+        except OSError as error:
+            raise BadInput(f"{folder / name} cannot be written ({error.strerror})") from error
         finally:
             staged.unlink(missing_ok=True)
 
@@ -194,15 +196,12 @@ def _copy(mirror: str, name: str, target: Path) -> None:
         )
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _unread(mirror, name, error) from error
-    with source, target.open("wb") as to:
-        while True:
-            try:
-                block = source.read(1 << 20)
-            except (OSError, http.client.HTTPException) as error:
-                raise _unread(mirror, name, error) from error
-            if not block:
-                return
-            to.write(block)
+    with source:
+        try:
+            content = source.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise _unread(mirror, name, error) from error
+    target.write_bytes(content)
 
 
 def _unread(mirror: str, name: str, error: Exception) -> Unreachable:
@@ -300,8 +299,11 @@ def prepare(folder: Path, source: Path) -> None:
     writable(folder)
     tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=str(source))
-    with contextlib.redirect_stdout(sys.stderr):
-        tfds.builder("mnist", data_dir=str(folder)).download_and_prepare(download_config=config)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            tfds.builder("mnist", data_dir=str(folder)).download_and_prepare(download_config=config)
+    except Exception as error:  # whatever its many writers raise, where the disk is full
+        raise BadInput(f"{folder}: MNIST cannot be prepared ({_first_line(error)})") from error
 
 
 def read_prepared(folder: Path) -> list[tuple[Any, Any]]:
@@ -312,11 +314,15 @@ def read_prepared(folder: Path) -> list[tuple[Any, Any]]:
         builder = tfds.builder("mnist", data_dir=str(folder))
         splits = tfds.as_numpy(builder.as_dataset(split=["train", "test"], batch_size=-1))
     except Exception as error:  # whatever its many readers raise at files that are damaged
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BadInput(
-            f"{folder / 'mnist'} cannot be read ({said}); remove it, or name another --data-dir"
+            f"{folder / 'mnist'} cannot be read ({_first_line(error)}); remove it, or name"
+            " another --data-dir"
         ) from error
     return [(part["image"], part["label"]) for part in splits]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def content(images: Any, labels: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -172,21 +173,47 @@ def of_jax() -> list[str]:
     return [str(device) for device in jax.devices()]
 
 
+def cluster(text: str | None) -> tuple[int, int]:
+    """This worker's number and how many there are; BadInput for what is no TF_CONFIG."""
+    form = '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
+    if not text:
+        raise BadInput(f"--strategy multiworker: TF_CONFIG is not set; it is {form}")
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+        right = (
+            isinstance(workers, list)
+            and all(isinstance(one, str) and one.rpartition(":")[2].isdigit() for one in workers)
+            and set(config["cluster"]) == {"worker"}
+            and task["type"] == "worker"
+            and 0 <= index < len(workers)
+        )
+    except (ValueError, LookupError, TypeError) as error:
+        raise BadInput(f"TF_CONFIG cannot be read ({error}); it is {form}") from error
+    if not right:
+        raise BadInput(f"TF_CONFIG does not name this worker among the workers; it is {form}")
+    return index, len(workers)
+
+
 def make(options: argparse.Namespace) -> Learner:
     """The learner of these options; BadInput where they do not fit what is there."""
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
         raise BadInput(f"KERAS_BACKEND is {backend}; there are {', '.join(BACKENDS)}")
-    for module in (backend, "keras"):
+    strategy = options.strategy or "none"
+    if strategy != "none" and backend != "tensorflow":
+        raise BadInput(f"--strategy {strategy} is TensorFlow's; KERAS_BACKEND is {backend}")
+    if strategy == "multiworker":
+        cluster(os.environ.get("TF_CONFIG"))
+    for module in (*(["horovod"] if strategy == "horovod" else []), backend, "keras"):
         if not importlib.util.find_spec(module):
-            raise BadInput(f"KERAS_BACKEND is {backend}: No module named '{module}'")
-    if options.strategy in (None, "none"):
+            raise BadInput(f"--strategy {strategy} on {backend}: No module named '{module}'")
+    if strategy == "none":
         return Keras(options)
-    if backend != "tensorflow":
-        raise BadInput(f"--strategy {options.strategy} is TensorFlow's; KERAS_BACKEND is {backend}")
     import mnist_tensorflow
 
-    made: Learner = mnist_tensorflow.STRATEGIES[options.strategy](options)
+    made: Learner = mnist_tensorflow.STRATEGIES[strategy](options)
     return made
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import os
 import socket
 from typing import Any
 
 import tensorflow as tf
 from mnist import BadInput
-from mnist_keras import Keras, adam, network
+from mnist_keras import Keras, adam, cluster, network
 from mnist_training import Progress, batches, chunks
 
 TEXT = 1024  # bytes of a text that processes exchange
@@ -176,8 +174,6 @@ class Horovod(Loop):
     strategy = "horovod"
 
     def __init__(self, options: argparse.Namespace) -> None:
-        if not importlib.util.find_spec("horovod"):
-            raise BadInput("--strategy horovod: No module named 'horovod'")
         import horovod.tensorflow as hvd
 
         self.hvd = hvd
@@ -219,26 +215,3 @@ def encoded(text: str) -> Any:
 
 def decoded(row: Any) -> str:
     return bytes(int(number) for number in row).decode().rstrip()
-
-
-def cluster(text: str | None) -> tuple[int, int]:
-    """This worker's number and how many there are; BadInput for what is no TF_CONFIG."""
-    form = '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
-    if not text:
-        raise BadInput(f"--strategy multiworker: TF_CONFIG is not set; it is {form}")
-    try:
-        config = json.loads(text)
-        workers, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
-        right = (
-            isinstance(workers, list)
-            and all(isinstance(one, str) and one.rpartition(":")[2].isdigit() for one in workers)
-            and set(config["cluster"]) == {"worker"}
-            and task["type"] == "worker"
-            and 0 <= index < len(workers)
-        )
-    except (ValueError, LookupError, TypeError) as error:
-        raise BadInput(f"TF_CONFIG cannot be read ({error}); it is {form}") from error
-    if not right:
-        raise BadInput(f"TF_CONFIG does not name this worker among the workers; it is {form}")
-    return index, len(workers)

@@ -268,13 +268,12 @@ def text_curve(curve: list[dict[str, float]]) -> str:
 
 def versions() -> dict[str, str]:
     """Of what may have computed, and is installed."""
-    from importlib.metadata import distributions
+    from importlib.metadata import packages_distributions, version
 
-    names = {"tensorflow", "torch", "jax", "keras", "horovod", "tensorflow-datasets", "numpy"}
-    found = {(one.metadata["Name"] or "").lower().replace("_", "-"): one.version
-             for one in distributions()}  # fmt: skip
+    names = ("tensorflow", "torch", "jax", "keras", "horovod", "tensorflow_datasets", "numpy")
+    by_module = packages_distributions()
     return {"python": sys.version.split()[0]} | {
-        name: found[name] for name in sorted(names) if name in found
+        name.replace("_", "-"): version(by_module[name][0]) for name in names if name in by_module
     }
 
 
