@@ -92,6 +92,8 @@ def recipe(image: Image, architecture: str, index: str | None = None) -> Recipe:
         arguments["PIP_INDEX_URL"] = index
         if index.startswith("http:"):  # named by the user; every file is compared with its hash
             arguments["PIP_TRUSTED_HOST"] = urlsplit(index).netloc
+    if lock.index:  # either index may have any of the wheels: what is right is told by its hash
+        arguments["PIP_EXTRA_INDEX_URL"] = lock.index
     return Recipe(reference(image.name), image.base, arguments, labels, _tar(contents))
 
 

@@ -26,6 +26,7 @@ from gpurig.runner import prepare_engine
 from gpurig.screen import Screen
 from gpurig.settings import parse_set, refuse_unavailable, validate
 from gpurig.stack import explain
+from gpurig.stack.frameworks import refuse_unknown_releases
 from gpurig.stack.resolver import resolve as resolve_stack
 from gpurig.stack.tables import tables
 
@@ -58,6 +59,7 @@ class Asked:
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
             refuse_unavailable(spec.settings, where)
+            refuse_unknown_releases(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
         return cls(
             command,

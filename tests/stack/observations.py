@@ -81,10 +81,10 @@ def debian(
     return Observed.from_facts({**facts, **(told or {})})
 
 
-def answer(observed: Observed, **wishes: Any) -> Stack | Refusal:
-    """The resolver's answer; wishes are settings without ``rig_``."""
+def answer(observed: Observed, kept: tuple[str, ...] = (), **wishes: Any) -> Stack | Refusal:
+    """The resolver's answer; wishes are settings without ``rig_``, kept the keys of locks."""
     data: Mapping[str, Any] = {f"rig_{key}": value for key, value in wishes.items()}
-    return resolve(validate(data, "test"), observed)
+    return resolve(validate(data, "test"), observed, kept)
 
 
 def stack(observed: Observed, **wishes: Any) -> Stack:

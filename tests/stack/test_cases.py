@@ -34,7 +34,8 @@ GIVEN = {
 def _answer(case: dict[str, Any]) -> Stack | Refusal:
     host = described(Given(**{GIVEN[key]: case[key] for key in GIVEN if key in case}))
     facts = host.as_json() | case.get("facts", {})
-    return answer(Observed.from_facts(facts), **case.get("wishes", {}))
+    kept = tuple(case.get("kept", ()))
+    return answer(Observed.from_facts(facts), kept, **case.get("wishes", {}))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["why"] for case in CASES])
@@ -57,6 +58,9 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
         assert case["environments"] == [
             f"{it.framework} {it.version} {it.python} {it.accelerator}" for it in found.environments
         ]
+    for key in ("lock", "index", "python_mirror"):
+        if key in case:
+            assert getattr(found.environments[0], key) == case[key]
     if "images" in case:
         assert case["images"] == [_image(image) for image in found.images]
     if "cudnn_maximum" in case:

@@ -18,7 +18,7 @@ from gpurig.observed import Observed
 from gpurig.settings import Settings, validate
 from gpurig.stack.explain import readable
 from gpurig.stack.gpus import row_of, runs_code
-from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.model import Environment, Refusal, Stack
 from gpurig.stack.resolver import resolve
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import branch_of, numbers
@@ -62,6 +62,13 @@ FAILURES = st.lists(
     max_size=2,
 )
 FRAMEWORKS = sorted({row.name for row in tables().framework})
+FRAMEWORKS_THERE = st.sampled_from(
+    [
+        {"tensorflow": {"tensorflow": "2.20.0", "keras": "3.12.0"}},
+        {"pytorch": {"torch": "2.10.0+cpu"}, "jax": {"jax": "0.4.30"}},
+        {"keras": {"keras": "3.12.0", "torch": "2.14.1"}, "horovod": {"horovod": "0.1"}},
+    ]
+)
 WISHES: dict[str, st.SearchStrategy[Any]] = {
     "driver_branch": st.sampled_from(["550", "580", "595", "620"]),
     "driver_flavour": st.sampled_from(["open", "proprietary"]),
@@ -100,6 +107,7 @@ def hosts(draw: st.DrawFn, unknown: bool = True) -> Observed:
         "docker_installed": draw(st.none() | st.just(UNKNOWN) | DOCKERS),
         "dkms_failures": draw(FAILURES),
         "nvswitches": draw(st.sampled_from([[], [], [_switch()]])),
+        "frameworks": draw(st.none() | FRAMEWORKS_THERE),
     }
     if unknown and draw(st.integers(0, 5)) == 0:
         key = draw(st.sampled_from(sorted(facts)))
@@ -354,7 +362,7 @@ def test_nothing_is_set_up_for_a_gpu_that_is_not_there(
 @running(deadline=None)
 @given(hosts(unknown=False), wishes())
 def test_a_host_that_converged_gets_the_same_stack(host: Observed, data: dict[str, Any]) -> None:
-    """With the driver, toolkit and headers of the stack on the host, nothing is chosen anew."""
+    """With driver, toolkit, headers and frameworks on the host, nothing is chosen anew."""
     settings = settled(data)
     first = resolve(settings, host)
     assume(isinstance(first, Stack))
@@ -376,9 +384,17 @@ def test_a_host_that_converged_gets_the_same_stack(host: Observed, data: dict[st
         ]  # fmt: skip
     if first.kernel and isinstance(facts["kernel"], dict) and facts["kernel"]["next"]:
         facts["kernel"]["headers"] = [facts["kernel"]["next"]]
+    facts["frameworks"] = {it.name: _installed(it) for it in first.environments}
     again = resolve(settings, Observed.from_facts(facts))
     assert isinstance(again, Stack), as_json(facts["driver_installed"])
     assert _without_words(again) == _without_words(first)
+
+
+def _installed(environment: Environment) -> dict[str, str]:
+    """The wheels of its frameworks, as they lie in the environment."""
+    pinned = [pin.partition("==") for pin in environment.pins if "==" in pin]
+    wheels = {name.partition("[")[0]: version for name, _, version in pinned}
+    return wheels | ({environment.framework: environment.version} if environment.base else {})
 
 
 def _without_words(stack: Stack) -> Stack:

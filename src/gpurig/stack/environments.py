@@ -108,10 +108,14 @@ def _check_python(site: Site) -> None:
     if not pythons(site):
         brings = " and ".join(site.distribution.pythons)
         drop = WayOut("leave rig_python out", f"the environments get Python {brings.split()[0]}")
+        mirror = WayOut(
+            "name a mirror of python-build-standalone in rig_repositories (python)",
+            "uv brings a Python from there",
+        )
         refuse(
             [f'rig_python = "{wish}"', f"{site.distribution.name}, which brings Python {brings}"],
-            drop,
-        )
+            drop, mirror,
+        )  # fmt: skip
 
 
 def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> Option | None:

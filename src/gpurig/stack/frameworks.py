@@ -9,6 +9,8 @@ from functools import cache
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.errors import InputError
+from gpurig.settings import Settings
 from gpurig.stack.gpus import called, row_of, runs_code
 from gpurig.stack.model import Accelerator, Driver, Gpu
 from gpurig.stack.rows import BuildRow, FrameworkRow
@@ -73,6 +75,19 @@ def wishes(site: Site) -> list[Requirement]:
 def parsed(wish: str) -> Requirement:
     """A requirement such as ``tensorflow>=2.20``."""
     return Requirement(wish)
+
+
+def refuse_unknown_releases(settings: Settings, where: str) -> None:
+    """InputError for a release that no row of the tables has; no host need be asked for that."""
+    for wish in map(parsed, settings.frameworks or ()):
+        if not releases(wish):
+            known = [row.version for row in tables().framework if row.name == wish.name.lower()]
+            raise InputError(
+                "release-unknown",
+                f"rig_frameworks wants {wish}, and the tables know {', '.join(known)}",
+                where,
+                "ask for one of them, or for none in particular",
+            )
 
 
 @cache
