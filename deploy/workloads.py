@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from gpurig.layer import layer
 from gpurig.operations import workloads as training
+from gpurig.programs import own_programs
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
 
 @layer("Workloads")
 def workloads(stack: Stack, settings: Settings) -> None:
-    """The user, the programs and the folder of their data."""
+    """The user, the programs, their data, and what the user brings of both."""
     user = settings.users[0] if settings.users else training.USER
     training.user(user=user)
     training.programs()
     training.data(user=user)
+    training.archives(user=user, mirror=settings.data_mirror)
+    if own := own_programs(settings):
+        training.own(programs=own)

@@ -6,21 +6,32 @@ import hashlib
 from collections.abc import Generator
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
+from gpurig import datasets
+from gpurig.errors import InputError
 from gpurig.fact import read
+from gpurig.facts.datasets import FOLDER as ARCHIVED
+from gpurig.facts.datasets import Archive, Archives
 from gpurig.facts.environment import Folder
 from gpurig.facts.users import GroupMembership
 from gpurig.operations.file import written
-from gpurig.promise import drift, follows, holds, keeps, unknown
+from gpurig.programs import OwnProgram
+from gpurig.promise import drift, follows, holds, keeps, left_out, unknown
 from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.workloads.mnist import ARCHIVES
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 FOLDER = "/opt/gpurig/workloads"
+OWN = f"{FOLDER}/own"
 DATA = "/var/lib/gpurig/datasets"
 USER = "gpurig"
+
+_HANDED = "/run/gpurig-archive"  # on its way from the control machine
 
 
 @cache
@@ -76,6 +87,102 @@ def programs() -> Commands:
     )
     for name in differing:
         yield from written(f"{FOLDER}/{name}", _programs()[name])
+
+
+@keeps("workloads.own")
+def own(programs: tuple[OwnProgram, ...]) -> Commands:
+    """
+    The user's own training programs are as on the control machine, and root's.
+
+    + programs: those that rig_workloads names, which could be read when the run began
+    """
+    folder = read(Folder, path=OWN)
+    if isinstance(folder, Unknown):
+        return unknown(folder.reason)
+    there = {} if isinstance(folder, Absent) else folder["files"]
+    try:
+        contents = {program.file: Path(program.path).read_bytes() for program in programs}
+    except OSError as error:
+        return unknown(f"{error.filename} cannot be read any more ({error.strerror})")
+    differing = [
+        name for name, content in contents.items()
+        if there.get(name) != hashlib.sha256(content).hexdigest()
+    ]  # fmt: skip
+    if not differing:
+        return holds(f"{', '.join(sorted(contents))} in {OWN}")
+    drift(
+        actual=", ".join(f"{n} {'differs' if n in there else 'is missing'}" for n in differing),
+        wanted="as on the control machine",
+        will=f"write {', '.join(differing)} into {OWN}",
+        leaves="other files there" if set(there) - set(contents) else "",
+    )
+    for name in differing:
+        yield from written(f"{OWN}/{name}", contents[name])
+
+
+@keeps("workloads.archives")
+def archives(user: str, mirror: str | None) -> Commands:
+    """
+    The original archives of MNIST are there, as the control machine or a mirror has them.
+
+    + user: who reads them, and whose they are
+    + mirror: where the control machine looks; ``None``: in the original place
+
+    Where it cannot have them, programs look for themselves, and take other data before they fail.
+    """
+    found, account = read(Archives), read(GroupMembership, user=user, group="root")
+    for fact in (found, account):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    there = found["files"] if isinstance(found, dict) else {}
+    wrong = {
+        name: seems(there.get(name))
+        for name, checksum in ARCHIVES.items()
+        if name not in there or there[name]["sha256"] != checksum
+    }
+    if not wrong:
+        return holds(f"{len(ARCHIVES)} archives in {ARCHIVED}")
+    actual = ", ".join(f"{name} {what}" for name, what in wrong.items())
+    if len(wrong) == len(ARCHIVES) and not there:
+        actual = "no archives"
+    if account is ABSENT:
+        return follows("workloads.user")
+    try:
+        folder = datasets.archives(mirror)
+    except datasets.Unreached as error:
+        # Said and left: neither an error nor a drift that no run could repair.
+        return left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")
+    except InputError as error:
+        return unknown(str(error))
+    drift(
+        actual=actual,
+        wanted="the originals",
+        will=f"hand over {len(wrong)} archives of MNIST",
+        leaves="other files there" if set(there) - set(ARCHIVES) else "",
+    )
+    owner = QuoteString(user)
+    if isinstance(found, dict) and found["owner"] != user:
+        yield StringCommand("chown -hR", owner, ARCHIVED)
+    for name in wrong:
+        yield FileUploadCommand(BytesIO((folder / name).read_bytes()), _HANDED)
+        # Written by the user: root follows no link that lies in a folder of somebody else's.
+        script = (
+            f"mkdir -p {ARCHIVED} && cp {_HANDED} {ARCHIVED}/.{name}.new"
+            f" && mv -fT {ARCHIVED}/.{name}.new {ARCHIVED}/{name}"
+        )
+        yield StringCommand(
+            f"trap 'rm -f {_HANDED}' EXIT; chmod 644 {_HANDED} && runuser -u", owner,
+            "-- sh -c", QuoteString(script),
+        )  # fmt: skip
+
+
+def seems(archive: Archive | None) -> str:
+    """What a file in an archive's place is."""
+    if archive is None:
+        return "is missing"
+    if archive["head"].startswith("3c"):
+        return "is a web page"
+    return "is truncated or changed" if archive["head"] == "1f8b" else "is no gzip archive"
 
 
 @keeps("workloads.data")

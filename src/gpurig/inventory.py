@@ -20,6 +20,7 @@ from pyinfra_cli.exceptions import UnexpectedExternalError  # type: ignore[impor
 from pyinfra_cli.inventory import make_inventory_from_files  # type: ignore[import-untyped]
 from pyinfra_cli.util import exec_file  # type: ignore[import-untyped]
 
+from gpurig import programs
 from gpurig.errors import InputError
 from gpurig.settings import Settings, validate
 
@@ -123,12 +124,13 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
     targets = {name: _target(name, file) for name in names}
     inventory = _run(path, lambda: make_inventory_from_files(file, overrides, str(Path.cwd())))
     assert isinstance(inventory, Inventory)
+    folder = Path.cwd() if programs.KEY in overrides else path.parent
     hosts = []
     for name, (transport, address) in targets.items():
         host = inventory.hosts.get(name)
         if host is None:
             raise InputError("inventory-host", f"{name} is not in the group all", file, "add it")
-        data = host.data.dict()
+        data = programs.anchored(host.data.dict(), folder)
         groups = sorted(g for g in {*host.groups} if g != "all" and not g.startswith("@"))
         hosts.append(HostSpec.of(name, transport, address, data, groups, where=file))
     return hosts

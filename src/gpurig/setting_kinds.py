@@ -31,6 +31,9 @@ _REFERENCE = re.compile(
     rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE.pattern}(?:/{_IMAGE.pattern})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
+# gpurig's own training programs, and a user's: the environment that runs it, and its file.
+PROGRAMS = ("mnist_keras", "mnist_pytorch", "matmul")
+OWN_PROGRAM = re.compile(r"(?:[a-z]+:)?(?:[^:]*/)?[A-Za-z0-9][A-Za-z0-9._-]*\.py")
 # Vendors' repositories that the tables know; only these can be moved.
 SIGNED = ("nvidia-container-toolkit", "nvidia", "docker")
 REPOSITORIES = (*SIGNED, "pytorch", "python")
@@ -51,9 +54,21 @@ def text(value: Any) -> str:
     return value
 
 
-def texts(value: Any) -> tuple[str, ...]:
-    """A list of texts."""
-    return tuple(text(item) for item in _list(value))
+def programs(value: Any) -> tuple[str, ...]:
+    """Training programs: gpurig's by name, a user's own by environment and file."""
+    given = [text(item) for item in _list(value)]
+    wanted = f"a list with some of {', '.join(PROGRAMS)} and ENVIRONMENT:PATH.py of your own"
+    files: dict[str, str] = {}
+    for item in given:
+        if item in PROGRAMS:
+            continue
+        if not OWN_PROGRAM.fullmatch(item):
+            near = difflib.get_close_matches(item.lower(), PROGRAMS, n=1, cutoff=0.5)
+            raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        path = item.rpartition(":")[2]
+        if files.setdefault(path.rpartition("/")[2], path) != path:
+            raise ValueError(f"{wanted}, whose files have names of their own")
+    return tuple(dict.fromkeys(given))
 
 
 def one_of(*words: str) -> Callable[[Any], str]:

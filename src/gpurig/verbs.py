@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from gpurig import ending, images, inventory, locks, logbook, observed, report
+from gpurig import datasets, ending, images, inventory, locks, logbook, observed, programs, report
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
 from gpurig.given import NAME, Given, described
@@ -61,6 +61,7 @@ class Asked:
             refuse_unavailable(spec.settings, where)
             refuse_unknown_releases(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
+            programs.refuse_unreadable(spec.settings, where)
         return cls(
             command,
             hosts,
@@ -79,6 +80,8 @@ class Asked:
 
 def work(asked: Asked) -> int:
     """`up`, `plan` and `verify`: one run that goes as far as its verb says."""
+    for spec in asked.hosts:
+        datasets.refuse_wrong(spec.settings, spec.name)
     prepare_engine()
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     asked = replace(asked, hosts=[with_sudo_password(spec, person) for spec in asked.hosts])

@@ -30,6 +30,8 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_images': ['my image']})]\n", "rig_images must be a list"),
         ("hosts = [('a', {'rig_base_image': 'my base'})]\n", "without spaces"),
         ("hosts = [('a', {'rig_images': ['/nowhere/a.tar']})]\n", "No such file"),
+        ("hosts = [('a', {'rig_workloads': ['mnist_kears']})]\n", "did you mean mnist_keras?"),
+        ("hosts = [('a', {'rig_workloads': ['gone.py']})]\n", "gone.py of rig_workloads cannot"),
         ("hosts = ['@docker/x']\n", "@docker"),
     ],
 )
@@ -86,3 +88,15 @@ def test_a_name_that_does_not_resolve(somebody: Person) -> None:
 def test_a_wrong_wish_for_a_training(somebody: Person, words: list[str], said: str) -> None:
     """A program that is not there, options that do not fit together."""
     assert said in _one_sentence(somebody.gpurig("train", *words))
+
+
+def test_a_data_mirror_with_another_file(somebody: Person) -> None:
+    """A page in an archive's place is named before a host is contacted."""
+    mirror = somebody.home / "mirror"
+    mirror.mkdir()
+    (mirror / "train-images-idx3-ubyte.gz").write_text("<!doctype html><title>Sign in</title>")
+    hosts = {"gpu01": {"ssh_hostname": "no-such-host.invalid", "rig_data_mirror": str(mirror)}}
+    for verb in ("up", "plan", "verify"):
+        sentence = _one_sentence(somebody.gpurig(verb, somebody.inventory(hosts)))
+        assert "gpu01, rig_data_mirror: train-images-idx3-ubyte.gz of" in sentence
+        assert "a web page" in sentence
