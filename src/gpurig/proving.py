@@ -19,9 +19,11 @@ from gevent.subprocess import PIPE, Popen
 from pyinfra import logger
 
 import gpurig
+from gpurig import locks
 from gpurig.errors import InternalError
 from gpurig.inventory import HostSpec
 from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.stack.model import Stack
 
 PROOFS = Path(gpurig.__file__).parent / "proofs"
 
@@ -38,7 +40,7 @@ def prove(
 
     + workloads: whether the training programs are run, or named as not run
     """
-    assert result.answer is not None
+    assert isinstance(result.answer, Stack)
     given = {
         "name": spec.name,
         "transport": spec.transport,
@@ -47,6 +49,7 @@ def prove(
         "stack": result.answer.as_json(),
         "facts": result.as_json()["facts"],
         "workloads": workloads,
+        "locks": _locks(spec, result.answer),
     }
     command = [sys.executable, "-m", "gpurig.proving"]
     proofs = []
@@ -71,6 +74,15 @@ def prove(
         lines = said.strip().splitlines() or ["no output"]
         raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
     return proofs
+
+
+def _locks(spec: HostSpec, stack: Stack) -> dict[str, dict[str, str]]:
+    """By environment, what its lock pins: the lock itself lies on the control machine."""
+    index = spec.settings.pypi_index
+    return {
+        one.name: locks.pins(locks.find(one, stack.architecture, index).text)
+        for one in stack.environments
+    }
 
 
 def main() -> int:
@@ -99,6 +111,7 @@ def main() -> int:
             given["stack"],
             given["facts"],
             given["workloads"],
+            given["locks"],
             on_proof=lambda proof: tell({"proof": asdict(proof)}),
         )
         # The proofs have a configuration of their own wherever they are installed.

@@ -9,8 +9,50 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from gpurig.programs import OwnProgram, own_programs
 from gpurig.proofs.image import TAR
 from gpurig.proofs.plugin import PROVING, LinkBackend, Subject, not_applicable
+from gpurig.proofs.probing import Environment, Probing
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Proofs of environments and of own programs are run for each, so that a failure names it."""
+    proving = metafunc.config.stash[PROVING]
+    if "environment" in metafunc.fixturenames:
+        found = proving.stack["environments"] or [None]
+        metafunc.parametrize(
+            "environment", found, ids=[e["name"] if e else "" for e in found], indirect=True
+        )
+    if "program" in metafunc.fixturenames:
+        own = own_programs(proving.link.spec.settings) or (None,)
+        metafunc.parametrize("program", own, ids=[p.label if p else "" for p in own], indirect=True)
+
+
+@pytest.fixture
+def environment(request: pytest.FixtureRequest) -> Environment:
+    """One environment of the stack."""
+    if request.param is None:
+        not_applicable("environments are left out on this host")
+    found: Environment = request.param
+    return found
+
+
+@pytest.fixture
+def program(request: pytest.FixtureRequest) -> OwnProgram:
+    """One program of the user's."""
+    if request.param is None:
+        not_applicable("rig_workloads names no program of your own")
+    found: OwnProgram = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
+def probing(host: Host, pytestconfig: pytest.Config) -> Iterator[Probing]:
+    """The environments, each asked once."""
+    subject = pytestconfig.stash[PROVING].item_subject
+    made = Probing(host, subject.user, subject.settings.venv_root)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -59,12 +59,14 @@ class Subject:
     What is proven about which host.
 
     + stack, facts: as in the report; `workloads`: whether training programs are to be run
+    + locks: by the environment's name, the version of each package that its lock pins
     """
 
     stack: dict[str, Any]
     facts: dict[str, Any]
     settings: Settings
     workloads: bool
+    locks: dict[str, dict[str, str]]
     detail: dict[str, Any] = field(default_factory=dict)
     remark: str = ""  # what a reader must know of a proof that passed
 
@@ -98,10 +100,11 @@ class Proving:
         stack: dict[str, Any],
         facts: dict[str, Any],
         workloads: bool,
+        locks: dict[str, dict[str, str]],
         on_proof: Callable[[Proof], None],
     ) -> None:
         self.link, self.stack, self.on_proof = link, stack, on_proof
-        self.given = stack, facts, link.spec.settings, workloads
+        self.given = stack, facts, link.spec.settings, workloads, locks
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[PROVING] = self
@@ -127,6 +130,9 @@ class Proving:
         name = str(marker.args[0]) if marker else item.name
         function = getattr(item, "function", None)
         title = (function.__doc__ if function else None) or item.name
+        title = title.strip().splitlines()[0].rstrip(".")
+        if part := _part(item):
+            name, title = f"{name}.{part}", f"{part}: {title}"
         error = call.excinfo.value if call.excinfo else None
         verdict, reason = ProofVerdict.PASSED, self.item_subject.remark
         if isinstance(error, Unproven):
@@ -138,12 +144,18 @@ class Proving:
             reason = f"{type(error).__name__}: {_sentence(error)}"
         return Proof(
             name,
-            title.strip().splitlines()[0].rstrip("."),
+            title,
             verdict,
             reason,
             round(report.duration, 2),
             self.item_subject.detail,
         )
+
+
+def _part(item: pytest.Item) -> str:
+    """What a proof that is run for each of several is about: an environment, a program."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.id) if callspec else ""
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Python environments: whole, of the wanted versions, seeing what the host has."""
+"""Python environments: whole, as locked, computing on what the host has, by libraries of theirs."""
 
 from __future__ import annotations
 
@@ -6,79 +6,152 @@ import json
 from typing import Any
 
 import pytest
+from packaging.version import Version
 from testinfra.host import Host
 
 from gpurig.proofs.plugin import Subject, not_applicable
+from gpurig.proofs.probe import COMPUTED
+from gpurig.proofs.probing import Environment, Probing
+from gpurig.proofs.shadows import FOLDERS, has_kernel, shadowed, without_its_own
 
-DEVICES = """
-import json, os
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import tensorflow as tf
-print(json.dumps({
-    "version": tf.__version__,
-    "cuda": bool(tf.test.is_built_with_cuda()),
-    "gpus": len(tf.config.list_physical_devices("GPU")),
-}))
-"""
-
-
-def _environments(subject: Subject) -> list[dict[str, Any]]:
-    if not subject.stack["environments"]:
-        not_applicable("environments are left out on this host")
-    return list(subject.stack["environments"])
-
-
-def _python(subject: Subject, environment: dict[str, Any]) -> str:
-    return f"{subject.settings.venv_root}/{environment['name']}/bin/python"
+INSTALLED = (
+    "import importlib.metadata as m, json;"
+    " print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+)
+SEEDS = {"pip", "setuptools", "wheel"}  # what makes an environment puts into it
 
 
 @pytest.mark.proof("environments.consistent")
-def test_requirements_fit_each_other(host: Host, subject: Subject) -> None:
-    """No package of an environment misses or contradicts another (pip check)."""
-    for environment in _environments(subject):
-        told = host.run("%s -m pip check", _python(subject, environment))
-        assert told.rc == 0, f"{environment['name']}: {told.stdout.strip() or told.stderr.strip()}"
+def test_requirements_fit_each_other(
+    host: Host, environment: Environment, probing: Probing
+) -> None:
+    """No package misses or contradicts another (pip check)."""
+    told = host.run("%s -I -m pip check", probing.python(environment))
+    lines = (told.stdout.strip() or told.stderr.strip() or "no output").splitlines()
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    assert told.rc == 0, f"{lines[0]}{more}"
+
+
+@pytest.mark.proof("environments.as-locked")
+def test_what_is_installed_is_what_was_locked(
+    host: Host, subject: Subject, environment: Environment, probing: Probing
+) -> None:
+    """Every package of the lock is installed at its version; what was added by hand is named."""
+    told = host.run("%s -I -c %s", probing.python(environment), INSTALLED)
+    assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
+    there = {_name(name): version for name, version in json.loads(told.stdout).items()}
+    locked = subject.locks[environment["name"]]
+    assert locked, "its lock is empty"
+    wrong = [
+        f"{name} is {there.get(name, 'missing')}, locked is {version}"
+        for name, version in locked.items()
+        if name not in there or Version(there[name]) != Version(version)
+    ]
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    assert not wrong, wrong[0] + more
+    extras = sorted(set(there) - set(locked) - SEEDS - {environment["framework"]})
+    subject.detail |= {"packages": len(locked), "added": {name: there[name] for name in extras}}
+    if extras:
+        subject.remark = f"added by hand: {', '.join(extras)}"
+
+
+def _name(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 @pytest.mark.proof("environments.protected")
-def test_only_root_may_change_an_environment(host: Host, subject: Subject) -> None:
-    """Environments belong to root and nobody else may write to them."""
-    for environment in _environments(subject):
-        folder = f"{subject.settings.venv_root}/{environment['name']}"
-        loose = host.run(
-            "find %s '(' ! -user root -o -perm /022 ')' ! -type l -print -quit", folder
-        )
-        assert loose.rc == 0, loose.stderr.strip()
-        assert not loose.stdout.strip(), f"{loose.stdout.strip()} can be changed by others"
+def test_only_root_may_change_it(
+    host: Host, subject: Subject, environment: Environment
+) -> None:  # fmt: skip
+    """It belongs to root and nobody else may write to it."""
+    folder = f"{subject.settings.venv_root}/{environment['name']}"
+    loose = host.run("find %s '(' ! -user root -o -perm /022 ')' ! -type l -print -quit", folder)
+    assert loose.rc == 0, loose.stderr.strip()
+    assert not loose.stdout.strip(), f"{loose.stdout.strip()} can be changed by others"
 
 
-def _answer(host: Host, subject: Subject, environment: dict[str, Any]) -> dict[str, Any]:
-    """What TensorFlow says of itself, run as an unprivileged user."""
-    told = host.run(
-        "runuser -u %s -- %s -I -c %s", subject.user, _python(subject, environment), DEVICES
-    )
-    assert told.rc == 0, told.stderr.strip().splitlines()[-1]
-    answer: dict[str, Any] = json.loads(told.stdout.strip().splitlines()[-1])
-    subject.detail[environment["name"]] = answer
+def _answer(subject: Subject, environment: Environment, probing: Probing) -> dict[str, Any]:
+    """What the framework says of itself to an unprivileged user."""
+    answer = probing.clean(environment)
+    keys = ("version", "cuda", "architectures", "gpus", "computed")
+    subject.detail |= {key: answer[key] for key in keys if key in answer}
     return answer
 
 
 @pytest.mark.proof("environments.framework")
-def test_framework_has_the_resolved_version(host: Host, subject: Subject) -> None:
-    """TensorFlow imports, in the resolved version and build."""
-    for environment in _environments(subject):
-        answer = _answer(host, subject, environment)
-        assert answer["version"] == environment["version"], answer
-        assert answer["cuda"] or environment["accelerator"] == "cpu", "a build without CUDA"
+def test_framework_has_the_resolved_version(
+    subject: Subject, environment: Environment, probing: Probing
+) -> None:
+    """The framework imports, in the resolved version and build, and computes on each device."""
+    answer = _answer(subject, environment, probing)
+    assert not answer["error"], answer["error"]
+    version = answer["version"].partition("+")[0]  # behind it is the build, such as +cpu
+    assert version == environment["version"].partition("+")[0], f"it is {answer['version']}"
+    assert answer["cuda"] or environment["accelerator"] != "cuda", "a build without CUDA"
+    wrong = {device: total for device, total in answer["computed"].items() if total != COMPUTED}
+    assert answer["computed"], "it computes on nothing"
+    assert not wrong, f"computed {wrong} instead of {COMPUTED}"
 
 
 @pytest.mark.proof("environments.framework-sees-gpus")
-def test_framework_sees_the_gpus(host: Host, subject: Subject) -> None:
-    """TensorFlow sees as many GPUs as the host has."""
+def test_framework_sees_the_gpus(
+    subject: Subject, environment: Environment, probing: Probing
+) -> None:
+    """The framework sees the host's GPUs, and its build has a kernel for each."""
     subject.needs_computing_gpu()
-    on_gpu = [e for e in _environments(subject) if e["accelerator"] == "cuda"]
-    if not on_gpu:
-        not_applicable("the environments compute on the CPU, as rig_accelerator wants it")
-    for environment in on_gpu:
-        seen = _answer(host, subject, environment)["gpus"]
-        assert seen == len(subject.gpus), f"TensorFlow sees {seen} of {len(subject.gpus)} GPUs"
+    if environment["accelerator"] != "cuda":
+        not_applicable("it computes on the CPU, as rig_accelerator or the host wants it")
+    answer = _answer(subject, environment, probing)
+    assert not answer["error"], answer["error"]
+    seen, wanted = answer["gpus"], len(subject.gpus)
+    assert len(seen) == wanted, f"it sees {len(seen)} of {wanted} GPUs"
+    if answer["architectures"] is None:  # JAX compiles for the GPU that it finds
+        return
+    for gpu in seen:
+        capability = (gpu["capability"][0], gpu["capability"][1])
+        told = ", ".join(answer["architectures"])
+        assert has_kernel(answer["architectures"], capability), (
+            f"no kernel for {gpu['name']} ({capability[0]}.{capability[1]}): it was built for"
+            f" {told}"
+        )
+
+
+def _system_cuda(subject: Subject) -> bool:
+    cuda = subject.stack["cuda"]
+    return bool(cuda) and cuda["from"] != "wheels"
+
+
+def _own(environment: Environment) -> str:
+    """The framework that computes."""
+    framework: str = environment["framework"]
+    return framework if framework in FOLDERS else environment["base"]
+
+
+@pytest.mark.proof("environments.libraries")
+def test_it_loads_its_own_libraries(
+    subject: Subject, environment: Environment, probing: Probing
+) -> None:
+    """In a clean environment the framework loads its own libraries, and the driver's from it."""
+    answer = _answer(subject, environment, probing)
+    strange = shadowed(answer, {}, _system_cuda(subject))
+    subject.detail |= {"libraries": len(answer["libraries"]), "foreign": strange}
+    assert not strange, strange[0]
+    assert not answer["error"], answer["error"]
+    assert not without_its_own(answer, _own(environment)), "no library of the framework is loaded"
+
+
+@pytest.mark.proof("environments.login-shell")
+def test_nothing_shadows_it_in_a_login_shell(
+    subject: Subject, environment: Environment, probing: Probing
+) -> None:
+    """In a login shell of each user the framework loads its own libraries and modules, too."""
+    for user in subject.settings.users or (subject.user,):
+        variables = probing.variables(user)
+        subject.detail[user] = variables
+        if not variables:
+            continue  # nothing there that the loader or Python would follow
+        answer = probing.login(environment, user)
+        strange = shadowed(answer, variables, _system_cuda(subject))
+        told = ", ".join(f"{name}={value}" for name, value in variables.items())
+        assert not strange, f"{user}: {strange[0]}"
+        assert not answer["error"], f"{user}: {answer['error']} (with {told})"

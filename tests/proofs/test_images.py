@@ -12,9 +12,9 @@ from testinfra.host import Host
 
 from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
+from gpurig.proofs.training import DATA, mirror_for
 
 WORKLOAD = "/opt/gpurig/mnist_keras.py"  # in the image, the file that hosts have as well
-DATA = "/var/lib/gpurig/datasets"
 ASK = {
     "tensorflow": "import tensorflow as it;"
     " print(it.__version__, len(it.config.list_physical_devices('GPU')))",
@@ -109,7 +109,7 @@ def test_a_network_learns_in_a_container(
         not_applicable("rig_images does not name tensorflow")
     options = f"--network host --volume {DATA}:/data {_gpus(host, subject, image)}"
     words = ["python", WORKLOAD, "--data-dir", "/data", "--out", "/workspace/out"]
-    if mirror := subject.settings.data_mirror:
+    if mirror := mirror_for(host, subject):
         words += ["--data-mirror", "/mirror" if mirror.startswith("/") else mirror]
         if mirror.startswith("/"):
             options += f" --volume {shlex.quote(mirror)}:/mirror:ro"
@@ -118,7 +118,7 @@ def test_a_network_learns_in_a_container(
     told: dict[str, Any] = json.loads((ended.stdout.strip().splitlines() or ["null"])[-1])
     assert told, "the workload printed no JSON line"
     drawn = [path.replace("/workspace", scratch, 1) for path in told.get("plots", [])]
-    subject.detail |= told | {"plots": plots(host, drawn)}
+    subject.detail |= told | {"plots": plots(host, subject.user, scratch, drawn)}
     if told["data"]["source"].startswith("fallback"):
         subject.remark = told["data"]["source"]
     accuracy, threshold = told["accuracy"], told["threshold"]

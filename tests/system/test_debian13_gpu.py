@@ -74,11 +74,13 @@ def test_everything_is_proven(first: Answer, host: Host) -> None:
     laws.everything_is_proven(first, host.name)
     proofs = first.proofs(host.name)
     for shown in ("docker.runtime-lists-gpus", "docker.cdi-lists-gpus", "driver.nvml",
-                  "driver.module-for-next-boot", "workloads.mnist",
-                  "workloads.matmul"):  # fmt: skip
+                  "driver.module-for-next-boot", "workloads.mnist.tensorflow",
+                  "workloads.matmul.tensorflow"):  # fmt: skip
         assert proofs[shown] == "passed", first.host(host.name)["proofs"]
     assert proofs["driver.loaded"] == "not-run", "nothing assumed is ever called passed"
-    mnist = next(p for p in first.host(host.name)["proofs"] if p["id"] == "workloads.mnist")
+    mnist = next(
+        p for p in first.host(host.name)["proofs"] if p["id"] == "workloads.mnist.tensorflow"
+    )
     assert mnist["detail"]["accuracy"] >= 0.97
     assert mnist["detail"]["plots"], "the pictures are in the report"
 

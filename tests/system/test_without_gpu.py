@@ -16,6 +16,12 @@ from system.person import Answer, Person, settings
 
 pytestmark = pytest.mark.lab
 
+TRAIN = """
+import json, os
+import tensorflow as tf
+print(json.dumps({"schema": 1, "workload": "train", "passed": os.getuid() > 0}))
+"""
+SITE = "/opt/gpurig/venvs/tensorflow/lib/python3*/site-packages"
 CANARY = "canary-9f3b-secret"
 UNREACHABLE = "10.77.0.250"  # an address of the lab's own network that nobody has
 
@@ -33,6 +39,7 @@ def hosts(boot: Callable[..., Host]) -> list[Host]:
 def inventory(hosts: list[Host], person: Person, lab: Lab) -> Path:
     """Both, and one that does not answer."""
     first, second = hosts
+    (person.home / "train.py").write_text(TRAIN)
     sudo = {"ssh_user": "ann", "_sudo_password": CANARY, "rig_users": ["ann"]}
     dead = second.ssh_data() | {"ssh_hostname": UNREACHABLE}
     return person.inventory(
@@ -41,6 +48,7 @@ def inventory(hosts: list[Host], person: Person, lab: Lab) -> Path:
             second.name: second.ssh_data(),
             "dead": dead,
         },
+        rig_workloads=["train.py"],
         **settings(lab),
     )
 
@@ -101,7 +109,8 @@ def test_what_needs_a_gpu_is_left_out_and_said_once(first: Answer, hosts: list[H
         said = [f for f in first.host(host.name)["plan"] if f["verdict"] == "left-out"]
         assert len({finding["id"] for finding in said}) == len(said)
         assert first.proofs(host.name)["driver.nvml"] == "not-applicable"
-        assert first.proofs(host.name)["workloads.mnist"] == "passed"
+        assert first.proofs(host.name)["workloads.mnist.tensorflow"] == "passed"
+        assert first.proofs(host.name)["workloads.own.tensorflow:train.py"] == "passed"
         assert "nvidia" not in host.ssh("dpkg-query -W -f '${Package}\\n'").stdout
 
 
@@ -146,3 +155,49 @@ def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person
     answer = somebody.gpurig("plan", both, "--json")
     assert answer.code == 1, answer.out + answer.err
     assert [error["host"] for error in answer.json["errors"]] == [first.name]
+
+
+BREAKS = f"""
+mkdir -p /srv/stray && cp {SITE}/tensorflow/libtensorflow_framework.so.2 /srv/stray
+echo 'export LD_LIBRARY_PATH=/srv/stray' > /etc/profile.d/stray.sh
+mkdir /root/kept && mv {SITE}/idna-*.dist-info /root/kept
+"""
+BAD = {
+    "silent.py": ("import sys; print('no GPU here', file=sys.stderr)", "no JSON line: no GPU here"),
+    "stops.py": ("raise SystemExit('no data')", "exit code 1: no data"),
+    "says-no.py": (TRAIN.replace("> 0", "< 0"), "says-no.py says that it did not pass"),
+}
+
+
+def test_what_breaks_training_is_named(
+    first: Answer, hosts: list[Host], somebody: Person, lab: Lab
+) -> None:
+    """A library that shadows, a package that is gone, programs that break the contract."""
+    host = hosts[1]
+    for name, (text, _) in BAD.items():
+        (somebody.home / name).write_text(text)
+    inventory = somebody.inventory(
+        {host.name: host.ssh_data()}, rig_workloads=["matmul", *BAD], **settings(lab)
+    )
+    try:
+        host.ssh(BREAKS)
+        answer = somebody.gpurig("verify", inventory, "--json")
+    finally:
+        host.ssh(f"rm /etc/profile.d/stray.sh; mv /root/kept/* {SITE}")
+    assert answer.code == 1, answer.problems
+    failed = {
+        proof["id"]: proof["reason"]
+        for proof in answer.host(host.name)["proofs"]
+        if proof["verdict"] in ("failed", "unknown")
+    }
+    wanted = {
+        "environments.consistent.tensorflow": "requires idna, which is not installed",
+        "environments.as-locked.tensorflow": "idna is missing, locked is",
+        "environments.login-shell.tensorflow": (
+            "gpurig: /srv/stray/libtensorflow_framework.so.2 is loaded, not the environment's,"
+            " because of LD_LIBRARY_PATH=/srv/stray"
+        ),
+        **{f"workloads.own.tensorflow:{name}": said for name, (_, said) in BAD.items()},
+    }
+    assert failed.keys() == wanted.keys()
+    assert [said for proof, said in wanted.items() if said not in failed[proof]] == [], failed
