@@ -129,10 +129,12 @@ class _WithProgram(click.Command):
               help="Default: one a GPU, else one.")  # fmt: skip
 @click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
               help="Do not train with one process first.")  # fmt: skip
+@click.option("-x", "variables", multiple=True, metavar="NAME=VALUE",
+              help="A variable of its environment.")  # fmt: skip
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on all hosts together, with an engine that their environments have."""
-    names = ("engine", "workload", "env", "processes", "baseline")
+    names = ("engine", "workload", "env", "processes", "baseline", "variables")
     wished = training.wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
     sys.exit(training.run(verbs.Asked.of("train", options), wished))
 

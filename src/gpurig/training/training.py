@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,6 +44,7 @@ class Wish:
 
     + engine: of `engines.ENGINES`; environment: the name of one of the hosts'
     + processes: on each host, or None for one a GPU; baseline: whether one process trains alone
+    + variables: of the environment, beside those that every command gets
     """
 
     engine: str
@@ -51,6 +52,7 @@ class Wish:
     workload: Workload
     processes: int | None = None
     baseline: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -130,6 +132,7 @@ class _Training:
         environment = self.wish.environment
         self.outcome.nodes = self._each(lambda link: survey.survey(link, environment), self.links)
         engines.refuse_unfit(self.wish.engine, environment, self.nodes)
+        self.wish.workload.refuse_unfit(self.wish.engine, self.nodes[0])
         for node in self.nodes:
             if self.wish.engine != "multiworker":
                 node.processes = self.wish.processes or node.gpus or 1
@@ -195,15 +198,18 @@ class _Training:
 
     def _alone(self) -> list[Command | None]:
         node = self.nodes[0]
-        return [Command([node.python, *self.wish.workload.words("", node)], {})]
+        return [
+            Command(
+                [node.python, *self.wish.workload.words(self.wish.engine, node, alone=True)], {}
+            )
+        ]
 
     def _phase(self, commands: Sequence[Command | None]) -> dict[str, Any] | None:
         """Start commands and follow them to their end; the JSON line, if one was printed."""
         phase = _Phase()
         for node, command in zip(self.nodes, commands, strict=False):
             if command is not None:
-                given = engines.surroundings(self.wish.engine, node, self.folder)
-                self._start(phase, node.name, command.words, given | dict(command.environment))
+                self._start(phase, node, command)
         failed_at = 0.0
         while phase.open:
             try:
@@ -223,12 +229,12 @@ class _Training:
             self._failed(phase)
         return phase.told
 
-    def _start(
-        self, phase: _Phase, host: str, words: Sequence[str], environment: dict[str, str]
-    ) -> int:
-        number = self.hosts[host].run(words, environment)
-        logger.debug("%s: %s", host, " ".join(words))
-        phase.open.add((host, number))
+    def _start(self, phase: _Phase, node: Node, command: Command) -> int:
+        given = engines.surroundings(self.wish.engine, node, self.folder)
+        given |= {**command.environment, **self.wish.variables}
+        number = self.hosts[node.name].run(command.words, given)
+        logger.debug("%s: %s", node.name, " ".join(command.words))
+        phase.open.add((node.name, number))
         return number
 
     def _take(self, phase: _Phase, host: Watched, told: dict[str, Any] | None) -> None:
@@ -250,9 +256,8 @@ class _Training:
         """horovodrun wants a command on another host."""
         for node in self.nodes:
             if node.address == told["host"]:
-                given = engines.surroundings(self.wish.engine, node, self.folder)
-                words = ["/bin/sh", "-c", told["command"]]
-                number = self._start(phase, node.name, words, given)
+                command = Command(["/bin/sh", "-c", told["command"]], {})
+                number = self._start(phase, node, command)
                 self.relayed[node.name, number] = host, told["ask"]
                 return
         host.answer(told["ask"], 255)

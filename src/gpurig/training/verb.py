@@ -21,6 +21,7 @@ from gpurig.training.training import Wish, train
 from gpurig.training.workload import Workload
 from gpurig.verbs import Asked
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -30,6 +31,7 @@ def wish(
     env: str | None,
     processes: int | None,
     baseline: bool,
+    variables: Sequence[str],
     arguments: Sequence[str],
 ) -> Wish:
     """What the options ask for; InputError before any host is contacted."""
@@ -43,7 +45,16 @@ def wish(
             f"multiworker has one process on each host, which uses all its GPUs, not {processes}",
             "--processes-per-host", "leave it out",
         )  # fmt: skip
-    return Wish(engine, environment, Workload.of(workload, arguments), processes, baseline)
+    program = Workload.of(workload, arguments)
+    return Wish(engine, environment, program, processes, baseline, dict(map(_variable, variables)))
+
+
+def _variable(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals or not _VARIABLE.fullmatch(name):
+        raise InputError("training-wish", f"{word!r} is not NAME=VALUE", "-x",
+                         "for example -x NCCL_DEBUG=INFO")  # fmt: skip
+    return name, value
 
 
 def run(asked: Asked, wished: Wish) -> int:

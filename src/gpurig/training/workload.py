@@ -45,20 +45,30 @@ class Workload:
                 f"name a Python program, or {MNIST}",
             ) from error  # fmt: skip
 
-    def words(self, engine: str, node: Node) -> list[str]:
+    def refuse_unfit(self, engine: str, node: Node) -> None:
+        """InputError where MNIST is not written for this engine and what the environment has."""
+        if self.program is None and engine == "horovod" and "tensorflow" not in node.versions:
+            raise InputError(
+                "training-missing", "its Horovod stands on PyTorch, and MNIST is written for that"
+                " on TensorFlow", node.name, 'set rig_frameworks to have "horovod", or train a'
+                " program of your own", host=node.name,
+            )  # fmt: skip
+
+    def words(self, engine: str, node: Node, alone: bool = False) -> list[str]:
         """
         The program and its arguments.
 
-        + engine: by which it is started, or empty for one process alone
+        + alone: one process without the engine
         """
         if self.program is not None:
             return [self.program, *self.arguments]
         options = ["--data-dir", DATA, "--out", "out"]
         if mirror := node.link.spec.settings.data_mirror:
             options += ["--data-mirror", mirror]
-        if "tensorflow" not in node.versions:
+        if engine == "torchrun":
             return ["mnist_pytorch.py", *options, *self.arguments]
-        return ["mnist_keras.py", "--strategy", engine or "none", *options, *self.arguments]
+        strategy = "none" if alone else engine
+        return ["mnist_keras.py", "--strategy", strategy, *options, *self.arguments]
 
     def judged(
         self, told: Mapping[str, Any] | None, processes: int, host: str
@@ -73,8 +83,9 @@ class Workload:
         if len(weights) > 1:
             each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in ranks)
             wrong.append(f"the ranks have different weights ({each})")
-        if self.program is None and len(ranks) != processes:
-            wrong.append(f"{len(ranks)} ranks told their weights instead of {processes}")
+        count = max(processes, told.get("world_size", 0))  # a process may have several replicas
+        if self.program is None and len(ranks) != count:
+            wrong.append(f"{len(ranks)} ranks told their weights instead of {count}")
         accuracy, threshold = told.get("accuracy"), told.get("threshold")
         if not told.get("passed"):
             if isinstance(accuracy, float) and threshold and accuracy < threshold:

@@ -1,0 +1,223 @@
+"""Training together on two and three booted Debian 12: each engine, and every way to end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from lab import machine, wheels
+from lab.hosts import Host
+from lab.lab import Lab
+from system.person import SECONDS, Answer, Person, settings
+
+pytestmark = pytest.mark.lab
+
+NAMES = ("train1", "train2", "train3")
+TORCH = "2.13.0"  # of which a wheel without CUDA may be beside the indexes: 200 MB instead of 6 GB
+
+# Three hosts share the cores of one machine: no threads that wait for one another, and few steps.
+QUICK = ("-x", "OMP_NUM_THREADS=1", "-x", "TF_NUM_INTRAOP_THREADS=1")
+SHORT = ("--", "--batch-size", "256", "--threshold", "0.9")
+
+
+@pytest.fixture(scope="module")
+def inventory(
+    boot: Callable[..., Host], lab: Lab, person: Person, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """One host that `up` gave Horovod, TensorFlow and PyTorch; and two with the same content."""
+    first = boot("bookworm", NAMES[0])
+    data = settings(lab) | {
+        "rig_components": ["environments"],
+        "rig_frameworks": ["horovod", f"pytorch=={TORCH}"],
+    }
+    cpu = wheels.found(f"torch-{TORCH}+cpu-cp311-*.whl")
+    with wheels.served(tmp_path_factory.mktemp("index"), "cpu/torch", cpu) as index:
+        if cpu:
+            data["rig_repositories"] |= {"pytorch": {"url": index}}
+        one = person.inventory({first.name: first.ssh_data()}, **data)
+        up = person.gpurig("up", one, "--json", "--prove", "never")
+    assert up.code in (0, 4), up.problems
+    lab.save(first.name, "trains")
+    others = [boot("", name, snapshot="trains") for name in NAMES[1:]]
+    yield person.inventory({host.name: host.ssh_data() for host in (first, *others)}, **data)
+    lab.forget("trains")
+
+
+@pytest.fixture(scope="module")
+def hosts(inventory: Path, lab: Lab) -> list[Host]:
+    """The three."""
+    return [lab.host(name) for name in NAMES]
+
+
+def left(hosts: list[Host]) -> str:
+    """What a training left on hosts: processes of the user, guards, folders."""
+    return "".join(
+        host.run(
+            "ps -eo user:20,args | grep -E '^gpurig|[h]orovod|[t]orchrun|[g]uard' || :;"
+            " find /tmp -maxdepth 1 -name 'gpurig-*'"
+        ).stdout
+        for host in hosts
+    )
+
+
+def keys(hosts: list[Host]) -> list[str]:
+    """What SSH is allowed and knows, of every user."""
+    sums = "find /root /home /etc/ssh -type f -path '*ssh*' -exec sha256sum {} +"
+    return [host.run(sums).stdout for host in hosts]
+
+
+TRAININGS = {
+    "torchrun on three": ("torchrun", 3, ()),
+    "horovod on two": ("horovod", 2, ("--no-baseline",)),
+    "horovod on three": ("horovod", 3, ("--no-baseline",)),
+    "multiworker on two": ("multiworker", 2, ("--no-baseline", "--env", "horovod")),
+    "multiworker on three": ("multiworker", 3, ("--no-baseline", "--env", "horovod")),
+    "torchrun on two": ("torchrun", 2, ("--no-baseline",)),
+}
+
+
+@pytest.mark.parametrize(("engine", "count", "words"), TRAININGS.values(), ids=TRAININGS)
+def test_they_train_mnist_together(
+    person: Person,
+    inventory: Path,
+    hosts: list[Host],
+    engine: str,
+    count: int,
+    words: tuple[str, ...],
+) -> None:
+    """MNIST is learnt, the weights of all ranks are the same, and nothing is left or touched."""
+    before = keys(hosts)
+    names = ",".join(NAMES[:count])
+    answer = person.gpurig("train", "--engine", engine, "--limit", names, "--json", *words,
+                           *QUICK, inventory, *SHORT)  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    told = answer.json["training"]
+    result = told["result"]
+    assert result["passed"]
+    assert result["data"]["train"] == 60000
+    assert sorted(rank["host"] for rank in result["ranks"]) == list(NAMES[:count])
+    assert len({rank["weights_sha256"] for rank in result["ranks"]}) == 1
+    if not words:
+        assert told["one_process"]["world_size"] == 1
+        assert told["speed_up"] > 0
+    assert not left(hosts)
+    assert keys(hosts) == before
+
+
+FAILS = """
+import os, sys, time
+if os.environ["RANK"] == "1":
+    print("before", file=sys.stderr)
+    raise ValueError("no bread")
+time.sleep(600)
+"""
+
+
+def test_a_failure_on_one_host_ends_all(person: Person, inventory: Path, hosts: list[Host]) -> None:
+    """A program of one's own: its host is named with its own error, and the others end."""
+    (person.home / "mine.py").write_text(FAILS)
+    answer = person.gpurig("train", "--workload", "mine.py", "--engine", "torchrun",
+                           "--no-baseline", inventory)  # fmt: skip
+    assert answer.code == 1, answer.out + answer.err
+    (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
+    assert error.endswith("the training failed there (exit 1): ValueError: no bread"), error
+    (named,) = [name for name in NAMES if name in error]
+    assert f"{named}: its last lines:" in answer.out
+    assert not left(hosts)
+
+
+def test_a_host_that_cannot_train_is_named_before_anything_starts(
+    person: Person, inventory: Path, hosts: list[Host]
+) -> None:
+    """No environment, no engine in it, a name that does not resolve: one sentence, exit 2."""
+    wrong = {
+        ("torchrun", "jax"): "train1: there is no environment jax",
+        ("multiworker", "pytorch"): "train1: there is no tensorflow in the environment pytorch",
+        ("horovod", "horovod"): "train2: its own name, train2, does not resolve there",
+    }
+    names = hosts[1].read("/etc/hosts")
+    hosts[1].write("/etc/hosts", "127.0.0.1 localhost\n")
+    for (engine, environment), said in wrong.items():
+        answer = person.gpurig("train", "--engine", engine, "--env", environment, inventory)
+        assert answer.code == 2, answer.out + answer.err
+        errors = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
+        assert said in errors[0]
+    hosts[1].write("/etc/hosts", names)
+
+
+class Started:
+    """A training that goes on until something happens to it."""
+
+    def __init__(self, person: Person, inventory: Path, engine: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gpurig.cli", "train", "--engine", engine, "--no-baseline",
+             *QUICK, inventory, "--", "--epochs", "500"],
+            cwd=person.home, env=environment | {"HOME": str(person.home)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        out: IO[str] | None = self.process.stdout
+        assert out
+        seen = []
+        for line in out:
+            seen.append(line)
+            if "accuracy" in line:  # it has learnt from some images
+                return
+        raise AssertionError("".join(seen))
+
+    def ended(self) -> Answer:
+        """How it ended."""
+        out, err = self.process.communicate(timeout=SECONDS)
+        return Answer(self.process.returncode, out, err)
+
+
+@pytest.mark.parametrize("engine", ["torchrun", "horovod"])
+def test_ctrl_c_leaves_nothing_anywhere(
+    person: Person, inventory: Path, hosts: list[Host], engine: str
+) -> None:
+    """Exit 130, and no process and no folder on any host."""
+    training = Started(person, inventory, engine)
+    assert left(hosts)
+    training.process.send_signal(signal.SIGINT)
+    answer = training.ended()
+    assert answer.code == 130, answer.out + answer.err
+    assert "interrupted" in answer.err
+    assert not left(hosts)
+
+
+def test_a_control_machine_that_is_killed_leaves_nothing_anywhere(
+    person: Person, inventory: Path, hosts: list[Host]
+) -> None:
+    """Nobody is there to end it: the hosts do so themselves."""
+    training = Started(person, inventory, "horovod")
+    training.process.kill()
+    training.ended()
+    deadline = time.monotonic() + SECONDS
+    while found := left(hosts):
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+
+
+@pytest.mark.parametrize("engine", ["horovod", "torchrun"])
+def test_a_host_that_dies_ends_the_training(
+    person: Person, inventory: Path, hosts: list[Host], engine: str
+) -> None:
+    """Killed in the middle: it is named, exit 1, and nothing is left on the others."""
+    training = Started(person, inventory, engine)
+    machine.kill(NAMES[1])
+    began = time.monotonic()
+    answer = training.ended()
+    print(f"{engine}: ended {time.monotonic() - began:.1f} s after the host")
+    assert answer.code == 1, answer.out + answer.err
+    (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
+    assert error.startswith("  error: train2: the host is gone"), error
+    assert not left([hosts[0], hosts[2]])
+    hosts[1].start()
