@@ -62,7 +62,6 @@ def surroundings(engine: str, node: Node, folder: str) -> dict[str, str]:
         "MPLCONFIGDIR": folder,
         "PATH": f"{folder}/bin:{node.environment}/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",  # errors, not what it found in the machine
         "KERAS_BACKEND": backend(engine, node),
     }
     if node.interface:
