@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pyinfra import host
 
-from gpurig import locks
+from gpurig import horovod, locks
 from gpurig.layer import layer
-from gpurig.operations import environment, packages
+from gpurig.operations import environment, host_name, packages
+from gpurig.operations.horovod import wheel
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 
@@ -27,3 +28,7 @@ def environments(stack: Stack, settings: Settings) -> None:
         lock = locks.find(wanted, stack.architecture, settings.pypi_index)
         environment.interpreter(title=wanted.name, path=path, python=wanted.python, lock=lock)
         environment.packages(title=wanted.name, path=path, lock=lock, downloads=downloads)
+        if wanted.framework == "horovod":
+            host_name.resolves()
+            build = horovod.build(wanted, lock.text, stack.architecture)
+            wheel(title=wanted.name, path=path, build=build, downloads=downloads)

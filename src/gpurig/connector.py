@@ -221,13 +221,18 @@ class GpurigConnector(BaseConnector):
         print_input: bool = False,
         **arguments: Any,
     ) -> bool:
-        ok, output = self.run_shell_command(
-            StringCommand("base64", "--", shlex.quote(remote_filename)), **arguments
-        )
-        if ok:
-            with get_file_io(filename_or_io, "wb") as file:
-                file.write(base64.b64decode("".join(output.stdout_lines)))
-        return ok
+        command = StringCommand("base64", "--", shlex.quote(remote_filename))
+        token = reading_fact.set(True)  # its lines are for no person's eyes
+        try:
+            code, output = self.execute(command, arguments)
+        finally:
+            reading_fact.reset(token)
+        if code:
+            self.failure = (str(command), output.output_lines)
+            return False
+        with get_file_io(filename_or_io, "wb") as file:
+            file.write(base64.b64decode("".join(output.stdout_lines)))
+        return True
 
     def lock(self, holder: str, arguments: dict[str, Any]) -> None:
         """Take the host's lock for as long as the connection lives, or say who has it."""

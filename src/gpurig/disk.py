@@ -16,6 +16,7 @@ DOCKER_ROOT = "/var/lib/docker"  # Docker's own folder, wherever its daemon.json
 FILES = 41_000
 DRIVER = 1.5 * GB  # packages, headers and a module that is built
 DOCKER = 0.5 * GB
+HOROVOD = 0.8 * GB  # while it is compiled: a compiler 0.4, the build itself 0.3
 
 
 def needed(stack: Stack, settings: Settings, plan: list[Finding]) -> dict[str, float]:
@@ -29,7 +30,11 @@ def needed(stack: Stack, settings: Settings, plan: list[Finding]) -> dict[str, f
     for folder, environments in _made(stack, settings, to_do).items():
         if environments:
             room[folder] = sum(environment.gigabytes for environment in environments) * GB
-    packages = {"driver.packages": DRIVER, "docker.packages": DOCKER}
+    packages = {
+        "driver.packages": DRIVER,
+        "docker.packages": DOCKER,
+        "environment.horovod.horovod": HOROVOD,
+    }
     for promise, size in packages.items():
         if promise in to_do:
             room["/var"] = room.get("/var", 0) + size

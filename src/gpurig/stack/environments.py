@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from packaging.requirements import Requirement
 
+from gpurig.stack.builds import refuse_unbuildable
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
 from gpurig.stack.environment_reasons import explain
@@ -120,6 +121,7 @@ def _check_python(site: Site) -> None:
 
 def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> Option | None:
     """The best option: one that computes on what is there, else one on the CPU."""
+    refuse_unbuildable(site, wish)
     found = options(site, wish)
     if site.settings.accelerator == "cuda" and not site.gpus:
         drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")

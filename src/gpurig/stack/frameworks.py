@@ -193,7 +193,8 @@ def _options_of(wish: Requirement, python: str, platform: str) -> Iterator[Optio
         for base in _bases(row, wish) if row.bases and here else []:
             if python in base.python:
                 for build in base.builds:
-                    if platform in build.platforms:
+                    serves = build.accelerator == "cpu" or base.name not in row.cpu_bases
+                    if serves and platform in build.platforms:
                         yield Option(row, build, python, base)
 
 

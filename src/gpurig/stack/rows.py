@@ -318,6 +318,7 @@ class FrameworkRow(Row):
     workload_pins: list[str] = field(default_factory=list)
     doubts: dict[str, str] = field(default_factory=dict)
     bases: dict[str, str] = field(default_factory=dict)
+    cpu_bases: list[str] = field(default_factory=list)
     sdist_sha256: str | None = None
 
 

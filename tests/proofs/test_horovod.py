@@ -1,0 +1,109 @@
+"""Horovod: built for the framework beside it, and two processes of it agree on a sum."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+from gpurig.proofs.plugin import Subject, not_applicable, not_run
+
+NAMES = {"tensorflow": "TensorFlow", "pytorch": "PyTorch"}
+MODULES = {"tensorflow": "tensorflow", "pytorch": "torch"}
+PROCESSES = 2
+
+VERSIONS = """
+import importlib.metadata, importlib.util, json, pathlib
+folder = pathlib.Path(importlib.util.find_spec("horovod").origin).parent
+built = json.loads((folder / "metadata.json").read_text())
+built = {{"torch": built.get("pytorch"), **built}}
+print(built["{0}"], importlib.metadata.version("{0}"))
+"""
+
+SUM = """
+import json
+import numpy
+import horovod.{module} as hvd
+hvd.init()
+mine = numpy.arange(4, dtype="float32") + hvd.rank()
+{convert}
+total = hvd.allreduce(mine, op=hvd.Sum)
+print(json.dumps({{"rank": hvd.rank(), "size": hvd.size(), "total": total.numpy().tolist()}}))
+"""
+CONVERT = {"tensorflow": "", "pytorch": "import torch; mine = torch.from_numpy(mine)"}
+
+
+@pytest.fixture
+def environment(subject: Subject) -> dict[str, Any]:
+    """The environment that has Horovod."""
+    found = [e for e in subject.stack["environments"] if e["framework"] == "horovod"]
+    if not found:
+        not_applicable("Horovod is not among rig_frameworks")
+    return dict(found[0])
+
+
+@pytest.fixture
+def scratch(host: Host, subject: Subject) -> Iterator[str]:
+    """A private folder of the user whom workloads are run as; it is removed afterwards."""
+    folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
+    yield folder
+    host.run("rm -rf %s", folder)
+
+
+def _horovodrun(
+    host: Host, subject: Subject, environment: dict[str, Any], scratch: str, *words: str
+) -> CommandResult:
+    folder = f"{subject.settings.venv_root}/{environment['name']}/bin"
+    line = [
+        "env", "-i", f"HOME={scratch}", "LC_ALL=C.UTF-8", f"PATH={folder}:/usr/bin:/bin",
+        "TF_CPP_MIN_LOG_LEVEL=3", "horovodrun", *words,
+    ]  # fmt: skip
+    return host.run(
+        "runuser -u %s -- sh -c %s", subject.user, f"cd {scratch} && {shlex.join(line)}"
+    )
+
+
+@pytest.mark.proof("horovod.built")
+def test_horovod_is_built_for_its_framework(
+    host: Host, subject: Subject, environment: dict[str, Any], scratch: str
+) -> None:
+    """horovodrun --check-build names the framework and gloo; it was compiled for this very one."""
+    told = _horovodrun(host, subject, environment, scratch, "--check-build")
+    assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
+    there = [line.split("]", 1)[1].strip() for line in told.stdout.splitlines() if "[X]" in line]
+    subject.detail["built"] = there
+    for wanted in (NAMES[environment["base"]], "Gloo"):
+        assert wanted in there, f"without {wanted}; it has {', '.join(there)}"
+    # Horovod 0.28.1 names PyTorch whether or not it was built for it; its own record does not.
+    folder = f"{subject.settings.venv_root}/{environment['name']}/bin"
+    asked = host.run("%s/python -I -c %s", folder, VERSIONS.format(MODULES[environment["base"]]))
+    assert asked.rc == 0, asked.stderr.strip().splitlines()[-1]
+    built, installed = asked.stdout.split()
+    assert built == installed, f"compiled for {built}, and {installed} is installed"
+
+
+@pytest.mark.proof("horovod.sum")
+def test_processes_agree_on_a_sum(
+    host: Host, subject: Subject, environment: dict[str, Any], scratch: str
+) -> None:
+    """Two processes that horovodrun starts add their numbers over gloo, and both get the sum."""
+    if not subject.workloads:
+        not_run("nothing changed; `gpurig verify` runs it")
+    base = environment["base"]
+    program = SUM.format(module=MODULES[base], convert=CONVERT[base])
+    told = _horovodrun(
+        host, subject, environment, scratch,
+        "-np", str(PROCESSES), "--gloo", "python", "-c", shlex.quote(program),
+    )  # fmt: skip
+    assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
+    lines = [line[line.index("{") :] for line in told.stdout.splitlines() if '"rank"' in line]
+    answers = sorted((json.loads(line) for line in lines), key=lambda answer: answer["rank"])
+    subject.detail["answers"] = answers
+    total = [float(PROCESSES * n + sum(range(PROCESSES))) for n in range(4)]
+    wanted = [{"rank": n, "size": PROCESSES, "total": total} for n in range(PROCESSES)]
+    assert answers == wanted, f"{answers} instead of {wanted}"
