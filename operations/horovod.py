@@ -43,7 +43,7 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     for fact in (contents, left, system):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
-    if not isinstance(contents, dict) or not contents["python"]:
+    if not isinstance(contents, dict) or contents["python"] != build.python:
         return follows(f"environment.{title}.interpreter")
     assert isinstance(system, dict)
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
@@ -72,7 +72,7 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     made = horovod.kept(build, place)
     if made is None:
         made = yield from _built(path, build, place, downloads)
-    yield from _installed(path, contents["python"], build, made)
+    yield from _installed(path, build, made)
 
 
 def _wrong(version: str | None, broken: bool, build: Build) -> str:
@@ -107,12 +107,12 @@ def _built(path: str, build: Build, place: str, downloads: Downloads) -> _Made:
     return made.getvalue()
 
 
-def _installed(path: str, python: str, build: Build, wheel: bytes) -> Commands:
+def _installed(path: str, build: Build, wheel: bytes) -> Commands:
     """Install the wheel, whose hash is compared again on the host."""
     yield StringCommand(f"{CLEARED}cleared && umask 022 && mkdir -p {FOLDER}")
     yield FileUploadCommand(BytesIO(wheel), f"{FOLDER}/{build.wheel}")
     folder, cache = shlex.quote(path), f"{FOLDER}/cache"
-    site = f"{folder}/lib/python{python}/site-packages"
+    site = f"{folder}/lib/python{build.python}/site-packages"
     # One without its RECORD cannot be replaced by uv.
     yield StringCommand(
         f"umask 022; cd {FOLDER} &&"
