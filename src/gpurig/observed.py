@@ -160,7 +160,7 @@ def observe(venv_root: str) -> Observed:
 
     + venv_root: the folder that holds its environments
     """
-    about = {"frameworks": {"root": venv_root}}
+    about = {"frameworks": {"root": venv_root}, "disk": {"venv_root": venv_root}}
     return Observed(
         **{
             field.name: read(FACTS[field.name], **about.get(field.name, {}))
