@@ -239,6 +239,9 @@ def test_without_its_own_index_the_usual_build_is_taken_and_said(
     assert (fitted.lock, fitted.index) == (found.key, None)
     assert fitted.gigabytes > wanted.gigabytes
     assert locks.fitted(after, usual) == after
+    other = replace(wanted, lock=f"{wanted.lock}-jupyter")
+    (tmp_path / "config/gpurig/locks" / f"{found.key}-jupyter.txt").write_text("numpy==1.0\n")
+    assert locks.find(other, "x86_64", usual).key == f"{found.key}-jupyter"
 
 
 def test_its_own_index_is_taken_when_it_is_back(tmp_path: Path) -> None:

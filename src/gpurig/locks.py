@@ -185,7 +185,8 @@ def _usual_key(environment: Environment) -> str | None:
     """The key of the lock of the usual build, where that may take the place of this one."""
     if environment.index is None or environment.accelerator != "cpu":
         return None
-    return environment.lock.removesuffix(f"-{environment.index.rpartition('/')[2]}")
+    own = f"-{environment.accelerator}-{environment.index.rpartition('/')[2]}"
+    return environment.lock.replace(own, f"-{environment.accelerator}", 1)
 
 
 def _without_index(environment: Environment) -> str:
