@@ -45,10 +45,12 @@ all = (  # pyinfra reads the group of this name
         # Who may use Docker. Workloads run as the first of them, else as a user named gpurig.
         "rig_users": ["ada"],
         # Python environments, one a framework, below this folder.
-        # "rig_frameworks": ["tensorflow"],  # or ["tensorflow==2.21.0"]
+        # "rig_frameworks": ["tensorflow", "pytorch==2.15.*", "keras[jax]"],  # an example
         # "rig_accelerator": "auto",  # or "cpu", "cuda"
         # "rig_python": "auto",  # the distribution's
         # "rig_venv_root": "/opt/gpurig/venvs",
+        # What to train as a proof; a program of yours, for one environment or for each.
+        # "rig_workloads": ["mnist_keras", "pytorch:/srv/programs/train.py"],  # an example
         # "rig_cuda": "wheels",  # or "system" for nvcc and all, or a version: "12.8"
         # "rig_cudnn": "wheels",  # or "system"
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
@@ -71,11 +73,12 @@ all = (  # pyinfra reads the group of this name
         #     "nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"},
         #     "nvidia": {"url": "https://mirror.example.com/cuda/repos"},
         #     "docker": {"url": "https://mirror.example.com/docker"},
+        #     "pytorch": {"url": "https://mirror.example.com/pytorch"},  # wheels for the CPU
+        #     "python": {"url": "https://mirror.example.com/python-build-standalone"},
         # },
         # Known, and not available in this version.
         # "rig_keep_extras": True,
         # "rig_jupyter": False,
-        # "rig_workloads": ["mnist_keras"],
         # "rig_cache": "/srv/cache",
     },
 )
