@@ -106,3 +106,34 @@ def test_junit_counts_each_verdict_as_ci_does() -> None:
     skipped = {case.get("name"): case.find("skipped") for case in suite}
     shown = {name: one.get("message") for name, one in skipped.items() if one is not None}
     assert shown["due"] == "due: because"
+
+
+TRAINED = {
+    "workload": "mnist_keras",
+    "accuracy": 0.9778,
+    "threshold": 0.97,
+    "images_per_second": 10512.4,
+    "device": HOSTILE,
+    "seconds": {"train": 5.7, "to_threshold": 3.14},
+    "data": {"source": "tensorflow_datasets"},
+    "gpus": [{"name": "NVIDIA H100", "utilization_percent": 63.2, "memory_used_bytes": 1.9e9}],
+}
+
+
+def test_what_was_trained_is_a_table_of_its_own() -> None:
+    """Accuracy, time to the threshold, speed, and each GPU's use and memory by NVML."""
+    result = HostResult("gpu01", connected=True)
+    result.proofs = [Proof("workloads.mnist.jax", "It learns", ProofVerdict.PASSED, detail=TRAINED)]
+    text = _Page(page("up", [result], 0)).text
+    for cell in ("0.9778", "0.97 after 3.1 s", "5.7 s", "10,512 images/s", HOSTILE,
+                 "mnist_keras (tensorflow_datasets)", "NVIDIA H100 63 %, 1.9 GB"):  # fmt: skip
+        assert cell in text, cell
+
+
+def test_what_a_program_of_the_users_made_up_breaks_no_report() -> None:
+    """It may print anything under the names of ours."""
+    strange = {"images_per_second": "fast", "seconds": 3, "gpus": [1, {}], "accuracy": True,
+               "data": "mine"}  # fmt: skip
+    result = HostResult("gpu01", connected=True)
+    result.proofs = [Proof("workloads.own.jax:a.py", "Mine", ProofVerdict.PASSED, detail=strange)]
+    assert "Training" in _Page(page("up", [result], 0)).text

@@ -29,12 +29,27 @@ def draw_image(image: Any, probabilities: list[float], label: int, file: Path) -
 
 
 def draw_curve(
-    curve: list[dict[str, float]], accuracy: float, threshold: float, file: Path
+    curve: list[dict[str, float]],
+    accuracy: float,
+    threshold: float,
+    file: Path,
+    speed: float,
+    gpus: list[dict[str, Any]],
 ) -> None:
-    """Loss and accuracy over the training steps, and the accuracy on images not trained on."""
+    """
+    Loss and accuracy over the training steps, and the accuracy on images not trained on.
+
+    + speed: images a second; gpus: their mean use and highest memory, as the result has them
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    told = [f"{speed:,.0f} images/s"]
+    told += [
+        f"{gpu['name']} {gpu['utilization_percent']:.0f} %, {gpu['memory_used_bytes'] / 1e9:.1f} GB"
+        for gpu in gpus
+    ]
+    figure.suptitle("\n".join(told), fontsize=9, color="#666")
     left, right = figure.subplots(1, 2)
     steps = [point["step"] for point in curve]
     left.plot(steps, [point["loss"] for point in curve], color="#0b6bcb", marker="o", ms=3)

@@ -195,7 +195,7 @@ def run(workload: str, options: argparse.Namespace, learner: Learner) -> dict[st
     probabilities = [round(float(p), 6) for p in single]
     plots = [out / "prediction.png", out / "training.png", out / "confusion.png"]
     draw_image(data.test[0][0], probabilities, int(data.test[1][0]), plots[0])
-    draw_curve(progress.curve, reached, threshold, plots[1])
+    draw_curve(progress.curve, reached, threshold, plots[1], speed, gpus.seen())
     draw_confusion(data.test[1], predicted.argmax(axis=1), plots[2])
     learner.gather("")
     to_threshold = progress.to_threshold

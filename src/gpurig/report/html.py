@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from gpurig import __version__, observed
+from gpurig.report import training
 from gpurig.result import HostResult, Proof, ProofVerdict
 from gpurig.stack import explain
 
@@ -66,6 +67,9 @@ def _host(result: HostResult) -> str:
     parts += [f"<p class=failed>{escape(str(error))}</p>" for error in result.errors]
     if result.proofs:
         parts += ["<h3>Proofs</h3>", _proofs(result.proofs)]
+    if trained := training.rows(result.proofs):
+        cells = [[escape(cell) for cell in row] for row in trained]
+        parts += ["<h3>Training</h3>", _table(training.HEADS, cells)]
     if result.plan:
         parts += ["<h3>Promises</h3>", _promises(result)]
     if result.answer is not None:
