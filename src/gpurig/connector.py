@@ -191,13 +191,14 @@ class GpurigConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         self.facts.clear()
-        with get_file_io(filename_or_io) as file:
-            content = file.read()
-        data = content.encode() if isinstance(content, str) else content
+        with get_file_io(filename_or_io) as file:  # in pieces: wheels are larger than memory likes
+            return self._put(file, remote_filename, arguments)
+
+    def _put(self, file: Any, remote_filename: str, arguments: dict[str, Any]) -> bool:
         if not arguments.get("_sudo"):
-            return self._receive(remote_filename, data)
+            return self._receive(remote_filename, file)
         staged = f"{self._open.folder()}/{secrets.token_hex(8)}"
-        if not self._receive(staged, data):
+        if not self._receive(staged, file):
             return False
         copied, _ = self.run_shell_command(
             StringCommand("cp", shlex.quote(staged), shlex.quote(remote_filename)), **arguments
@@ -205,9 +206,9 @@ class GpurigConnector(BaseConnector):
         self._open.run(f"rm -f {shlex.quote(staged)}")
         return copied
 
-    def _receive(self, path: str, data: bytes) -> bool:
+    def _receive(self, path: str, file: Any) -> bool:
         self.commands += 1
-        code, output = self._open.run(f"cat > {shlex.quote(path)}", data)
+        code, output = self._open.run(f"cat > {shlex.quote(path)}", file)
         if code:
             self.failure = (f"upload to {path}", output.output_lines)
         return code == 0

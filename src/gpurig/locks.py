@@ -48,7 +48,7 @@ def find(
     machine resolves it once, however many hosts and runs want it, and keeps it. GpurigError if
     that is not possible.
     """
-    with _one_at_a_time(environment.lock):
+    with one_at_a_time(environment.lock):
         if renew and environment.lock not in _renewed:
             new = _resolved(environment, architecture, index)
             _renewed.update({environment.lock: new, new.key: new})
@@ -215,7 +215,7 @@ def _write(lock: Lock) -> None:
 
 
 @contextmanager
-def _one_at_a_time(key: str) -> Iterator[None]:
+def one_at_a_time(key: str) -> Iterator[None]:
     """Keep others off a lock: the hosts of this run, which are greenlets, and other runs."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(cache) / "gpurig" / "resolving"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from io import BytesIO
+from typing import Any, BinaryIO, NamedTuple
 
 from gevent.subprocess import PIPE, Popen
 from paramiko import AuthenticationException, BadHostKeyException, SSHException
@@ -52,14 +54,20 @@ class Transport:
         self._lock: Any = None
 
     def run(
-        self, line: str, stdin: bytes = b"", timeout: int | None = None, told: bool = True
+        self,
+        line: str,
+        stdin: bytes | BinaryIO = b"",
+        timeout: int | None = None,
+        told: bool = True,
     ) -> tuple[int, CommandOutput]:
         """Run a shell command line; its exit status and output. Facts' lines are not told."""
         into, out, err, status, close = self._start(line)
         try:
             # A command may end without reading its input; its status says whether that is bad.
             with suppress(OSError):
-                into.write(stdin)
+                shutil.copyfileobj(
+                    BytesIO(stdin) if isinstance(stdin, bytes) else stdin, into, 1 << 20
+                )
                 into.close()
             watched = [self._watched(stream, told) for stream in (out, err)]
             output = read_output_buffers(watched[0], watched[1], timeout, False, "")

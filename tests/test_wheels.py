@@ -1,0 +1,172 @@
+"""Wheels are chosen as installers choose them, downloaded once, and never taken unverified."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import gevent
+import pytest
+
+from gpurig import wheels
+from gpurig.errors import GpurigError
+from gpurig.locks import Lock
+from gpurig.wheels import Shelf, chosen
+
+
+def _pylock(*filenames: str, sdist: str = "") -> tuple[str, str]:
+    """Where these files of a package ``demo`` are, and a lock that accepts them all."""
+    rows, hashes = [], []
+    for name in [*filenames, sdist]:
+        digest = sha256(name.encode()).hexdigest()
+        hashes.append(f"    --hash=sha256:{digest}")
+        rows.append(f'{{ url = "https://i/{name}", hashes = {{ sha256 = "{digest}" }} }}')
+    text = f'[[packages]]\nname = "demo"\nversion = "1.0"\nwheels = [{", ".join(rows[:-1])}]\n'
+    text += f"sdist = {rows[-1]}\n" if sdist else ""
+    return text, "demo==1.0 \\\n" + " \\\n".join(hashes)
+
+
+PURE = "demo-1.0-py3-none-any.whl"
+NATIVE = "demo-1.0-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+STABLE = "demo-1.0-cp39-abi3-manylinux_2_28_x86_64.whl"
+OTHERS = (
+    "demo-1.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+    "demo-1.0-cp313-cp313-manylinux_2_28_aarch64.whl",
+    "demo-1.0-cp313-cp313-musllinux_1_2_x86_64.whl",
+    "demo-1.0-cp313-cp313t-manylinux_2_28_x86_64.whl",
+    "demo-1.0-cp313-cp313-macosx_11_0_arm64.whl",
+    "demo-1.0-cp313-cp313-win_amd64.whl",
+)
+SDIST = "demo-1.0.tar.gz"
+CHOICES = {
+    "built for this Python before the stable ABI": ((*OTHERS, PURE, STABLE, NATIVE), "", NATIVE),
+    "the stable ABI before pure Python": ((*OTHERS, PURE, STABLE), SDIST, STABLE),
+    "pure Python before a source": ((*OTHERS, PURE), SDIST, PURE),
+    "a source where nothing fits": (OTHERS, SDIST, SDIST),
+}
+
+
+@pytest.mark.parametrize(("files", "sdist", "best"), CHOICES.values(), ids=CHOICES)
+def test_the_best_file_for_the_host_is_chosen(
+    files: tuple[str, ...], sdist: str, best: str
+) -> None:
+    """In the order of PEP 425, whatever this machine's own Python is."""
+    (wheel,) = chosen(*_pylock(*files, sdist=sdist), "3.13", "x86_64")
+    assert wheel.filename == best
+
+
+def test_nothing_that_fits_is_one_sentence() -> None:
+    """It names the package, the Python and the architecture."""
+    with pytest.raises(GpurigError, match=r"demo 1\.0 .*Python 3\.13 on x86_64"):
+        chosen(*_pylock(*OTHERS), "3.13", "x86_64")
+
+
+def test_a_file_that_the_lock_does_not_know_is_not_there() -> None:
+    """An index that has more files now than when the lock was made changes nothing."""
+    text, _ = _pylock(NATIVE, PURE)
+    (wheel,) = chosen(text, _pylock(PURE)[1], "3.13", "x86_64")
+    assert wheel.filename == PURE
+
+
+@dataclass
+class Index:
+    """A package index on this machine, and how often each file was asked for."""
+
+    folder: Path
+    url: str
+    asked: Counter[str] = field(default_factory=Counter)
+
+
+class _Counting(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.server.asked[self.path.rpartition("/")[2]] += 1  # type: ignore[attr-defined]
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """An index with one wheel, ``demo``."""
+    folder = tmp_path / "index"
+    (folder / "simple" / "demo").mkdir(parents=True)
+    with zipfile.ZipFile(folder / PURE, "w") as wheel:
+        about = "demo-1.0.dist-info"
+        wheel.writestr("demo.py", "answer = 42\n")
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    digest = sha256((folder / PURE).read_bytes()).hexdigest()
+    (folder / "simple" / "demo" / "index.html").write_text(
+        f'<a href="/{PURE}#sha256={digest}">{PURE}</a>'
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Counting, directory=str(folder)))
+    found = Index(folder, f"http://127.0.0.1:{server.server_port}/simple/")
+    server.asked = found.asked  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _lock(index: Index) -> Lock:
+    digest = sha256((index.folder / PURE).read_bytes()).hexdigest()
+    return Lock("demo", f"demo==1.0 \\\n    --hash=sha256:{digest}\n")
+
+
+@pytest.fixture
+def shelf(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A cache that has nothing yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    monkeypatch.setattr(wheels, "_whole", set())
+    return Shelf(tmp_path / "shelf", "x86_64", index.url)
+
+
+def _fetches(index: Index, shelf: Shelf) -> int:
+    """How often the wheel is downloaded for four hosts that ask at once, beside what uv reads."""
+    lock = _lock(index)
+    shelf._wanted(lock, "3.13")
+    before = index.asked[PURE]
+    hosts = [gevent.spawn(shelf.files, lock, "3.13") for _ in range(4)]
+    gevent.joinall(hosts, raise_error=True)
+    (file,) = hosts[0].value
+    assert file.read_bytes() == (index.folder / PURE).read_bytes()
+    return index.asked[PURE] - before
+
+
+def test_one_download_for_all_hosts_and_runs(index: Index, shelf: Shelf) -> None:
+    """Four hosts at once, and again in the next run, which needs no index any more."""
+    assert _fetches(index, shelf) == 1
+    wheels._whole.clear()
+    (index.folder / "simple" / "demo" / "index.html").unlink()
+    assert _fetches(index, shelf) == 0
+
+
+def test_a_damaged_file_of_the_cache_is_downloaded_again(index: Index, shelf: Shelf) -> None:
+    """Its hash is compared before it is handed to anybody."""
+    assert _fetches(index, shelf) == 1
+    (file,) = shelf.files(_lock(index), "3.13")
+    file.write_bytes(file.read_bytes()[:-9])
+    wheels._whole.clear()
+    assert _fetches(index, shelf) == 1
+
+
+def test_a_file_that_is_not_the_lock_s_is_refused(index: Index, shelf: Shelf) -> None:
+    """One sentence with its name; nothing of it stays in the cache."""
+    lock = _lock(index)
+    shelf._wanted(lock, "3.13")
+    (index.folder / PURE).write_bytes(b"<html>Please log in</html>")
+    with pytest.raises(GpurigError, match=r"demo-1\.0-py3-none-any\.whl: .*its SHA256 is"):
+        shelf.files(lock, "3.13")
+    assert not list(shelf.folder.rglob("*.whl")) + list(shelf.folder.rglob(".[0-9]*"))
