@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from pyinfra import host
 
 from gpurig import horovod, locks
 from gpurig.layer import layer
-from gpurig.operations import environment, host_name, packages
+from gpurig.operations import (
+    environment,
+    environment_leftovers,
+    host_name,
+    jupyter,
+    packages,
+    uv,
+    uv_python,
+)
 from gpurig.operations.horovod import wheel
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
+from gpurig.wheels import Shelf
+
+KERAS = {"pytorch": "torch", "jax": "jax"}  # what Keras calls what an environment computes with
+
+# Host data of a run with more hosts than one: the control machine downloads wheels for all.
+SHARE = "gpurig_share_wheels"
 
 # Host data of one run: `--upgrade` resolves locks anew and lets newer releases replace what is
 # installed, `--prune` deletes environments that are wanted no more.
@@ -19,16 +36,67 @@ PRUNE = "gpurig_prune"
 
 @layer("Environments")
 def environments(stack: Stack, settings: Settings) -> None:
-    """virtualenv, uv, and each environment with its packages."""
+    """virtualenv, uv, each environment with its packages, what is left over, and kernels."""
+    if stack.environments:
+        _made(stack, settings)
+    environment_leftovers.leftovers(
+        root=settings.venv_root,
+        wanted=tuple(wanted.name for wanted in stack.environments),
+        prune=bool(host.data.get(PRUNE)),
+    )
+    kernels = {
+        wanted.name: jupyter.spec(
+            wanted.name,
+            f"{settings.venv_root}/{wanted.name}",
+            KERAS.get(wanted.base or wanted.framework, "tensorflow"),
+        )
+        for wanted in (stack.environments if settings.jupyter else ())
+    }
+    jupyter.kernels(venv_root=settings.venv_root, wanted=kernels)
+
+
+def _made(stack: Stack, settings: Settings) -> None:
     packages.packages(layer="environments", packages=environment.PACKAGES)
-    downloads = environment.Downloads(settings.pypi_index, settings.proxy)
-    environment.tools(downloads=downloads)
+    downloads = uv.Downloads(settings.pypi_index, settings.proxy, _shelf(stack, settings))
+    uv.tools(downloads=downloads)
+    mirrors = {one.python: one.python_mirror for one in stack.environments if one.python_mirror}
+    for python, mirror in host.loop(list(mirrors.items())):
+        uv_python.uv_python(
+            python=python, architecture=stack.architecture, mirror=mirror, downloads=downloads
+        )
     for wanted in host.loop(stack.environments):
         path = f"{settings.venv_root}/{wanted.name}"
         lock = locks.find(wanted, stack.architecture, settings.pypi_index)
-        environment.interpreter(title=wanted.name, path=path, python=wanted.python, lock=lock)
-        environment.packages(title=wanted.name, path=path, lock=lock, downloads=downloads)
+        environment.interpreter(
+            title=wanted.name,
+            path=path,
+            python=wanted.python,
+            lock=lock,
+            downloads=downloads,
+            executable=uv_python.executable(wanted.python, stack.architecture)
+            if wanted.python_mirror
+            else "",
+            keep_extras=settings.keep_extras,
+            besides=("horovod",) if wanted.framework == "horovod" else (),
+        )
+        environment.packages(
+            title=wanted.name,
+            path=path,
+            lock=lock,
+            downloads=downloads,
+            keep_extras=settings.keep_extras,
+            besides=("horovod",) if wanted.framework == "horovod" else (),
+        )
         if wanted.framework == "horovod":
             host_name.resolves()
             build = horovod.build(wanted, lock.text, stack.architecture)
             wheel(title=wanted.name, path=path, build=build, downloads=downloads)
+
+
+def _shelf(stack: Stack, settings: Settings) -> Shelf | None:
+    """Where this machine keeps wheels for its hosts, if it does."""
+    if not settings.cache and not host.data.get(SHARE):
+        return None
+    cache = settings.cache or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / ("wheels" if settings.cache else "gpurig/wheels")
+    return Shelf(folder, stack.architecture, settings.pypi_index, bool(settings.cache))

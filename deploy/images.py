@@ -7,7 +7,7 @@ from pyinfra import host
 from gpurig import images as recipes
 from gpurig.layer import layer
 from gpurig.operations import images as operations
-from gpurig.operations.environment import Downloads
+from gpurig.operations.uv import Downloads
 from gpurig.settings import Settings
 from gpurig.stack.model import Stack
 

@@ -22,7 +22,7 @@ from gpurig.deploy.workloads import workloads
 from gpurig.layer import layer
 from gpurig.observed import observe
 from gpurig.promise import answered, left_out
-from gpurig.settings import refuse_unavailable, validate
+from gpurig.settings import validate
 from gpurig.stack.model import Refusal
 from gpurig.stack.resolver import resolve
 from gpurig.values import ABSENT
@@ -32,7 +32,6 @@ from gpurig.values import ABSENT
 def workstation() -> None:
     """Read the facts, resolve the stack, and bring each of its layers about, in order."""
     settings = validate(host.data.dict(), where=host.name)
-    refuse_unavailable(settings, where=host.name)
     observed, upgrade = observe(settings.venv_root), bool(host.data.get(UPGRADE))
     if upgrade:  # what is installed and what is locked hold no longer
         stack = resolve(settings, replace(observed, frameworks=ABSENT))
@@ -62,7 +61,8 @@ def workstation() -> None:
     if stack.rootless:
         rootless(stack, settings)
     users(stack, settings)
-    if stack.environments:
+    none_wanted = settings.frameworks == () and not settings.components
+    if stack.environments or none_wanted:  # what was made and is not wanted any more is named
         environments(stack, settings)
     if stack.environments or stack.images:  # the workloads run in images as well
         workloads(stack, settings)

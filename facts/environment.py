@@ -16,12 +16,14 @@ from gpurig.values import ABSENT, Absent, Unknown
 _LOOK = r"""
 import csv, json, os, sys
 site = sys.argv[1]
-found, broken = {}, []
+found, broken, elsewhere = {}, [], []
 for entry in sorted(os.listdir(site)):
     if not entry.endswith(".dist-info"):
         continue
     name, _, version = entry[: -len(".dist-info")].partition("-")
     found[name] = version
+    if os.path.exists(os.path.join(site, entry, "direct_url.json")):
+        elsewhere.append(name)
     try:
         with open(os.path.join(site, entry, "RECORD"), newline="", encoding="utf-8") as record:
             rows = list(csv.reader(record))
@@ -33,7 +35,16 @@ for entry in sorted(os.listdir(site)):
                 raise ValueError(path)
     except (OSError, ValueError):
         broken.append(name)
-print(json.dumps({"installed": found, "broken": broken}))
+print(json.dumps({"installed": found, "broken": broken, "elsewhere": elsewhere}))
+"""
+
+
+# What is beside an environment, one line each; `$n` is its name, the working folder its root.
+_BESIDE = r"""
+printf 'record '; head -c 4000 "$n/.gpurig.json" 2>/dev/null | tr '\n' ' '; echo
+[ ! -e "$n/.gpurig-changing" ] || echo changing
+[ ! -e ".gpurig/$n.new" ] || echo unfinished
+cat "$n.gpurig-old"*/.gpurig-missing 2>/dev/null | sed 's/^/aside /'
 """
 
 
@@ -44,11 +55,20 @@ class Contents(TypedDict):
     + python: its interpreter's version, ``3.13``
     + installed: version by the distribution's name, as its folder is called
     + broken: distributions with a file missing or of another size
+    + elsewhere: those that did not come from an index (a folder, a repository)
+    + record: the key of the lock that gpurig made it from; empty where it did not make it
+    + changing: whether a change of its packages was cut off; unfinished: whether a building of it
+    + aside: what old environments beside it hold that this one lacks, in words
     """
 
     python: str
     installed: dict[str, str]
     broken: list[str]
+    elsewhere: list[str]
+    record: str
+    changing: bool
+    unfinished: bool
+    aside: str
 
 
 class EnvironmentContents(Fact[Contents]):
@@ -57,18 +77,23 @@ class EnvironmentContents(Fact[Contents]):
 
     + path: its folder
 
-    ``{"python": "3.13", "installed": {"numpy": "2.5.5", …}, "broken": []}``; ``python`` is empty
-    where the interpreter does not start, and nothing is known to be broken then.
+    ``{"python": "3.13", "installed": {"numpy": "2.5.5", …}, "broken": [], …}``; ``python`` is empty
+    where the interpreter does not start or has no packages of its own, and nothing is known to be
+    broken then.
     """
 
     def command(self, path: str) -> StringCommand:
-        folder = shlex.quote(path)
+        root, _, name = path.rpartition("/")
+        site = "lib/python$v/site-packages"
         return framed(
-            f"cd {folder} 2>/dev/null || exit 3; v=$(bin/python -I -S -c"
+            f"cd {shlex.quote(root)} 2>/dev/null || exit 3; n={shlex.quote(name)};"
+            f' [ -d "$n" ] || exit 3;{_BESIDE}echo; cd "$n"; v=$(bin/python -I -S -c'
             " 'import sys; print(\"%d.%d\" % sys.version_info[:2])' 2>/dev/null) || v=;"
-            ' if [ -z "$v" ]; then echo; ls -d lib/python*/site-packages/*.dist-info 2>/dev/null;'
-            f' exit 0; fi; echo "$v"; [ -d "lib/python$v/site-packages" ] || exit 0;'
-            f" bin/python -I -S -c {shlex.quote(_LOOK)} lib/python$v/site-packages"
+            f' [ -d "{site}" ] || v=;'
+            ' if [ -z "$v" ]; then echo; for d in lib/python*/site-packages/*.dist-info; do'
+            ' [ -d "$d" ] || continue; [ ! -e "$d/direct_url.json" ] || echo "elsewhere $d";'
+            ' echo "$d"; done; exit 0; fi; echo "$v"; '
+            f'bin/python -I -S -c {shlex.quote(_LOOK)} "{site}"'
         )
 
     def parse(self, lines: list[str], code: int) -> Contents | Absent | Unknown:
@@ -76,14 +101,44 @@ class EnvironmentContents(Fact[Contents]):
             return ABSENT
         if code or not lines:
             return Unknown("its packages cannot be listed")
-        if lines[0] and len(lines) > 1:
-            told = json.loads(lines[1])
-            if not isinstance(told, dict):
-                raise ValueError(lines[1])
-            return Contents(python=lines[0], installed=told["installed"], broken=told["broken"])
-        names = [line.rsplit("/", 1)[-1].removesuffix(".dist-info") for line in lines[1:]]
-        left = {name.partition("-")[0]: name.partition("-")[2] for name in names}
-        return Contents(python="", installed=left, broken=[])
+        end = lines.index("")
+        beside, (python, *rest) = lines[:end], lines[end + 1 :]
+        record = beside[0].removeprefix("record ").strip()
+        installed, broken, elsewhere = _told(rest) if python else _left(rest)
+        return Contents(
+            python=python,
+            installed=installed,
+            broken=broken,
+            elsewhere=elsewhere,
+            record=_lock_of(record),
+            changing="changing" in beside,
+            unfinished="unfinished" in beside,
+            aside=" ".join(line[6:] for line in beside if line.startswith("aside ")),
+        )
+
+
+def _told(lines: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """What the interpreter told."""
+    told = json.loads(lines[0])
+    if not isinstance(told, dict):
+        raise ValueError(lines[0])
+    return told["installed"], told["broken"], told["elsewhere"]
+
+
+def _left(lines: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """What can be seen of an environment whose interpreter does not start."""
+    names = [line.rsplit("/", 1)[-1].removesuffix(".dist-info").partition("-") for line in lines]
+    away = [
+        name[0] for name, line in zip(names, lines, strict=True) if line.startswith("elsewhere ")
+    ]
+    return {name[0]: name[2] for name in names}, [], away
+
+
+def _lock_of(record: str) -> str:
+    try:
+        return str(json.loads(record)["lock"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 class Tools(Fact[str]):

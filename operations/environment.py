@@ -1,88 +1,49 @@
-"""Python environments: made by the host's virtualenv, filled by uv from a hashed lock."""
+"""Python environments: made by virtualenv, filled by uv from a hashed lock, swapped in whole."""
 
 from __future__ import annotations
 
+import inspect
 import shlex
-from collections.abc import Generator
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
-from io import BytesIO
 
-from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api import StringCommand
 
 from gpurig import locks
 from gpurig.fact import read
-from gpurig.facts.environment import EnvironmentContents, Tools
+from gpurig.facts.environment import Contents, EnvironmentContents
 from gpurig.facts.package_manager import InstalledPackages
 from gpurig.locks import Lock
+from gpurig.operations import environment_swap
+from gpurig.operations.environment_building import SWAP, Place, built, cleared, extras, repaired
+from gpurig.operations.uv import SECRETS, Commands, Downloads, surroundings, uploaded, within
 from gpurig.promise import drift, follows, holds, keeps, unknown
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.values import Absent, Unknown
 
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
-
-TOOLS = "/opt/gpurig/tools"
 PACKAGES = ("ca-certificates", "python3", "virtualenv")
 
 SEEDS = {"pip", "wheel"}  # what virtualenv itself puts into an environment
 
-_OLD = ".gpurig-old"  # marks an environment that was set aside and may go
-
-_SECRETS = "/run/gpurig-environment"  # index and proxy may hold passwords: never in a command line
-
-
-@dataclass(frozen=True)
-class Downloads:
-    """
-    How downloads are made; either may hold a password, so neither is ever printed.
-
-    + index: of wheels; proxy: for http and https; ``None``: as the tools have it
-    """
-
-    index: str | None = field(default=None, repr=False)
-    proxy: str | None = field(default=None, repr=False)
-
-
-@cache
-def _uv_lock() -> str:
-    return (files("gpurig.stack") / "locks" / "uv.txt").read_text()
-
-
-@keeps("environments.tools")
-def tools(downloads: Downloads) -> Commands:
-    """uv, in an environment of gpurig's own, by hash, for the host's architecture."""
-    wanted = locks.pins(_uv_lock())["uv"]
-    there = read(Tools, path=TOOLS)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    if there == wanted:
-        return holds(f"uv {wanted} in {TOOLS}")
-    drift(
-        actual="no uv" if there is ABSENT else f"uv {there}",
-        wanted=f"uv {wanted}",
-        will=f"make {TOOLS}",
-    )
-    yield from _surroundings(downloads)
-    yield from _uploaded(_uv_lock(), f"{_SECRETS}.lock")
-    # pip comes from the distribution's own wheels, so that nothing unverified is ever run.
-    yield StringCommand(
-        _within(
-            f"rm -rf {TOOLS} && virtualenv -q --no-download --python /usr/bin/python3 {TOOLS}"
-            f" && {TOOLS}/bin/python -m pip install -q --no-cache-dir --disable-pip-version-check"
-            f" --only-binary :all: --require-hashes -r {_SECRETS}.lock"
-        )
-    )
-
 
 @keeps("environment.{title}.interpreter")
-def interpreter(title: str, path: str, python: str, lock: Lock) -> Commands:
+def interpreter(
+    title: str,
+    path: str,
+    python: str,
+    lock: Lock,
+    downloads: Downloads,
+    executable: str = "",
+    keep_extras: bool = True,
+    besides: tuple[str, ...] = (),
+) -> Commands:
     """
-    The environment exists, its interpreter starts and is the distribution's Python of this version.
+    The environment exists, its interpreter starts and is of this version.
 
     + title: the environment's name; path: its folder; python: ``3.13``; lock: what it should hold
+    + executable: the Python that it is made from; empty: the distribution's
+    + keep_extras: whether what the user added is installed again; besides: what other operations
+      install in it
 
-    A broken one is set aside and removed when the new one is whole, unless the user had added
-    packages to it: then it stays beside the new one.
+    One that is missing, broken or half changed is completed beside its place, and takes it in one
+    step: until then the old one is where it was.
     """
     contents = read(EnvironmentContents, path=path)
     packages = read(InstalledPackages, packages="virtualenv")
@@ -90,133 +51,122 @@ def interpreter(title: str, path: str, python: str, lock: Lock) -> Commands:
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
     assert not isinstance(contents, Unknown)
-    if isinstance(contents, dict) and contents["python"] == python:
-        return holds(f"Python {python} in {path}")
-    old, extras = f"{path}.gpurig-old", []
-    if isinstance(contents, Absent):
-        actual, will = f"no {path}", f"make {path}"
-    else:
-        extras = _extras(contents["installed"], locks.pins(lock.text))
-        actual = f"Python {contents['python']}" if contents["python"] else "it does not start"
-        will = f"make {path} anew"
-    leaves = f"the old one in {old}, with {_few(extras)}" if extras else ""
-    drift(actual=actual, wanted=f"Python {python}", will=will, leaves=leaves)
-    yield StringCommand(_made(shlex.quote(path), shlex.quote(old), python, keep=bool(extras)))
-
-
-def _made(folder: str, old: str, python: str, keep: bool) -> str:
-    """Shell that makes an environment, in its final place: virtualenv writes that into scripts."""
-    mark = "true" if keep else f"touch {old}/{_OLD}"
-    return (
-        f"umask 022; mkdir -p $(dirname {folder}) && rm -rf {old} &&"
-        f" if [ -e {folder} ]; then mv {folder} {old} && {mark}; fi &&"
-        f" virtualenv -q --no-download --python /usr/bin/python{python} {folder} ||"
-        f" {{ rm -rf {folder}; [ ! -e {old} ] || mv {old} {folder}; exit 1; }}"
+    place, added, lost = Place(path), {}, []
+    if isinstance(contents, dict):
+        if contents["python"] == python and not contents["changing"]:
+            if not contents["unfinished"]:
+                return holds(f"Python {python} in {path}{_aside(contents)}")
+            drift(
+                actual="what a run that was cut off left beside it",
+                wanted=f"Python {python}",
+                will="clear that away",
+            )
+            yield StringCommand(cleared(place))
+            return
+        if keep_extras:
+            added = extras(contents["installed"], locks.pins(lock.text), SEEDS | set(besides))
+            elsewhere = {locks.normalised(name) for name in contents["elsewhere"]}
+            lost = [name for name in added if name in elsewhere]
+        if not contents["record"]:
+            lost.append("whatever gpurig did not put there")
+    warning = f" ({lock.warning})" if lock.warning else ""
+    drift(
+        actual=_wrong(path, contents),
+        wanted=f"Python {python}",
+        will=f"make {path}" + " anew and swap it in" * isinstance(contents, dict) + warning,
+        leaves=_leaves(path, list(added), lost),
     )
+    yield from surroundings(downloads, lock, python)
+    yield from uploaded(locks.build_part(lock.text), f"{SECRETS}.build")
+    yield from uploaded(lock.text, f"{SECRETS}.lock")
+    yield from uploaded(inspect.getsource(environment_swap), SWAP)
+    again = [f"{name}=={version}" for name, version in added.items() if name not in lost]
+    made_from = shlex.quote(executable or f"/usr/bin/python{python}")
+    yield StringCommand(within(built(place, made_from, lock, again, lost)))
 
 
 @keeps("environment.{title}.packages")
-def packages(title: str, path: str, lock: Lock, downloads: Downloads) -> Commands:
+def packages(
+    title: str,
+    path: str,
+    lock: Lock,
+    downloads: Downloads,
+    keep_extras: bool = True,
+    besides: tuple[str, ...] = (),
+) -> Commands:
     """
-    Every package of the lock is there, at its version, whole; what the user added stays.
+    Every package of the lock is there, at its version, whole, and the record says so.
 
     + title: the environment's name; path: its folder; lock: what it should hold
+    + keep_extras: whether what the user added stays; besides: what other operations install in it
     """
     contents = read(EnvironmentContents, path=path)
     if isinstance(contents, Unknown):
         return unknown(contents.reason)
-    if isinstance(contents, Absent) or not contents["python"]:
+    if isinstance(contents, Absent) or not contents["python"] or contents["changing"]:
         return follows(f"environment.{title}.interpreter")
     wanted = locks.pins(lock.text)
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
     broken = sorted({locks.normalised(name) for name in contents["broken"]} & set(wanted))
     wrong = [name for name, version in wanted.items() if there.get(name) != version]
-    if not wrong and not broken:
+    added = extras(contents["installed"], wanted, SEEDS | set(besides))
+    gone = [] if keep_extras else list(added)
+    if not wrong and not broken and not gone and contents["record"] == lock.key:
         return holds(f"{len(wanted)} packages as locked")
-    extras = _extras(contents["installed"], wanted)
+    todo = [*wrong, *(b for b in broken if b not in wrong)]
+    steps = [f"install {few(todo)}"] * bool(todo) + [f"remove {few(gone)}"] * bool(gone)
     drift(
-        actual=_shown(wrong, broken, there),
+        actual=_shown(wrong, broken, gone, there) or "no record of the lock that it was made from",
         wanted=f"{len(wanted)} packages as locked",
-        will=f"install {_few([*wrong, *(b for b in broken if b not in wrong)])}",
-        leaves=_few(extras),
+        will=" and ".join(steps) or f"note {lock.key}",
+        leaves=few(list(added)) if keep_extras else "",
     )
-    yield from _surroundings(downloads)
-    yield from _uploaded(locks.build_part(lock.text), f"{_SECRETS}.build")
-    yield from _uploaded(lock.text, f"{_SECRETS}.lock")
-    again = "".join(f" --reinstall-package {shlex.quote(name)}" for name in broken)
-    # Unpacked beside the environments, where there is room (/tmp may be in memory), linked into
-    # place, and not kept: a cache that stays linked would be damaged together with an environment.
-    cache = shlex.quote(f"{path.rpartition('/')[0]}/.gpurig-cache")
-    uv = (
-        f"{TOOLS}/bin/uv pip install --cache-dir {cache} --no-progress --require-hashes"
-        f" --python {shlex.quote(path)}/bin/python{again}"
-    )
-    old = shlex.quote(f"{path}.gpurig-old")
+    yield from surroundings(downloads, lock, contents["python"], todo)
+    yield from uploaded(locks.build_part(lock.text), f"{SECRETS}.build")
+    yield from uploaded(lock.text, f"{SECRETS}.lock")
     site = f"{shlex.quote(path)}/lib/python{contents['python']}/site-packages"
-    # A distribution without its RECORD cannot be replaced by uv; its folder goes first.
-    cleared = " && ".join(f"rm -rf {site}/{_glob(name)}-*.dist-info" for name in broken) or "true"
-    yield StringCommand(
-        _within(
-            f"umask 022; rm -rf {cache}; {cleared} &&"
-            f" {uv} --only-binary :all: -r {_SECRETS}.build &&"
-            f" {uv} --no-build-isolation -r {_SECRETS}.lock &&"
-            f" chmod go-w {shlex.quote(path)}/.lock &&"  # uv's own, which it makes for everybody
-            f" {{ [ ! -e {old}/{_OLD} ] || rm -rf {old}; }}; code=$?; rm -rf {cache}; exit $code"
-        )
-    )
+    yield StringCommand(within(repaired(Place(path), site, lock, broken, gone)))
 
 
-def _surroundings(downloads: Downloads) -> Commands:
-    """Index and proxy for what is downloaded, in a file that only root can read."""
-    values = {"UV_SYSTEM_CERTS": "1", "PIP_NO_INPUT": "1"}
-    if downloads.index:
-        values |= {"UV_DEFAULT_INDEX": downloads.index, "PIP_INDEX_URL": downloads.index}
-        if downloads.index.startswith("http:"):
-            # Named by the administrator; every file is compared with its hash all the same.
-            host = downloads.index.split("/")[2].rpartition("@")[2]
-            values |= {"UV_INSECURE_HOST": host, "PIP_TRUSTED_HOST": host}
-    if downloads.proxy:
-        values |= {"HTTP_PROXY": downloads.proxy, "HTTPS_PROXY": downloads.proxy}
-        values |= {name.lower(): value for name, value in values.items() if "PROXY" in name}
-    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
-    yield from _uploaded(text, f"{_SECRETS}.env")
+def _wrong(path: str, contents: Contents | Absent) -> str:
+    if isinstance(contents, Absent):
+        return f"no {path}"
+    if contents["changing"]:
+        return "a change of its packages was cut off"
+    return f"Python {contents['python']}" if contents["python"] else "it does not start"
 
 
-def _uploaded(text: str, path: str) -> Commands:
-    yield StringCommand(f"rm -f {path} && touch {path} && chmod 600 {path}")
-    yield FileUploadCommand(BytesIO(text.encode()), path)
+def _leaves(path: str, added: list[str], lost: list[str]) -> str:
+    """What becomes of what the user added to an environment that is made anew."""
+    words = []
+    if again := [name for name in added if name not in lost]:
+        words.append(f"{few(again)}, installed again")
+    if lost:
+        words.append(f"the old one in {path}.gpurig-old, for {few(lost)}")
+    return "; ".join(words)
 
 
-def _within(script: str) -> str:
-    """A script with the surroundings of `_surroundings`, which are gone when it ends."""
-    return (
-        f"trap 'rm -f {_SECRETS}.env {_SECRETS}.lock {_SECRETS}.build' EXIT;"
-        f" . {_SECRETS}.env; {script}"
-    )
+def _aside(contents: Contents) -> str:
+    if not contents["aside"]:
+        return ""
+    return f"; an old one stays beside it for what could not be had again: {contents['aside']}"
 
 
-def _extras(installed: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    """What the user added to an environment."""
-    return sorted({locks.normalised(name) for name in installed} - set(wanted) - SEEDS)
-
-
-def _glob(name: str) -> str:
-    """A pattern of the folder names that a distribution of this name may have."""
-    return "".join("[-_.]" if c == "-" else f"[{c}{c.upper()}]" if c.isalpha() else c for c in name)
-
-
-def _shown(wrong: list[str], broken: list[str], there: dict[str, str]) -> str:
+def _shown(wrong: list[str], broken: list[str], gone: list[str], there: dict[str, str]) -> str:
     missing = [name for name in wrong if name not in there]
     other = [f"{name} {there[name]}" for name in wrong if name in there]
     words = []
     if missing:
-        words.append(f"{_few(missing)} missing")
+        words.append(f"{few(missing)} missing")
     if other:
-        words.append(f"{_few(other)} instead of the locked version")
+        words.append(f"{few(other)} instead of the locked version")
     if broken:
-        words.append(f"files of {_few(broken)} missing or changed")
+        words.append(f"files of {few(broken)} missing or changed")
+    if gone:
+        words.append(f"{few(gone)} added by hand")
     return ", ".join(words)
 
 
-def _few(names: list[str]) -> str:
+def few(names: list[str]) -> str:
+    """The first names, and how many more there are."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

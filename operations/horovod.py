@@ -15,17 +15,14 @@ from gpurig.facts.distribution import Distribution
 from gpurig.facts.environment import EnvironmentContents
 from gpurig.facts.horovod import FOLDER, BuildLeft
 from gpurig.horovod import Build
-from gpurig.operations.environment import TOOLS, Downloads
-from gpurig.operations.environment import _surroundings as surroundings
 from gpurig.operations.horovod_build import CLEARED, compiled
+from gpurig.operations.uv import UV, Downloads, surroundings
 from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Unknown
 
 Command = StringCommand | FileUploadCommand | FileDownloadCommand | FunctionCommand
 Commands = Generator[Command, None, None]
 _Made = Generator[Command, None, bytes]  # ends with the wheel
-
-UV = f"{TOOLS}/bin/uv"
 
 
 @keeps("environment.{title}.horovod")

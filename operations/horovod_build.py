@@ -7,8 +7,8 @@ import shlex
 from gpurig import horovod
 from gpurig.facts.horovod import ADDED, FOLDER
 from gpurig.horovod import Build
-from gpurig.operations.environment import _SECRETS as SECRETS
 from gpurig.operations.packages import APT, ENVIRONMENT, LOCK_SECONDS
+from gpurig.operations.uv import SECRETS
 
 # What a build needs beside the environment and pythonX.Y-dev, which has Python's headers.
 NEEDS = ("cmake", "g++", "make", "patch")

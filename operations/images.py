@@ -14,8 +14,8 @@ from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalle
 from gpurig.facts.images import NOTES, ContainerImage, Found, OwnImages
 from gpurig.facts.systemd import Units
 from gpurig.images import RECIPE, Recipe, Saved, reference
-from gpurig.operations.environment import Downloads
 from gpurig.operations.systemd import masked
+from gpurig.operations.uv import Downloads
 from gpurig.promise import drift, due, follows, holds, keeps, unknown
 from gpurig.values import ABSENT, Unknown
 

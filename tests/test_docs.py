@@ -17,6 +17,7 @@ DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 ERRORS = {"GpurigError", "InputError", "HostError", "InternalError"}
 SHOWN = {
+    "python": "VERSION",
     "title": "NAME",
     "user": "USER",
 }  # arguments that stand in promise ids, as the page writes them

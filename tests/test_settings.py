@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpurig.daemon_keys import KINDS
 from gpurig.errors import InputError
-from gpurig.settings import Settings, describe, parse_set, refuse_unavailable, validate
+from gpurig.settings import Settings, describe, parse_set, validate
 from gpurig.settings_reference import page
 from gpurig.settings_table import TABLE
 
@@ -50,12 +50,6 @@ def test_every_example_is_right(setting):
     # rig_docker_rootless is right only where users are named
     settings = validate({"rig_users": ["ada"], setting.key: value}, "x")
     assert getattr(settings, setting.name) == checked
-    if setting.available or checked == setting.default:
-        refuse_unavailable(settings, "x")
-    else:
-        with pytest.raises(InputError, match="not available in this version") as caught:
-            refuse_unavailable(settings, "x")
-        assert caught.value.code == "setting-not-available"
 
 
 @pytest.mark.parametrize(

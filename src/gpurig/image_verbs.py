@@ -16,7 +16,7 @@ from gpurig import __version__, dockerd, images
 from gpurig.errors import InputError
 from gpurig.given import Given, described
 from gpurig.setting_kinds import image_reference
-from gpurig.settings import Settings, parse_set, refuse_unavailable, validate
+from gpurig.settings import Settings, parse_set, validate
 from gpurig.settings_table import IMAGES
 from gpurig.stack.model import Image, Stack
 from gpurig.stack.resolver import resolve
@@ -34,7 +34,6 @@ def build(
     data |= {"rig_base_image": base} if base else {}
     data |= {"rig_pypi_index": index} if index else {}
     settings = validate(data, "gpurig image build")
-    refuse_unavailable(settings, "gpurig image build")
     folder = Path(name)
     if name in IMAGES:
         client = dockerd.connect()

@@ -15,7 +15,7 @@ from pyinfra import logger
 
 from gpurig import disk, locks, observed, proving
 from gpurig.deploy.docker import RESTART
-from gpurig.deploy.environments import PRUNE, UPGRADE
+from gpurig.deploy.environments import PRUNE, SHARE, UPGRADE
 from gpurig.deploy.workstation import workstation
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
@@ -83,6 +83,8 @@ def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[Hos
         _HostRun(spec, result, options, listener, ready, answer)
         for spec, result, ready in zip(specs, results, planned, strict=True)
     ]
+    for host in hosts:
+        host.link.data[SHARE] = len(hosts) > 1
     greenlets = [gevent.spawn(host.run) for host in hosts]
     try:
         if options.ask:

@@ -151,18 +151,6 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
     return checked
 
 
-def refuse_unavailable(settings: Settings, where: str) -> None:
-    """InputError for a setting whose work comes in a later version."""
-    for setting in TABLE.values():
-        if not setting.available and getattr(settings, setting.name) != setting.default:
-            raise InputError(
-                "setting-not-available",
-                f"{setting.key} is not available in this version",
-                where,
-                "leave it out",
-            )
-
-
 def _unknown(key: str, where: str) -> InputError:
     near = difflib.get_close_matches(key, TABLE, n=1, cutoff=0.5)
     do = f"did you mean {near[0]}?" if near else "see the reference of settings"

@@ -11,7 +11,6 @@ _HEAD = """\
 Settings are host or group data of an inventory, or `--set rig_key=value`. All are optional; a
 later, more particular one replaces. Values given with `--set` are TOML; a bare word or a list with
 commas is text. An unknown key or a wrong value is one sentence, before any host is contacted.
-Giving a setting that is not available yet is an error too, never silently passed over.
 
 This page is written from the table in the code: `python -m gpurig.settings_reference`.
 
@@ -29,8 +28,6 @@ def _row(setting: Setting) -> str:
     meaning = setting.doc
     if setting.secret:
         meaning += " **Secret:** shown nowhere."
-    if not setting.available:
-        meaning += " **Not available in this version.**"
     default = "" if setting.default is None or setting.default == () else f"`{_shown(setting)}`"
     return f"| `{setting.key}` | {setting.kind} | {default} | {meaning} | `{setting.example}` |"
 

@@ -1,4 +1,4 @@
-"""The table of all settings: name, type, default, whether secret and available, one sentence."""
+"""The table of all settings: name, type, default, whether secret, one sentence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,6 @@ class Setting:
     + example: a right value, as a person writes it in an inventory
     + doc: one sentence
     + secret: whether its value is never printed
-    + available: whether this version does what it says
     """
 
     name: str
@@ -54,7 +53,6 @@ class Setting:
     example: str
     doc: str
     secret: bool = False
-    available: bool = True
 
     @property
     def key(self) -> str:
@@ -162,8 +160,8 @@ _ALL = (
         True,
         switch,
         "true",
-        "Whether packages that were added to an environment by hand stay in it.",
-        available=False,
+        "Whether packages that were added to an environment by hand stay in it, also when it is"
+        " made anew; false: they are removed.",
     ),
     Setting(
         "jupyter",
@@ -171,8 +169,8 @@ _ALL = (
         False,
         switch,
         "true",
-        "Whether environments get JupyterLab.",
-        available=False,
+        "Whether each environment is registered as a Jupyter kernel for all users; JupyterLab"
+        " itself is theirs to choose.",
     ),
     Setting(
         "workloads",
@@ -296,8 +294,9 @@ _ALL = (
         None,
         absolute_path,
         '"/srv/cache"',
-        "A folder of downloads that hosts share.",
-        available=False,
+        "A folder on the control machine where wheels are kept for all hosts, which then need no"
+        " index; unset: hosts download themselves, but in a run over several this machine does,"
+        " once, and keeps them in ~/.cache/gpurig/wheels.",
     ),
     Setting(
         "reboot",

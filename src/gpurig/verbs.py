@@ -24,7 +24,7 @@ from gpurig.result import HostResult, exit_code
 from gpurig.run import Options, run
 from gpurig.runner import prepare_engine
 from gpurig.screen import Screen
-from gpurig.settings import parse_set, refuse_unavailable, validate
+from gpurig.settings import parse_set, validate
 from gpurig.stack import explain
 from gpurig.stack.frameworks import refuse_unknown_releases
 from gpurig.stack.resolver import resolve as resolve_stack
@@ -58,7 +58,6 @@ class Asked:
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
-            refuse_unavailable(spec.settings, where)
             refuse_unknown_releases(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
             programs.refuse_unreadable(spec.settings, where)
@@ -173,7 +172,6 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
 
 def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> HostResult:
     settings = validate(wishes, where="--set")
-    refuse_unavailable(settings, "--set")
     answer = resolve_stack(settings, facts_of_host)
     return HostResult(name, facts_of_host.as_json(), answer, connected=True)
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from pyinfra import logger
 
+from gpurig.errors import HostError
 from gpurig.locks import Lock
-from gpurig.operations import environment, packages
+from gpurig.operations import environment, packages, uv
+from gpurig.operations.environment_building import CHANGING
 from gpurig.promise import Verdict
 from lab.lab import Lab
 from lab.plugin import Boot
 
 from .passes import Passes, all_hold
+from .small_lock import small_lock
 
 pytestmark = pytest.mark.lab
 
@@ -29,32 +29,32 @@ SECRET = "canary-index-password"
 
 passes: Passes
 lock: Lock
-downloads: environment.Downloads
+downloads: uv.Downloads
+
+
+keep_extras = True
+
+
+def options() -> dict[str, Any]:
+    return {"downloads": downloads, "keep_extras": keep_extras}
 
 
 def deployed() -> None:
     """The operations of deploy/environments.py."""
     packages.packages(layer="environments", packages=environment.PACKAGES)
-    environment.tools(downloads=downloads)
-    environment.interpreter(title="small", path=PATH, python="3.13", lock=lock)
-    environment.packages(title="small", path=PATH, lock=lock, downloads=downloads)
+    uv.tools(downloads=downloads)
+    environment.interpreter(title="small", path=PATH, python="3.13", lock=lock, **options())
+    environment.packages(title="small", path=PATH, lock=lock, **options())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _host(lab: Lab, boot: Boot) -> Iterator[None]:
     """A bare host without python3 that one run brings about."""
     global passes, lock, downloads
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), "pip", "compile", "-q", "--generate-hashes",
-         "--no-header", "--no-emit-index-url", "--python-version", "3.13", "-"],
-        input="six==1.17.0\nidna\npackaging\nsetuptools\n",
-        env=os.environ | {"UV_DEFAULT_INDEX": lab.index_url}, capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    lock = Lock("small", done.stdout)
+    lock = small_lock(lab, "six==1.17.0", "idna", "packaging")
     # The lab's index asks for no password; that it is sent all the same is what is looked for.
     index = lab.index_url.replace("http://", f"http://ann:{SECRET}@")
-    downloads = environment.Downloads(index)
+    downloads = uv.Downloads(index)
     passes = Passes.over(boot("trixie", "env13"))
     assert passes.plan(deployed)["environment.small.packages"].verdict is Verdict.FOLLOWS
     assert all_hold(passes.up(deployed)), "one run converges from bare"
@@ -70,7 +70,7 @@ DRIFTS = {
     "a folder is deleted": (f"rm -r {SITE}/idna", BROKEN),
     "a package is forgotten": (f"rm -r {SITE}/six-*.dist-info", BROKEN),
     "its record is gone": (f"rm {SITE}/six-*.dist-info/RECORD", BROKEN),
-    "another version": (f"{environment.TOOLS}/bin/uv pip install -q --python {PATH}/bin/python"
+    "another version": (f"{uv.TOOLS}/bin/uv pip install -q --python {PATH}/bin/python"
                         " --default-index INDEX six==1.16.0", BROKEN),
     "the interpreter is gone": (f"ln -sfn /usr/bin/python3.9 {PATH}/bin/python",
                                 {"environment.small.interpreter"}),
@@ -79,7 +79,12 @@ DRIFTS = {
         f" chmod 755 {PATH}/bin/python",
         {"environment.small.interpreter"}),
     "the environment is gone": (f"rm -r {PATH}", {"environment.small.interpreter"}),
-    "the tools are gone": (f"rm -r {environment.TOOLS}", {"environments.tools"}),
+    "a change was cut off": (f"touch {PATH}/{CHANGING}; rm {SITE}/six.py",
+                             {"environment.small.interpreter"}),
+    "a building was cut off": ("mkdir -p /opt/gpurig/venvs/.gpurig/small.new/lib",
+                               {"environment.small.interpreter"}),
+    "gpurig's record of it is gone": (f"rm {PATH}/.gpurig.json", BROKEN),
+    "the tools are gone": (f"rm -r {uv.TOOLS}", {"environments.tools"}),
 }  # fmt: skip
 
 
@@ -91,22 +96,110 @@ def test_each_drift_is_named_and_repaired(drift: str, lab: Lab) -> None:
     assert passes.drifted(deployed) == broken
     assert all_hold(passes.up(deployed))
     passes.shell(f"{PATH}/bin/python -c 'import six, idna, packaging; six.moves'")
-    assert "gpurig-old" not in passes.shell("ls -a /opt/gpurig/venvs")
+    assert passes.shell("ls -A /opt/gpurig/venvs").split() == [".gpurig", "small"]
+
+
+def add(lab: Lab, *wanted: str) -> None:
+    """Install something as the host's administrator would."""
+    passes.shell(
+        f"{uv.UV} pip install -q --python {PATH}/bin/python --default-index {lab.index_url}"
+        f" {' '.join(wanted)}"
+    )
 
 
 def test_what_the_user_added_stays(lab: Lab) -> None:
-    """In an environment that is repaired, and beside one that has to be made anew."""
-    add = f"{environment.TOOLS}/bin/uv pip install -q --python {PATH}/bin/python"
-    passes.shell(f"{add} --default-index {lab.index_url} attrs; rm {SITE}/six.py")
+    """In an environment that is repaired, and in one that has to be made anew: at its version."""
+    add(lab, "attrs==25.1.0")
+    passes.shell(f"rm {SITE}/six.py")
     assert "attrs" in passes.plan(deployed)["environment.small.packages"].leaves
     assert all_hold(passes.up(deployed))
     passes.shell(f"{PATH}/bin/python -c 'import attrs'")
     passes.shell(f"rm {PATH}/bin/python*")
-    found = passes.plan(deployed)["environment.small.interpreter"]
-    assert "attrs" in found.leaves
+    assert "attrs" in passes.plan(deployed)["environment.small.interpreter"].leaves
     assert all_hold(passes.up(deployed))
-    passes.shell(f"ls {PATH}.gpurig-old/lib/python3.13/site-packages/attrs")
-    passes.shell(f"rm -r {PATH}.gpurig-old")
+    passes.shell(f"ls -d {SITE}/attrs-25.1.0.dist-info; test ! -e {PATH}.gpurig-old")
+
+
+def test_what_cannot_be_had_again_is_named_and_stays_aside(lab: Lab) -> None:
+    """A package of the user's own making is in no index: the old environment is not removed."""
+    source = "/root/mine"
+    passes.host.write(f"{source}/mine.py", "answer = 42\n")
+    passes.host.write(
+        f"{source}/pyproject.toml",
+        '[project]\nname = "mine"\nversion = "1.0"\n[build-system]\nrequires = ["setuptools"]\n'
+        'build-backend = "setuptools.build_meta"\n',
+    )
+    add(lab, source)
+    passes.shell(f"mkdir {SITE}/lost-2.0.dist-info && touch {SITE}/lost-2.0.dist-info/RECORD")
+    passes.shell(f"rm {PATH}/bin/python*")
+    assert "mine" in passes.plan(deployed)["environment.small.interpreter"].leaves
+    found = passes.up(deployed)
+    assert all_hold(found)
+    told = found["environment.small.interpreter"].reason
+    assert "mine" in told
+    assert "lost==2.0" in told
+    assert "attrs" not in told
+    passes.shell(f"ls {PATH}.gpurig-old/lib/python3.13/site-packages/mine.py")
+    passes.shell(f"{PATH}/bin/python -c 'import attrs'; rm -r {PATH}.gpurig-old")
+
+
+def test_extras_go_where_they_are_not_kept(lab: Lab) -> None:
+    """With rig_keep_extras = false what was added by hand is drift, named, and removed."""
+    global keep_extras
+    add(lab, "attrs")
+    keep_extras = False
+    try:
+        found = passes.plan(deployed)["environment.small.packages"]
+        assert found.verdict is Verdict.DRIFTED
+        assert "attrs added by hand" in found.actual
+        assert all_hold(passes.up(deployed))
+    finally:
+        keep_extras = True
+    passes.shell(f"test ! -e {SITE}/attrs && {PATH}/bin/python -c 'import six'")
+
+
+def test_a_build_that_fails_leaves_the_old_one(lab: Lab) -> None:
+    """Where the index does not answer, what was there is there still, and nothing beside it."""
+    global downloads
+    good, downloads = downloads, uv.Downloads("http://10.77.0.1:9/simple/")
+    passes.shell(f"rm {PATH}/bin/python*; touch {PATH}/of-the-user")
+    try:
+        with pytest.raises(HostError):
+            passes.link.apply(deployed)
+    finally:
+        downloads = good
+    passes.shell(f"ls {PATH}/of-the-user {SITE}/six.py")
+    assert passes.shell("ls /opt/gpurig/venvs/.gpurig").split() == ["lock"]
+    assert all_hold(passes.up(deployed))
+
+
+def test_nobody_sees_half_an_environment() -> None:
+    """While it is made anew somebody who uses it finds the old one or the new one, whole."""
+    passes.shell(
+        f"touch {PATH}/{CHANGING};"
+        f' printf \'while :; do {PATH}/bin/python -c "import six, idna, packaging" || echo half;'
+        " done' > /root/use"
+    )
+    passes.shell("systemd-run --quiet --unit=use -p StandardError=file:/root/used"
+                 " -p StandardOutput=file:/root/used sh /root/use")  # fmt: skip
+    try:
+        assert passes.drifted(deployed) == {"environment.small.interpreter"}
+        assert all_hold(passes.up(deployed))
+    finally:
+        passes.shell("systemctl stop use.service")
+    assert passes.shell("cat /root/used") == ""
+
+
+def test_activation_as_people_know_it() -> None:
+    """`source …/bin/activate` gives its Python and pip, `deactivate` takes them."""
+    told = passes.shell(
+        f"bash -c 'source {PATH}/bin/activate && command -v python pip && echo $VIRTUAL_ENV &&"
+        ' python -c "import sys; print(sys.prefix)" && pip --version && deactivate &&'
+        " test -z $VIRTUAL_ENV'"
+    ).split("\n")
+    assert told[:4] == [f"{PATH}/bin/python", f"{PATH}/bin/pip", PATH, PATH]
+    assert f"from {SITE}/pip" in told[4]
+    assert ".new" not in passes.shell(f"grep -rlIF .gpurig/small.new {PATH} || true")
 
 
 def test_an_index_password_is_seen_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +215,7 @@ def test_an_index_password_is_seen_nowhere(capsys: pytest.CaptureFixture[str]) -
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
-    passes.shell(f"rm -r {environment.TOOLS} {SITE}/six.py")
+    passes.shell(f"rm -r {uv.TOOLS} {SITE}/six.py")
     passes.shell("systemd-run --quiet --unit=watch sh /root/watch")
     try:
         assert all_hold(passes.up(deployed))
@@ -143,5 +236,5 @@ def test_an_index_password_is_seen_nowhere(capsys: pytest.CaptureFixture[str]) -
 
 def test_only_root_may_write() -> None:
     """Nothing in the environment can be changed by groups or others."""
-    loose = passes.shell(f"find {PATH} {environment.TOOLS} -perm /022 ! -type l")
+    loose = passes.shell(f"find {PATH} {uv.TOOLS} -perm /022 ! -type l")
     assert not loose

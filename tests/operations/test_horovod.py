@@ -14,7 +14,7 @@ from gpurig import horovod
 from gpurig.facts.horovod import ADDED, FOLDER
 from gpurig.horovod import Build
 from gpurig.locks import Lock
-from gpurig.operations import environment, host_name, packages
+from gpurig.operations import environment, host_name, packages, uv
 from gpurig.operations.horovod import wheel
 from gpurig.promise import Verdict
 from gpurig.stack.model import Environment
@@ -38,15 +38,20 @@ print("sum", hvd.allreduce(tf.constant([1.0 + hvd.rank()]), op=hvd.Sum).numpy().
 passes: Passes
 lock: Lock
 build: Build
-downloads: environment.Downloads
+downloads: uv.Downloads
 
 
 def surroundings() -> None:
     """What stands before Horovod: the environment with its framework."""
     packages.packages(layer="environments", packages=environment.PACKAGES)
-    environment.tools(downloads=downloads)
-    environment.interpreter(title="horovod", path=PATH, python="3.13", lock=lock)
-    environment.packages(title="horovod", path=PATH, lock=lock, downloads=downloads)
+    uv.tools(downloads=downloads)
+    environment.interpreter(
+        title="horovod", path=PATH, python="3.13", lock=lock, downloads=downloads,
+        besides=("horovod",),
+    )  # fmt: skip
+    environment.packages(
+        title="horovod", path=PATH, lock=lock, downloads=downloads, besides=("horovod",)
+    )
 
 
 def deployed() -> None:
@@ -71,7 +76,7 @@ def _host(lab: Lab, boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "horovod", "horovod", "tensorflow", "0.28.1", "3.13", "cpu", PINS, "horovod"
     )
     build = horovod.build(given, lock.text, "x86_64")
-    downloads = environment.Downloads(lab.index_url)
+    downloads = uv.Downloads(lab.index_url)
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     first = boot("trixie", "hvd13")

@@ -25,7 +25,7 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_framework': ['tensorflow']})]\n", "rig_frameworks"),
         ("hosts = [('a', {'rig_users': 3})]\n", "rig_users"),
         ("hosts = [('a', {'rig_driver_flavour': 'opne'})]\n", "open"),
-        ("hosts = [('a', {'rig_jupyter': True})]\n", "not available in this version"),
+        ("hosts = [('a', {'rig_jupyter': 'lab'})]\n", "rig_jupyter must be"),
         ("hosts = [('a', {'rig_images': ['tensorflw']})]\n", "did you mean tensorflow?"),
         ("hosts = [('a', {'rig_frameworks': ['pytorhc']})]\n", "did you mean pytorch?"),
         ("hosts = [('a', {'rig_frameworks': ['keras[horovod]']})]\n", "keras on one of tensorflow"),

@@ -15,7 +15,7 @@ import pytest
 from gpurig.errors import HostError
 from gpurig.images import RECIPE, Recipe, reference, saved
 from gpurig.operations import images
-from gpurig.operations.environment import Downloads
+from gpurig.operations.uv import Downloads
 from gpurig.promise import Verdict
 from lab.hosts import Host
 from lab.lab import Lab

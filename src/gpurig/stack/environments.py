@@ -198,6 +198,9 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
     if limit and build.cudnn and not build.cudnn.startswith("=="):
         pins.append(f"{_cudnn_wheel(option)}<={limit}")
         lock += f"-cudnn{limit}"
+    if site.settings.jupyter:  # the kernel is a package like the others, so another lock
+        pins.append("ipykernel")
+        lock += "-jupyter"
     return Environment(
         name=row.name,
         framework=row.name,

@@ -1,0 +1,48 @@
+"""A Python that the distribution lacks: uv's build of it, from a mirror that the settings name."""
+
+from __future__ import annotations
+
+import shlex
+
+from pyinfra.api import StringCommand
+
+from gpurig.fact import read
+from gpurig.facts.uv_pythons import UvPython
+from gpurig.operations.uv import UV, Commands, Downloads, surroundings, within
+from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.values import ABSENT, Unknown
+
+PYTHONS = "/opt/gpurig/pythons"
+
+
+def executable(python: str, architecture: str) -> str:
+    """Where uv puts the interpreter of a minor version, whatever its patch level."""
+    return f"{PYTHONS}/cpython-{python}-linux-{architecture}-gnu/bin/python{python}"
+
+
+@keeps("environments.python-{python}")
+def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads) -> Commands:
+    """
+    This Python is in gpurig's own folder and starts.
+
+    + python: ``3.12``; architecture: ``x86_64`` or ``aarch64``
+    + mirror: the address that stands for python-build-standalone's releases
+
+    uv knows the SHA256 of each of its builds and installs no other file. No link is put on
+    anybody's PATH.
+    """
+    path = executable(python, architecture)
+    there = read(UvPython, executable=path)
+    if isinstance(there, Unknown):
+        return unknown(there.reason)
+    if there is not ABSENT:
+        return holds(f"Python {there} in {PYTHONS}")
+    drift(actual=f"no Python {python}", wanted=f"Python {python}", will=f"install it in {PYTHONS}")
+    yield from surroundings(downloads)
+    install = f"{UV} python install --no-bin --no-cache --no-progress --reinstall"
+    yield StringCommand(
+        within(
+            f"umask 022; {install} --install-dir {PYTHONS} --mirror {shlex.quote(mirror)}"
+            f" {shlex.quote(python)} && chmod go-w {PYTHONS}/.lock"
+        )
+    )
