@@ -336,16 +336,16 @@ def test_the_clock_stands_still_while_it_is_evaluated() -> None:
         time.sleep(0.2)
         return next(accuracies)
 
-    progress = Progress(40, 0.97, accuracy)
+    progress = Progress(400, 0.97, accuracy)
     began = time.perf_counter()
-    for chunk in chunks(40):
+    for chunk in chunks(400):
         for _ in chunk:
             progress.step(10, lambda: (0.5, 0.9))
         progress.checkpoint()
     assert progress.seconds <= time.perf_counter() - began - 0.4
     assert progress.to_threshold is not None
-    assert progress.images == 390
-    assert progress.curve[-1] == {"step": 40, "loss": 0.5, "accuracy": 0.9}
+    assert progress.images == 3990
+    assert progress.curve[-1] == {"step": 400, "loss": 0.5, "accuracy": 0.9}
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 22, 234, 938])

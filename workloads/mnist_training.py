@@ -27,7 +27,8 @@ from nvml import Gpus
 THRESHOLD, THRESHOLD_ON_DIGITS = 0.97, 0.94
 EPOCHS, EPOCHS_ON_DIGITS = 1, 20
 SAME = 1e-6  # predictions before saving and after loading; the same weights in the same order
-CHECKS = 4  # of the accuracy on test images, in an epoch
+CHECKS = 4  # of the accuracy on test images, in an epoch that is long enough
+LONG = 100  # steps
 CURVE_POINTS = 20
 LEARNING_RATE = 1e-3  # Adam's own
 
@@ -147,8 +148,9 @@ def batches(count: int, size: int, rank: int, world: int, seed: int, epoch: int)
 
 
 def chunks(steps: int) -> list[range]:
-    """The steps of an epoch, in `CHECKS` parts that end with a checkpoint."""
-    ends = sorted({-(-steps * part // CHECKS) for part in range(1, CHECKS + 1)})
+    """The steps of an epoch, in up to `CHECKS` parts that end with a checkpoint."""
+    checks = CHECKS if steps >= LONG else 1
+    ends = [-(-steps * part // checks) for part in range(1, checks + 1)]
     return [range(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 

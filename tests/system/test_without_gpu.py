@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from collections.abc import Callable
@@ -139,6 +140,54 @@ def test_again_changes_nothing(first: Answer, hosts: list[Host], inventory: Path
         again = person.gpurig("up", inventory, "--limit", host.name, "--json")
         assert again.code in (0, 4), again.problems
         assert not again.changed(host.name)
+
+
+PYTHON = "runuser -u nobody -- env -i HOME=/tmp/nobody PYTHONPATH=/opt/gpurig/workloads" \
+    " TF_CPP_MIN_LOG_LEVEL=3 /opt/gpurig/venvs/tensorflow/bin/python"  # fmt: skip
+
+
+def test_damaged_data_are_named_or_prepared_anew(first: Answer, hosts: list[Host]) -> None:
+    """Prepared data and archives, whole, copied, truncated, on the host that `up` prepared."""
+    host = hosts[1]
+    host.write("/tmp/data_on_host.py", (Path(__file__).parent / "data_on_host.py").read_text())
+    host.run("install -d -o nobody /tmp/nobody /tmp/nobody/work")
+    told = host.run(
+        f"{PYTHON} /tmp/data_on_host.py /var/lib/gpurig/datasets /tmp/nobody/work", check=False
+    )
+    assert told.rc == 0, told.stderr
+    assert len(told.stdout.splitlines()) == 6, told.stdout + told.stderr
+
+
+def test_the_same_seed_gives_the_same_accuracy(first: Answer, hosts: list[Host]) -> None:
+    """On the fallback data, without a network: twice the same weights, by another others."""
+    host = hosts[1]
+    host.run("install -d -o nobody /tmp/nobody")
+    program = "/opt/gpurig/workloads/mnist_keras.py --epochs 3 --threshold 0"
+    told = [host.run(f"{PYTHON} {program} --seed {seed}").stdout for seed in (7, 7, 8)]
+    same, again, other = (json.loads(text.splitlines()[-1]) for text in told)
+    assert same["data"]["source"] == "fallback: UCI digits"
+    assert same["accuracy"] == again["accuracy"]
+    assert same["ranks"] == again["ranks"] != other["ranks"]
+    assert [Path(plot).name for plot in same["plots"]] == [
+        "prediction.png", "training.png", "confusion.png"
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_written_is_one_sentence(first: Answer, hosts: list[Host]) -> None:
+    """A folder that is not theirs, and a disk without room: exit 2, no traceback."""
+    host = hosts[1]
+    host.run("install -d -o nobody /tmp/nobody; install -d /tmp/roots /tmp/full")
+    host.run("mount -t tmpfs -o size=64k,mode=777 tmpfs /tmp/full")
+    archives = "--data-mirror /var/lib/gpurig/datasets/archives"
+    for options, told in (
+        (f"--data-dir /tmp/roots {archives}", "/tmp/roots is not writable"),
+        (f"--data-dir /tmp/full {archives}", "No space left on device"),
+        ("--data-dir /var/lib/gpurig/datasets --out /tmp/roots/out", "Permission denied"),
+    ):
+        answer = host.run(f"{PYTHON} /opt/gpurig/workloads/mnist_keras.py {options}", check=False)
+        assert (answer.rc, answer.stdout) == (2, ""), answer.stderr
+        assert told in answer.stderr.splitlines()[-1]
+        assert "Traceback" not in answer.stderr
 
 
 def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person, hosts: list[Host],
