@@ -10,7 +10,7 @@ from gpurig.horovod import Build
 from gpurig.operations.packages import APT, ENVIRONMENT, LOCK_SECONDS
 from gpurig.operations.uv import SECRETS
 
-# What a build needs beside the environment and pythonX.Y-dev, which has Python's headers.
+# What a build needs beside the environment, and beside Python's headers (pythonX.Y-dev).
 NEEDS = ("cmake", "g++", "make", "patch")
 
 # Who compiles: nobody's account. Neither Debian nor systemd gives this number to anybody
@@ -57,12 +57,15 @@ def compiled(path: str, build: Build) -> str:
     builder = f"setpriv --reuid={BUILDER} --regid={BUILDER} --clear-groups --no-new-privs"
     pip = '"$PYTHON" -I -m pip --disable-pip-version-check --no-cache-dir'
     install = f"{ENVIRONMENT} {APT} install --no-install-recommends --mark-auto"
-    needs = " ".join((*NEEDS, f"python{build.python}-dev"))
+    needs = f"{' '.join(NEEDS)} $headers"
+    include = "import sysconfig; print(sysconfig.get_path('include'))"
     return f"""{CLEARED}
 failed() {{ echo "E: $1" >&2; exit 1; }}
 trap 'code=$?; rm -f {SECRETS}.*; without_needs || code=1
  [ $code = 0 ] || [ -e {ADDED} ] || rm -rf {FOLDER}; exit $code' EXIT
 umask 022; cd {FOLDER}; chmod 644 patches source
+include=$({shlex.quote(path)}/bin/python -I -c "{include}") || exit 1
+headers=; [ -e "$include/Python.h" ] || headers=python{build.python}-dev
 updated() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; }}
 listed() {{
  {install} --dry-run {needs} > plan && while read -r what name rest; do
