@@ -146,14 +146,15 @@ def test_without_uv_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monke
     assert "\n" not in str(error.value)
 
 
-def _published(index: Path, name: str, version: str) -> str:
+def _published(index: Path, name: str, version: str, needs: str = "") -> str:
     """Put an empty wheel into a folder that serves as an index; its SHA-256."""
     folder = index / name
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{name}-{version}-py3-none-any.whl"
-    about = f"{name}-{version}.dist-info"
+    called = name.replace("-", "_")
+    wheel = folder / f"{called}-{version}-py3-none-any.whl"
+    about = f"{called}-{version}.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
         archive.writestr(f"{about}/METADATA", metadata)
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
@@ -202,8 +203,9 @@ def _torch(tmp_path: Path) -> Environment:
 
 def _usual(tmp_path: Path) -> str:
     """The usual index, with the wheel that brings CUDA."""
-    for name, version in (("torch", "2.0"), ("numpy", "1.0"), (locks.BUILD, "1.0")):
+    for name, version in (("nvidia-cublas", "1.0"), ("numpy", "1.0"), (locks.BUILD, "1.0")):
         _published(tmp_path / "simple", name, version)
+    _published(tmp_path / "simple", "torch", "2.0", "Requires-Dist: nvidia-cublas\n")
     return (tmp_path / "simple").as_uri()
 
 
@@ -244,6 +246,19 @@ def test_without_its_own_index_the_usual_build_is_taken_and_said(
     assert locks.find(other, "x86_64", usual).key == f"{found.key}-jupyter"
 
 
+def test_a_usual_index_with_the_build_for_the_cpu_needs_no_word(tmp_path: Path) -> None:
+    """As a lab's own has: then nothing is too large."""
+    for name, version in (("torch", "2.0+cpu"), ("numpy", "1.0"), (locks.BUILD, "1.0")):
+        _published(tmp_path / "simple", name, version)
+    wanted, usual = _torch(tmp_path), (tmp_path / "simple").as_uri()
+    (fitted,) = locks.fitted(
+        Stack("debian 13", "x86_64", environments=(wanted,)), usual
+    ).environments
+    assert fitted.gigabytes == wanted.gigabytes
+    found = locks.find(replace(wanted, framework="horovod", base="pytorch"), "x86_64", usual)
+    assert found.warning == ""
+
+
 def test_its_own_index_is_taken_when_it_is_back(tmp_path: Path) -> None:
     """With --upgrade: an index that is out of reach is not tried at each run."""
     usual, wanted = _usual(tmp_path), _torch(tmp_path)
@@ -261,6 +276,14 @@ def test_a_build_for_older_cuda_has_no_other_in_its_place(tmp_path: Path) -> Non
     )
     with pytest.raises(GpurigError, match="cannot be resolved"):
         locks.find(wanted, "x86_64", usual)
+
+
+def test_what_is_built_on_the_cpu_build_has_no_other_in_its_place(tmp_path: Path) -> None:
+    """Horovod is not compiled on a PyTorch for CUDA: that is said before anything is installed."""
+    wanted = replace(_torch(tmp_path), framework="horovod", base="pytorch")
+    with pytest.raises(GpurigError, match=r"name a mirror of it \(rig_repositories") as error:
+        locks.find(wanted, "x86_64", _usual(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_many_hosts_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,10 @@ def resolved(
             f"{', '.join(environment.pins)} cannot be resolved for Python {environment.python}"
             f" ({_said(done.stderr)})",
             environment.lock,
-            "ask for another version, or name an index that has it (rig_pypi_index)",
+            f"{own} is where {framework_wheel(environment)} is looked for; name a mirror of it"
+            " (rig_repositories, pytorch)"
+            if own
+            else "ask for another version, or name an index that has it (rig_pypi_index)",
         )
     return done.stdout
 

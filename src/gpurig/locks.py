@@ -14,7 +14,7 @@ from pathlib import Path
 from gpurig import lock_resolving
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
-from gpurig.stack.frameworks import gigabytes
+from gpurig.stack.frameworks import cpu_bases, gigabytes
 from gpurig.stack.model import Environment, Stack
 
 
@@ -72,8 +72,10 @@ def fitted(stack: Stack, index: str | None, renew: bool = False) -> Stack:
         lock = find(environment, stack.architecture, index, renew)
         if lock.key == environment.lock:
             return environment
-        room = gigabytes(environment.base or environment.framework, "cuda")
-        if lock.warning not in warnings:
+        room = environment.gigabytes
+        if lock.warning:
+            room = gigabytes(environment.base or environment.framework, "cuda")
+        if lock.warning and lock.warning not in warnings:
             warnings.append(lock.warning)
         return replace(environment, lock=lock.key, index=lock.index, gigabytes=room)
 
@@ -151,7 +153,7 @@ def _there(environment: Environment) -> Lock | None:
         return found
     usual = _usual_key(environment)
     found = _read(usual, None) if usual else None
-    return found and replace(found, warning=_without_index(environment))
+    return found and replace(found, warning=_without_index(environment, found.text))
 
 
 def _read(key: str, index: str | None) -> Lock | None:
@@ -177,7 +179,9 @@ def _resolved(environment: Environment, architecture: str, index: str | None) ->
         if not usual:
             raise
         text = lock_resolving.resolved(environment, architecture, index)
-        return Lock(usual, text, warning=_without_index(environment))
+        if _brings_cuda(text) and environment.base in cpu_bases(environment.framework):
+            raise  # it cannot be built on that
+        return Lock(usual, text, warning=_without_index(environment, text))
     return Lock(environment.lock, text, environment.index)
 
 
@@ -189,7 +193,14 @@ def _usual_key(environment: Environment) -> str | None:
     return environment.lock.replace(own, f"-{environment.accelerator}", 1)
 
 
-def _without_index(environment: Environment) -> str:
+def _brings_cuda(lock: str) -> bool:
+    """Whether a lock has CUDA's libraries; an index of one's own may have the CPU's build only."""
+    return any(name.startswith("nvidia-cu") for name in pins(lock))
+
+
+def _without_index(environment: Environment, lock: str) -> str:
+    if not _brings_cuda(lock):
+        return ""
     framework = environment.base or environment.framework
     return (
         f"{environment.name}: its wheels for the CPU could not be had from {environment.index}, so"

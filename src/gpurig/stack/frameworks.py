@@ -90,6 +90,11 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
             )
 
 
+def cpu_bases(framework: str) -> set[str]:
+    """The bases of which only the builds for the CPU serve a framework."""
+    return {base for row in tables().framework if row.name == framework for base in row.cpu_bases}
+
+
 @cache
 def _order() -> list[str]:
     return list(dict.fromkeys(row.name for row in tables().framework))
