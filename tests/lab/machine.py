@@ -49,8 +49,6 @@ def boot(
         "--private-users=no",
         "--capability=all",
         "--drop-capability=CAP_SYS_MODULE",  # the kernel is the outer machine's
-        # Nobody pulls its plug: what dpkg has written is there for whatever starts next.
-        "--suppress-sync=yes",
         "--system-call-filter=@keyring bpf",  # without it `docker run` inside has no keyring
         *(f"--bind={outside}:{_escaped(inside)}" for inside, outside in binds.items()),
         *arguments,
