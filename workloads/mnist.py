@@ -21,6 +21,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import urllib.parse
 import urllib.request
 import zlib
@@ -300,8 +301,13 @@ def prepare(folder: Path, source: Path) -> None:
     tfds.disable_progress_bar()
     config = tfds.download.DownloadConfig(manual_dir=str(source))
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            tfds.builder("mnist", data_dir=str(folder)).download_and_prepare(download_config=config)
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            tempfile.TemporaryDirectory(prefix=".mnist-", dir=folder) as unpacked,
+        ):
+            tfds.builder("mnist", data_dir=str(folder)).download_and_prepare(
+                download_dir=unpacked, download_config=config
+            )
     except Exception as error:  # whatever its many writers raise, where the disk is full
         raise BadInput(f"{folder}: MNIST cannot be prepared ({_first_line(error)})") from error
 

@@ -111,23 +111,26 @@ class Loop(Distributed):
 
     def learn(self, images: Any, labels: Any) -> Any:
         """One step; loss and accuracy."""
-        return self.descend(images, labels, tf.GradientTape(), 1)
+        return self.descend(images, labels, 1)
 
-    def descend(self, images: Any, labels: Any, tape: Any, parts: int) -> Any:
+    def exchange(self, tape: Any) -> Any:
+        """The tape, unless the optimizer cannot average over processes: then one that does."""
+        return tape
+
+    def descend(self, images: Any, labels: Any, parts: int) -> Any:
         """
         One step of one replica.
 
-        + tape: it records, and may exchange gradients
         + parts: of the loss, whose gradients the optimizer adds up
         """
         import keras
 
-        with tape:
+        with tf.GradientTape() as tape:
             output = self.model(images, training=True)
             loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, output))
             part = loss / parts
         variables = [variable.value for variable in self.model.trainable_variables]
-        gradients = tape.gradient(part, variables)
+        gradients = self.exchange(tape).gradient(part, variables)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
         right = tf.equal(tf.argmax(output, axis=1), tf.cast(labels, tf.int64))
         return loss, tf.reduce_mean(tf.cast(right, tf.float32))
@@ -156,7 +159,7 @@ class MultiWorker(Loop):
 
     def learn(self, images: Any, labels: Any) -> Any:
         def replica(images: Any, labels: Any) -> Any:
-            return self.descend(images, labels, tf.GradientTape(), self.world_size)
+            return self.descend(images, labels, self.world_size)
 
         told = self.distribution.run(replica, args=(images, labels))
         return [self.distribution.reduce("MEAN", one, axis=None) for one in told]
@@ -197,9 +200,8 @@ class Horovod(Loop):
     def local(self, variable: Any) -> Any:
         return [variable]
 
-    def learn(self, images: Any, labels: Any) -> Any:
-        tape = self.hvd.DistributedGradientTape(tf.GradientTape())
-        return self.descend(images, labels, tape, 1)
+    def exchange(self, tape: Any) -> Any:
+        return self.hvd.DistributedGradientTape(tape)
 
     def gather(self, text: str) -> list[str]:
         return [decoded(row) for row in self.hvd.allgather(encoded(text)).numpy()]
