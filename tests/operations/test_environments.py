@@ -102,7 +102,7 @@ def test_a_host_without_an_index_gets_its_wheels_from_the_control_machine(
 ) -> None:
     """uv and the environment from bare, then a package that is damaged; no wheel stays there."""
     global downloads
-    usual = downloads
+    usual, wanted["one"] = downloads, locks[OLDER]
     nowhere = "http://10.77.0.1:9/simple/"
     downloads = uv.Downloads(nowhere, shelf=Shelf(tmp_path, "x86_64", lab.index_url))
     try:
