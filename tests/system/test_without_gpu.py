@@ -228,6 +228,8 @@ def test_what_breaks_training_is_named(
     inventory = somebody.inventory(
         {host.name: host.ssh_data()}, rig_workloads=["matmul", *BAD], **settings(lab)
     )
+    up = somebody.gpurig("up", inventory, "--json", "--prove", "never")  # hands the programs over
+    assert up.changed(host.name) == {"workloads.own"}, up.problems
     try:
         host.ssh(BREAKS)
         answer = somebody.gpurig("verify", inventory, "--json")
