@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpurig.connector import sudo_error
 from gpurig.errors import HostError, InputError
 from gpurig.runner import Link
 
@@ -97,8 +98,10 @@ def survey(link: Link, environment: str) -> Node:
     settings, name = link.spec.settings, link.spec.name
     user = settings.users[0] if settings.users else "gpurig"
     folder = f"{settings.venv_root}/{environment}"
-    code, _ = link.run(f"id -u {shlex.quote(user)}")
+    code, output = link.run(f"id -u {shlex.quote(user)}")
     if code:
+        if refused := sudo_error(name, output.output_lines):
+            raise refused
         what = f"there is no user {user}, as whom workloads are run"
         raise _missing(name, what, "run `gpurig up` on it first")
     code, _ = link.run(f"test -x {shlex.quote(folder)}/bin/python")

@@ -143,7 +143,12 @@ class _Training:
             if self.wish.baseline:
                 self.listener.stage(f"one process on {self.nodes[0].name}")
                 self.outcome.alone = self._phase(self._alone())
-            self.listener.stage(f"{self.outcome.processes} processes, {self.wish.engine}")
+            many = (
+                f"{self.outcome.processes} processes"
+                if self.outcome.processes > 1
+                else "one process"
+            )
+            self.listener.stage(f"{self.wish.engine}: {many}")
             program = self.wish.workload.words(self.wish.engine, self.nodes[0])
             run_id = secrets.token_hex(8)
             self.outcome.told = self._phase(
