@@ -33,7 +33,7 @@ class Guarded:
         files = {"bin/ssh": f'#!/bin/sh\nexec {sys.executable} -I {folder}/relay.py "$@"\n'}
         files["relay.py"] = source("gpurig.training", "relay.py")
         self.say("prepare", user=getpass.getuser(), folder=str(folder), files=files,
-                 relay=relay.SOCKET)  # fmt: skip
+                 relay=relay.SOCKET, hosts="")  # fmt: skip
 
     def say(self, what: str, **more: Any) -> None:
         assert self.process.stdin

@@ -33,10 +33,6 @@ def refuse_unfit(engine: str, environment: str, nodes: Sequence[Node]) -> None:
             if environment == right:
                 do = f"repair it with `gpurig up`, or set rig_frameworks to have {right}"
             raise InputError("training-missing", what, node.name, do, host=node.name)
-        if engine == "horovod" and node.unresolved:
-            what = f"its own name, {node.unresolved}, does not resolve there, and gloo needs that"
-            do = "run `gpurig up` on it, or add it to /etc/hosts"
-            raise InputError("training-unresolved", what, node.name, do, host=node.name)
     first, *others = nodes
     for node in others:
         for name, version in first.versions.items():
@@ -120,6 +116,16 @@ def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
         "sh", "rank", *program,
     ]  # fmt: skip
     return Command(words, {})
+
+
+def hosts_lines(nodes: Sequence[Node]) -> str:
+    """
+    For /etc/hosts: every host's own name at the address by which the others reach it.
+
+    gloo looks up a host's own name in Horovod 0.28.1 whatever interface is named (gloo_context.cc,
+    InitializeForProcessSet), and on Debian that is 127.0.1.1, where no other host finds it.
+    """
+    return "".join(f"{node.address} {node.hostname}\n" for node in nodes)
 
 
 def rank_script(node: Node) -> str:

@@ -28,6 +28,7 @@ MARK = '{"gpurig"'
 PATIENCE = 10  # seconds without a word from the control machine; it says one every second
 GRACE = 3  # seconds between being asked to end and being killed
 LAST = 20  # seconds after which a process that cannot even be killed is left to its fate
+NEW_MOUNTS, PRIVATE, BIND = 0x20000, 0x44000, 0x1000  # CLONE_NEWNS; MS_REC | MS_PRIVATE; MS_BIND
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: whoever is orphaned below becomes a child of this process
 
 
@@ -36,7 +37,8 @@ class Guard:
     One host's share of a training.
 
     + job: ``user``, ``folder`` to be made, ``files`` in it (text by name; executable in ``bin``),
-      and ``relay``: the name of a socket in it through which its programs reach other hosts
+      ``relay``: the name of a socket in it through which its programs reach other hosts, and
+      ``hosts``: lines that they find in /etc/hosts before those that are there
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -51,6 +53,9 @@ class Guard:
         self.asked: dict[int, socket.socket] = {}
         self.telling = threading.Lock()
         os.mkdir(self.folder, 0o700)
+        if job["hosts"]:
+            with open("/etc/hosts", encoding="utf-8", errors="replace") as there:
+                job["files"]["hosts"] = job["hosts"] + there.read()
         for name, text in job["files"].items():
             file = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(file), exist_ok=True)
@@ -62,6 +67,8 @@ class Guard:
             for name in (*names, *files):
                 os.lchown(os.path.join(folder, name), self.user.pw_uid, self.user.pw_gid)
         os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
+        if job["hosts"]:
+            _show(os.path.join(self.folder, "hosts"), "/etc/hosts")
         if relay:
             _thread(self._accept, relay)
 
@@ -173,6 +180,17 @@ class Guard:
                 pids = {int(pid) for pid in children.read().split()}
             for pid in pids - ours:
                 os.waitpid(pid, os.WNOHANG)
+
+
+def _show(file: str, place: str) -> None:
+    """Show a file at another place, to this process and those that it starts, and nobody else."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if (
+        libc.unshare(NEW_MOUNTS)
+        or libc.mount(b"none", b"/", None, PRIVATE, None)
+        or libc.mount(file.encode(), place.encode(), None, BIND, None)
+    ):
+        raise OSError(ctypes.get_errno(), f"{place} cannot be shown as it should be")
 
 
 def _thread(function: Any, *arguments: Any) -> threading.Thread:

@@ -22,18 +22,13 @@ try:
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
 except OSError:
     listed = ""
-try:
-    socket.getaddrinfo(socket.gethostname(), None)
-    unresolved = ""
-except OSError:
-    unresolved = socket.gethostname()
 tools = os.listdir(os.path.dirname(sys.executable))
 print(json.dumps({
     "versions": {name: names[name] for name in sys.argv[1:] if name in names},
     "tools": [name for name in ("torchrun", "horovodrun") if name in tools],
     "gpus": sum(line.startswith("GPU ") for line in listed.splitlines()),
     "cuda": any(name.startswith("nvidia-cuda-runtime") for name in names),
-    "unresolved": unresolved,
+    "hostname": socket.gethostname(),
 }))
 """
 
@@ -66,7 +61,7 @@ class Node:
 
     + environment: its folder there; user: who trains
     + versions: of `FRAMEWORKS`, as far as they are in it; tools: launchers in its ``bin``
-    + gpus: those that the environment can compute on; unresolved: its own name, if that is unknown
+    + gpus: those that the environment can compute on; hostname: its own name
     + address, interface, ports: by which the other hosts reach it
     + processes: how many it is to run
     """
@@ -77,7 +72,7 @@ class Node:
     versions: Mapping[str, str]
     tools: tuple[str, ...]
     gpus: int
-    unresolved: str
+    hostname: str
     address: str = ""
     interface: str = ""
     ports: tuple[int, ...] = ()
@@ -110,9 +105,7 @@ def survey(link: Link, environment: str) -> Node:
         raise _missing(name, what, f"set rig_frameworks to have {environment}, and run `gpurig up`")
     said = _asked(link, user, folder, _HAS, *FRAMEWORKS)
     gpus = said["gpus"] if said["cuda"] else 0
-    return Node(
-        link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["unresolved"]
-    )
+    return Node(link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["hostname"])
 
 
 def find_way(node: Node, peer: str, ports: int = 2) -> None:

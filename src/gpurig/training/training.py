@@ -92,7 +92,7 @@ def train(specs: Sequence[HostSpec], wish: Wish, listener: Listener) -> Outcome:
     try:
         _Training(links, wish, listener, outcome).run()
     except GpurigError as error:
-        outcome.errors.append(error)
+        outcome.errors.insert(0, error)
     finally:
         for link in links:
             link.close()
@@ -199,7 +199,8 @@ class _Training:
                 "relay.py": source("gpurig.training", "relay.py"),
                 "bin/ssh": engines.ssh_script(node, self.folder),
             }
-        host.prepare(node.user, self.folder, contents, relay.SOCKET if horovod else "")
+        names = engines.hosts_lines(self.nodes) if horovod else ""
+        host.prepare(node.user, self.folder, contents, relay.SOCKET if horovod else "", names)
 
     def _alone(self) -> list[Command | None]:
         node = self.nodes[0]
@@ -297,7 +298,10 @@ class _Training:
             self._judge()
         if self.outcome.errors:
             raise self.outcome.errors.pop()
-        errors = [self._failure(host, code) for host, code in phase.failed.items()]
+        # horovodrun fails after what it started elsewhere: that it did says nothing new.
+        elsewhere = phase.failed.keys() & {host for host, _ in self.relayed}
+        failed = {h: c for h, c in phase.failed.items() if not elsewhere or h in elsewhere}
+        errors = [self._failure(host, code) for host, code in failed.items()]
         self.outcome.errors += errors[1:]
         raise errors[0]
 

@@ -56,10 +56,11 @@ class Watched:
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
 
     def prepare(
-        self, user: str, folder: str, files_in_it: Mapping[str, str], relay: str = ""
+        self, user: str, folder: str, files_in_it: Mapping[str, str], relay: str, hosts: str
     ) -> None:
         """Make the private folder with its files; docs of them in `guard.Guard`."""
-        self._say("prepare", user=user, folder=folder, files=dict(files_in_it), relay=relay)
+        files_of_it = dict(files_in_it)
+        self._say("prepare", user=user, folder=folder, files=files_of_it, relay=relay, hosts=hosts)
 
     def run(self, words: Sequence[str], environment: Mapping[str, str]) -> int:
         """Start a command as the user; its number, under which its lines and end are told."""
