@@ -38,7 +38,7 @@ class Guard:
 
     + job: ``user``, ``folder`` to be made, ``files`` in it (text by name; executable in ``bin``),
       ``relay``: the name of a socket in it through which its programs reach other hosts, and
-      ``hosts``: lines that they find in /etc/hosts before those that are there
+      ``hosts``: lines that they find in /etc/hosts instead of those of the same names
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ class Guard:
         os.mkdir(self.folder, 0o700)
         if job["hosts"]:
             with open("/etc/hosts", encoding="utf-8", errors="replace") as there:
-                job["files"]["hosts"] = job["hosts"] + there.read()
+                job["files"]["hosts"] = _instead(job["hosts"], there.read())
         for name, text in job["files"].items():
             file = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(file), exist_ok=True)
@@ -180,6 +180,13 @@ class Guard:
                 pids = {int(pid) for pid in children.read().split()}
             for pid in pids - ours:
                 os.waitpid(pid, os.WNOHANG)
+
+
+def _instead(lines: str, there: str) -> str:
+    """A hosts file with these lines, and without others of the same names."""
+    names = {name for line in lines.splitlines() for name in line.split()[1:]}
+    kept = [line for line in there.splitlines() if not names & set(line.split()[1:])]
+    return lines + "".join(f"{line}\n" for line in kept)
 
 
 def _show(file: str, place: str) -> None:
