@@ -81,7 +81,10 @@ def filled(place: Place, folder: str, options: str = "") -> str:
     return (
         f"{uv} --only-binary :all: -r {SECRETS}.build &&"
         f" {uv} --no-build-isolation -r {SECRETS}.lock &&"
-        f" chmod go-w {folder}/.lock"  # uv's own, which it makes for everybody
+        f" chmod go-w {folder}/.lock &&"  # uv's own, which it makes for everybody
+        # Users cannot write here: without it Python would compile anew at each of their imports,
+        # 7 s of a processor for TensorFlow. Some packages ship files that are no Python of today.
+        f" {{ {folder}/bin/python -I -m compileall -q -j 0 {folder}/lib >/dev/null 2>&1 || :; }}"
     )
 
 

@@ -107,6 +107,12 @@ def add(lab: Lab, *wanted: str) -> None:
     )
 
 
+def test_imports_of_users_compile_nothing() -> None:
+    """They cannot write there, so what is compiled lies there already, and is taken."""
+    told = passes.shell(f"cd / && runuser -u nobody -- {PATH}/bin/python -v -c 'import six' 2>&1")
+    assert f"code object from '{SITE}/__pycache__/six." in told
+
+
 def test_what_the_user_added_stays(lab: Lab) -> None:
     """In an environment that is repaired, and in one that has to be made anew: at its version."""
     add(lab, "attrs==25.1.0")
