@@ -112,6 +112,8 @@ def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
         "-np", str(sum(node.processes for node in nodes)),
         "-H", ",".join(f"{node.address}:{node.processes}" for node in nodes),
         "--gloo", "--disable-cache",
+        # Hosts are not equally fast, and one that is gone is found otherwise. Its default is 30.
+        "--gloo-timeout-seconds", "600",
         *(("--network-interfaces", first.interface) if first.interface else ()),
         "sh", "rank", *program,
     ]  # fmt: skip
