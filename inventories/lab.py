@@ -49,6 +49,8 @@ all = (  # pyinfra reads the group of this name
         # "rig_accelerator": "auto",  # or "cpu", "cuda"
         # "rig_python": "auto",  # the distribution's
         # "rig_venv_root": "/opt/gpurig/venvs",
+        # "rig_keep_extras": True,  # False: what was added to them by hand is removed
+        # "rig_jupyter": False,  # True: each is a Jupyter kernel of the host
         # What to train as a proof; a program of yours, for one environment or for each.
         # "rig_workloads": ["mnist_keras", "pytorch:/srv/programs/train.py"],  # an example
         # "rig_cuda": "wheels",  # or "system" for nvcc and all, or a version: "12.8"
@@ -76,9 +78,7 @@ all = (  # pyinfra reads the group of this name
         #     "pytorch": {"url": "https://mirror.example.com/pytorch"},  # wheels for the CPU
         #     "python": {"url": "https://mirror.example.com/python-build-standalone"},
         # },
-        # Known, and not available in this version.
-        # "rig_keep_extras": True,
-        # "rig_jupyter": False,
+        # A folder of the machine that gpurig runs on; unset: one in ~/.cache/gpurig.
         # "rig_cache": "/srv/cache",
     },
 )
