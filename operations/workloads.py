@@ -18,6 +18,7 @@ from gpurig.facts.datasets import FOLDER as ARCHIVED
 from gpurig.facts.datasets import Archive, Archives
 from gpurig.facts.environment import Folder
 from gpurig.facts.users import GroupMembership
+from gpurig.operations.environment import few
 from gpurig.operations.file import written
 from gpurig.programs import OwnProgram
 from gpurig.promise import drift, follows, holds, keeps, left_out, unknown
@@ -79,10 +80,11 @@ def programs() -> Commands:
         return holds(f"{', '.join(sorted(sums))} in {FOLDER}")
     missing = [name for name in differing if name not in there]
     changed = [name for name in differing if name in there]
+    actual = ", ".join([f"{n} is missing" for n in missing] + [f"{n} differs" for n in changed])
     drift(
-        actual=", ".join([f"{n} is missing" for n in missing] + [f"{n} differs" for n in changed]),
+        actual=actual if set(there) & set(sums) else f"none in {FOLDER}",
         wanted="as in this version",
-        will=f"write {', '.join(differing)} into {FOLDER}",
+        will=f"write {few(sorted(differing))} into {FOLDER}",
         leaves="other files there" if set(there) - set(sums) else "",
     )
     for name in differing:
