@@ -39,7 +39,7 @@ CONVERT = {"tensorflow": "", "pytorch": "import torch; mine = torch.from_numpy(m
 
 
 @pytest.fixture
-def environment(subject: Subject) -> dict[str, Any]:
+def with_horovod(subject: Subject) -> dict[str, Any]:
     """The environment that has Horovod."""
     found = [e for e in subject.stack["environments"] if e["framework"] == "horovod"]
     if not found:
@@ -68,20 +68,26 @@ def _horovodrun(
     )
 
 
+def _sentence(told: CommandResult) -> str:
+    """The last words of a process, which horovodrun marks with its rank, else its own."""
+    lines = told.stderr.strip().splitlines() or ["no output"]
+    return next((line for line in reversed(lines) if "]<stderr>:" in line), lines[-1])
+
+
 @pytest.mark.proof("horovod.built")
 def test_horovod_is_built_for_its_framework(
-    host: Host, subject: Subject, environment: dict[str, Any], scratch: str
+    host: Host, subject: Subject, with_horovod: dict[str, Any], scratch: str
 ) -> None:
     """horovodrun --check-build names the framework and gloo; it was compiled for this very one."""
-    told = _horovodrun(host, subject, environment, scratch, "--check-build")
-    assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
+    told = _horovodrun(host, subject, with_horovod, scratch, "--check-build")
+    assert told.rc == 0, _sentence(told)
     there = [line.split("]", 1)[1].strip() for line in told.stdout.splitlines() if "[X]" in line]
     subject.detail["built"] = there
-    for wanted in (NAMES[environment["base"]], "Gloo"):
+    for wanted in (NAMES[with_horovod["base"]], "Gloo"):
         assert wanted in there, f"without {wanted}; it has {', '.join(there)}"
     # Horovod 0.28.1 names PyTorch whether or not it was built for it; its own record does not.
-    folder = f"{subject.settings.venv_root}/{environment['name']}/bin"
-    asked = host.run("%s/python -I -c %s", folder, VERSIONS.format(MODULES[environment["base"]]))
+    folder = f"{subject.settings.venv_root}/{with_horovod['name']}/bin"
+    asked = host.run("%s/python -I -c %s", folder, VERSIONS.format(MODULES[with_horovod["base"]]))
     assert asked.rc == 0, asked.stderr.strip().splitlines()[-1]
     built, installed = asked.stdout.split()
     assert built == installed, f"compiled for {built}, and {installed} is installed"
@@ -89,18 +95,18 @@ def test_horovod_is_built_for_its_framework(
 
 @pytest.mark.proof("horovod.sum")
 def test_processes_agree_on_a_sum(
-    host: Host, subject: Subject, environment: dict[str, Any], scratch: str
+    host: Host, subject: Subject, with_horovod: dict[str, Any], scratch: str
 ) -> None:
     """Two processes that horovodrun starts add their numbers over gloo, and both get the sum."""
     if not subject.workloads:
         not_run("nothing changed; `gpurig verify` runs it")
-    base = environment["base"]
+    base = with_horovod["base"]
     program = SUM.format(module=MODULES[base], convert=CONVERT[base])
     told = _horovodrun(
-        host, subject, environment, scratch,
-        "-np", str(PROCESSES), "--gloo", "python", "-c", shlex.quote(program),
+        host, subject, with_horovod, scratch,
+        "-np", str(PROCESSES), "--gloo", "python", "-c", program,
     )  # fmt: skip
-    assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
+    assert told.rc == 0, _sentence(told)
     lines = [line[line.index("{") :] for line in told.stdout.splitlines() if '"rank"' in line]
     answers = sorted((json.loads(line) for line in lines), key=lambda answer: answer["rank"])
     subject.detail["answers"] = answers
