@@ -16,13 +16,18 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 LANES = 3
+# By far the longest: they compile Horovod, and train with every framework and on three hosts.
+LONGEST = ("test_frameworks.py", "test_train.py", "test_without_gpu.py", "test_horovod.py")
 
 
 def main() -> int:
     """Run everything, print what each pytest said as it ends, and what failed once more."""
     # What takes long begins early: whole runs of gpurig, the tests without a host, big files.
-    files = sorted(lab_files(), key=lambda f: (f.parent.name != "system", -f.stat().st_size))
-    whole = [file for file in files if file.parent.name == "system"]
+    files = sorted(
+        lab_files(),
+        key=lambda f: (f.name not in LONGEST, f.parent.name != "system", -f.stat().st_size),
+    )
+    whole = [f for f in files if f.name in LONGEST or f.parent.name == "system"]
     rest = ["tests", *(f"--ignore={file.relative_to(TESTS.parent)}" for file in files)]
     runs = [[str(file.relative_to(TESTS.parent))] for file in files]
     runs.insert(len(whole), rest)

@@ -70,7 +70,7 @@ def _horovodrun(
 
 def _sentence(told: CommandResult) -> str:
     """The last words of a process, which horovodrun marks with its rank, else its own."""
-    lines = told.stderr.strip().splitlines() or ["no output"]
+    lines: list[str] = told.stderr.strip().splitlines() or ["no output"]
     return next((line for line in reversed(lines) if "]<stderr>:" in line), lines[-1])
 
 
