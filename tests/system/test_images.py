@@ -247,7 +247,7 @@ def test_up_builds_it_and_mnist_is_learnt_inside(first: Answer, host: Host) -> N
         assert proofs[shown]["verdict"] == "passed", proofs[shown]
     told = proofs["images.mnist"]["detail"]
     assert (told["threshold"], told["accuracy"] >= 0.97) == (0.97, True)
-    assert set(told["plots"]) == {"prediction.png", "training.png"}
+    assert set(told["plots"]) == {"confusion.png", "prediction.png", "training.png"}
     assert host.ssh("docker ps --format '{{.Names}}'").stdout.split() == ["mine"]
 
 
