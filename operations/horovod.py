@@ -40,7 +40,9 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     for fact in (contents, left, system):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
-    if not isinstance(contents, dict) or contents["python"] != build.python:
+    if not isinstance(contents, dict):
+        return follows(f"environment.{title}.interpreter")
+    if contents["changing"] or contents["python"] != build.python:
         return follows(f"environment.{title}.interpreter")
     assert isinstance(system, dict)
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
