@@ -13,7 +13,7 @@ from typing import Any
 from lab.hosts import Host
 from lab.lab import Lab
 
-SECONDS = 1800  # a bound on a hung run, far above what any takes
+SECONDS = 3600  # a bound on a hung run, far above what any takes
 
 
 @dataclass

@@ -22,7 +22,7 @@ def _run(folder: Path, home: Path, *words: str) -> subprocess.CompletedProcess[s
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=3600,
         check=False,
     )
 
