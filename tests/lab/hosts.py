@@ -162,9 +162,18 @@ class Host:
         raise LabError(f"{self.name} {why}; its console said:\n" + "\n".join(said))
 
     def boot_id(self) -> str:
-        """Its boot id, "" while it has no init."""
-        done = self.run("cat /proc/sys/kernel/random/boot_id 2>/dev/null", check=False)
-        return done.stdout.strip() if done.rc == 0 else ""
+        """
+        Its boot id, "" while it has no init.
+
+        Read from outside: a machine that shuts down stops all its processes before it kills them,
+        and an nsenter whose command was stopped stops itself and is never continued.
+        """
+        if (init := self._init()) is None:
+            return ""
+        try:
+            return Path(f"/proc/{init}/root/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return ""
 
     def run(
         self, command: str, *, check: bool = True, stdin: str | None = None, timeout: float = 1800
