@@ -86,7 +86,7 @@ class Index:
 
 class _Counting(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked[self.path.rpartition("/")[2]] += 1  # type: ignore[attr-defined]
+        self.server.asked[self.path.rpartition("/")[2]] += 1  # type: ignore[attr-defined]  # set below
         super().do_GET()
 
     def log_message(self, *_: object) -> None:
@@ -110,7 +110,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
     )
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Counting, directory=str(folder)))
     found = Index(folder, f"http://127.0.0.1:{server.server_port}/simple/")
-    server.asked = found.asked  # type: ignore[attr-defined]
+    server.asked = found.asked  # type: ignore[attr-defined]  # for its handler
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield found

@@ -92,6 +92,7 @@ class Loop(Distributed):
                         self.values([images[i] for i in index]),
                         self.values([labels[i] for i in index]),
                     )
+                    # Bound now, since the loop goes on; mypy infers no lambda with defaults.
                     progress.step(
                         len(index[0]) * self.world_size,
                         lambda loss=loss, accuracy=accuracy: (float(loss), float(accuracy)),  # type: ignore[misc]

@@ -339,7 +339,7 @@ def main(
     except (BadInput, OSError, ImportError) as error:
         say(f"{workload}: {error}")
         return 2
-    except Exception as error:
+    except Exception as error:  # whatever a framework raises where another rank has ended
         if learner is None or learner.processes == 1:
             raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]

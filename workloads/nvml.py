@@ -27,7 +27,7 @@ class Gpus:
             import pynvml
 
             pynvml.nvmlInit()
-        except Exception:  # not there, or no driver: nothing to show
+        except Exception:  # no pynvml, so not even its error class; or no driver
             return self
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
@@ -93,6 +93,6 @@ def capability(index: int = 0) -> tuple[int, int] | None:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-    except Exception:
+    except Exception:  # no pynvml, so not even its error class; or no driver
         return None
     return int(major), int(minor)

@@ -6,6 +6,7 @@ import gevent.monkey
 
 gevent.monkey.patch_all()  # before anything opens a socket: each host is a greenlet
 
+# What follows is imported after the patch on purpose (E402), so that it gets patched modules.
 import json  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402

@@ -23,6 +23,7 @@ class Probing:
 
     def __init__(self, host: Host, user: str, root: str) -> None:
         self.host, self.user, self.root = host, user, root
+        # A name that nobody can foresee: root writes into it, and users run what it holds.
         self.folder = host.check_output("mktemp -d /tmp/gpurig-XXXXXXXX")
         self.program = f"{self.folder}/probe.py"
         host.check_output("printf %%s %s > %s", PROBE, self.program)

@@ -50,6 +50,7 @@ def with_horovod(subject: Subject) -> dict[str, Any]:
 @pytest.fixture
 def scratch(host: Host, subject: Subject) -> Iterator[str]:
     """A private folder of the user whom workloads are run as; it is removed afterwards."""
+    # A name that nobody can foresee, made as the user and readable by nobody else.
     folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
     yield folder
     host.run("rm -rf %s", folder)
