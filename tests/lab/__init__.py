@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .debs import make_deb
 from .errors import LabError, LabMissing
 from .hosts import Host, Result
 from .lab import Lab
-from .repository import Repository, make_deb
+from .repository import Repository
 
 __all__ = ["Host", "Lab", "LabError", "LabMissing", "Repository", "Result", "make_deb"]

@@ -26,6 +26,7 @@ REQUIRED = {  # command: the package that brings it
     "apt-cacher-ng": "apt-cacher-ng",
     "ip": "iproute2",
     "ssh": "openssh-client",
+    "gcc": "gcc",
     "gpg": "gpg",
     "gpg-agent": "gpg-agent",
     "apt-ftparchive": "apt-utils",

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from . import services
 from .commands import run
+from .debs import make_deb
 from .hosts import Host
-from .repository import make_deb, signing_key
+from .repository import signing_key
 
 if TYPE_CHECKING:
     from .lab import Lab

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from .errors import LabError, LabMissing
 from .hosts import Description, Host
 from .identity import personalise
 from .repository import Repository, stop_agent
+from .standins import nvml
+from .standins import toolkit as container_toolkit
 
 DEFAULT_FOLDER = "/var/cache/gpurig-lab"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -54,7 +57,7 @@ class Lab:
 
     def open(self) -> Lab:
         """Install what is missing, remove what a killed run left, start bridge and services."""
-        for needed in (self.shared / "lab/nvidia", self.shared / "data/mnist"):
+        for needed in (self.shared / "data/mnist",):
             if not needed.is_dir():
                 raise LabMissing(
                     f"the lab needs {needed}; set GPURIG_SHARED to its `shared` folder"
@@ -71,10 +74,12 @@ class Lab:
             if not self.key.exists():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
             shared = {"mnist": self.shared / "data/mnist"}
-            shared |= {"repositories": self.folder / "repositories", TOOLKIT: self.toolkit.folder}
+            shared |= {"repositories": self.folder / "repositories"}
             self.services.start(shared, self.folder / "index", self.folder / "apt-cache")
             if not self.toolkit.folder.exists():
-                self.toolkit.publish_toolkit(self.kit)
+                with tempfile.TemporaryDirectory() as scratch:
+                    versions = container_toolkit.VERSIONS
+                    self.toolkit.publish(container_toolkit.packages(Path(scratch), versions))
         return self
 
     def attach(self) -> Lab:
@@ -113,15 +118,13 @@ class Lab:
             yield
 
     @property
-    def kit(self) -> Path:
-        """NVIDIA's mock of NVML, its profiles and the container toolkit's packages."""
-        return self.shared / "lab/nvidia"
-
-    @property
     def toolkit(self) -> Repository:
-        """The stand-in for NVIDIA's container toolkit repository, with every version at first."""
-        url = f"{services.WEB}/{TOOLKIT}"
-        return Repository(self.folder / TOOLKIT, url, self.folder / "gnupg")
+        """
+        The repository of NVIDIA's container toolkit, with every version of the stand-in.
+
+        Its name says what it is made of: runs of different checkouts do not change each other's.
+        """
+        return self.repository(f"{TOOLKIT}-{container_toolkit.digest()[:12]}")
 
     def repository(self, name: str) -> Repository:
         """A signed repository of a test's own, empty until something is published in it."""
@@ -263,9 +266,9 @@ class Lab:
         else:
             found = bases.archive(self.disk, host.description.suite).version("libnvidia-ml1")
             driver = found.rpartition(":")[2].partition("-")[0]
-        text = gpu.profile(self.kit, kind, count, driver)
-        gpu.install(host.root, self.kit, text, driver)
-        host.update(gpu=kind, gpus=count, gpu_id=gpu.pci_id(text), driver=driver)
+        library = nvml.library(self.folder / "standins", kind, count, driver)
+        gpu.install(host.root, library, driver)
+        host.update(gpu=kind, gpus=count, gpu_id=nvml.kind(kind).pci, driver=driver)
         return gpu.device_nodes(host.folder / "dev", count)
 
     def _list_gpu(self, host: Host, ids: Sequence[str]) -> dict[str, Path]:

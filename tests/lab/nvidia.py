@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from . import services
 from .commands import run
+from .debs import make_deb
 from .repository import publish_flat, signing_key
 
 if TYPE_CHECKING:
@@ -232,31 +233,8 @@ def _deb(
     files: Mapping[str, str | bytes] | None = None,
     links: Mapping[str, str] | None = None,
 ) -> None:
-    """One package of NVIDIA's; what lies in ``DEBIAN/``, ``bin/`` is executable."""
-    control = {"Package": name, "Version": version, "Architecture": "amd64"}
-    control |= {"Maintainer": MAINTAINER, **fields, "Description": "stand-in of the gpurig lab"}
-    told = "".join(f"{key}: {value}\n" for key, value in control.items() if value)
-    conffiles = [f"/{path}\n" for path in files or {} if path.startswith("etc/")]
-    content = {"DEBIAN/control": told, **(files or {})}
-    if conffiles:
-        content["DEBIAN/conffiles"] = "".join(conffiles)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        root = Path(scratch) / "root"
-        for path, data in content.items():
-            file = root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data if isinstance(data, bytes) else data.encode())
-            runs = path.startswith(("DEBIAN/p", "usr/bin/"))
-            file.chmod(0o755 if runs else 0o644)
-        for path, target in (links or {}).items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).symlink_to(target)
-        for each in root.rglob("*"):
-            if each.is_dir():
-                each.chmod(0o755)
-        root.chmod(0o755)
-        build = ("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", root, folder)
-        run(*build, what=f"make {name}")
+    """One package of NVIDIA's."""
+    make_deb(folder, name, version, {"Maintainer": MAINTAINER, **fields}, files, links)
 
 
 def _library(soname: str) -> bytes:

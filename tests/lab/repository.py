@@ -1,4 +1,4 @@
-"""Signed apt repositories laid out as NVIDIA's are, and empty packages to put into them."""
+"""Signed apt repositories laid out as NVIDIA's are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .commands import run
-from .errors import LabError, LabMissing
-
-TOOLKIT_VERSIONS = ("1.19.1", "1.20.0")
-IDENTITY = "gpurig lab <lab@example.org>"
+from .debs import IDENTITY
 
 
 @dataclass(frozen=True)
@@ -52,16 +49,6 @@ class Repository:
             run("gpg", "--homedir", self.keys, "--armor", "--export", fingerprint)
         )
         publish_flat(self.folder / "stable/deb/amd64", packages, self.keys, fingerprint)
-
-    def publish_toolkit(self, kit: Path, versions: Iterable[str] = TOOLKIT_VERSIONS) -> None:
-        """Publish these versions of NVIDIA's container toolkit from the GPU kit."""
-        packages: list[Path] = []
-        for version in versions:
-            found = sorted((kit / "debs").glob(f"*_{version}-1_amd64.deb"))
-            if not found:
-                raise LabMissing(f"the GPU kit in {kit} has no container toolkit {version}")
-            packages += found
-        self.publish(packages)
 
     @property
     def content(self) -> list[str]:
@@ -113,28 +100,3 @@ def stop_agent(keys: Path) -> None:
     """End the agent that GnuPG leaves behind for this home."""
     if keys.is_dir():
         run("gpgconf", "--homedir", keys, "--kill", "gpg-agent")
-
-
-def make_deb(
-    folder: Path, name: str, version: str, *, depends: str = "", architecture: str = "amd64"
-) -> Path:
-    """An empty package with a real name, version and dependencies; gives its file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fields = {
-        "Package": name,
-        "Version": version,
-        "Architecture": architecture,
-        "Maintainer": IDENTITY,
-        "Depends": depends,
-        "Description": "stand-in: empty",
-    }
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        root = Path(scratch) / "root"
-        (root / "DEBIAN").mkdir(parents=True, mode=0o755)
-        control = "".join(f"{key}: {value}\n" for key, value in fields.items() if value)
-        (root / "DEBIAN/control").write_text(control)
-        said = run("dpkg-deb", "--root-owner-group", "--build", root, folder, what=f"make {name}")
-    built = folder / f"{name}_{version.partition(':')[2] or version}_{architecture}.deb"
-    if not built.exists():
-        raise LabError(f"dpkg-deb did not make {built.name}: {said.strip()}")
-    return built
