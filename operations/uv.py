@@ -102,7 +102,8 @@ def surroundings(
         # Commands first: a plan asks whether there is one, and downloads nothing.
         yield StringCommand(f"rm -rf {HANDED} && mkdir -p -m 755 {HANDED}")
         handed = _from_shelf(downloads.shelf, lock, python, names)
-    values = {"UV_SYSTEM_CERTS": "1", "PIP_NO_INPUT": "1"}
+    # manual: a Python comes only where rig_python asks for one, never because uv misses one.
+    values = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "manual", "PIP_NO_INPUT": "1"}
     if downloads.index:
         values["PIP_INDEX_URL"] = downloads.index
         if downloads.index.startswith("http:"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +11,7 @@ from packaging.requirements import Requirement
 
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
+from gpurig.uv_compile import uv_compile
 
 # What must be there before the rest: sdists in a lock are built with it, without a network of
 # their own (promise, which tensorflow-datasets wants, has no wheel).
@@ -33,23 +32,17 @@ def resolved(
     GpurigError, one sentence, if nothing fits together or uv does not start.
     """
     # An index of its own may be out of reach, and what is done then needs no patience.
-    patience = {"UV_HTTP_RETRIES": "1"} if own else {}
-    surroundings = patience | os.environ | {"UV_SYSTEM_CERTS": "1"}
-    if index:
-        surroundings["UV_DEFAULT_INDEX"] = index
+    patience = {"UV_HTTP_RETRIES": "1"} if own and "UV_HTTP_RETRIES" not in os.environ else {}
     with TemporaryDirectory(prefix="gpurig-") as folder:
         file = Path(folder) / "pyproject.toml"
         file.write_text(_project(environment, own))
-        command = [
-            str(Path(sys.executable).with_name("uv")), "pip", "compile", "-q",
-            "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links",
-            "--no-emit-index-url", "--python-version", environment.python,
-            "--python-platform", f"{architecture}-{_LIBC}", str(file),
-        ]  # fmt: skip
         try:
-            done = subprocess.run(
-                command, env=surroundings, capture_output=True, text=True, check=False
-            )
+            done = uv_compile(
+                "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links",
+                "--no-emit-index-url", str(file),
+                python=environment.python, platform=f"{architecture}-{_LIBC}",
+                index=index, variables=patience,
+            )  # fmt: skip
         except OSError as error:
             raise GpurigError(
                 "lock-unresolved",

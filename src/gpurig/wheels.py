@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from packaging.utils import parse_wheel_filename
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
 from gpurig.locks import Lock, normalised, one_at_a_time
+from gpurig.uv_compile import uv_compile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -139,19 +139,14 @@ class Shelf:
 
     def _pylock(self, lock: Lock, python: str) -> str:
         """Where each file of a lock is, as uv finds it (PEP 751)."""
-        surroundings = os.environ | {"UV_SYSTEM_CERTS": "1"}
-        if self.index:
-            surroundings["UV_DEFAULT_INDEX"] = self.index
+        extra: dict[str, str] = {}
         if lock.index:
-            surroundings |= {"UV_INDEX": lock.index, "UV_INDEX_STRATEGY": "unsafe-best-match"}
-        command = [
-            str(Path(sys.executable).with_name("uv")), "pip", "compile", "-q", "--no-deps",
-            "--format", "pylock.toml", "--python-version", python,
-            "--python-platform", f"{self.architecture}-manylinux_2_{_LIBC}", "-",
-        ]  # fmt: skip
-        done = subprocess.run(
-            command, input=lock.text, env=surroundings, capture_output=True, text=True, check=False
-        )
+            extra = {"UV_INDEX": lock.index, "UV_INDEX_STRATEGY": "unsafe-best-match"}
+        done = uv_compile(
+            "--no-deps", "--format", "pylock.toml", "-",
+            python=python, platform=f"{self.architecture}-manylinux_2_{_LIBC}",
+            index=self.index, variables=extra, stdin=lock.text,
+        )  # fmt: skip
         if done.returncode:
             said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise GpurigError(
