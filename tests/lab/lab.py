@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import bases, gpu, machine, network, services, storage
+from .clock import CLOCK
 from .commands import Process, run
 from .errors import LabError, LabMissing
 from .hosts import Description, Host
@@ -157,7 +158,8 @@ class Lab:
         """
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
             raise LabError(f"{name} is no name for a host; use small letters, digits and dashes")
-        source, suite, was = self._source(suite, snapshot, python)
+        with CLOCK.doing("base"):
+            source, suite, was = self._source(suite, snapshot, python)
         with self.locked():
             host = self._reserve(name, suite)
         try:
@@ -172,7 +174,8 @@ class Lab:
             host.update(host_key=keys)
             with self.locked():
                 self._write_known_hosts()
-            host.start()
+            with CLOCK.doing("boot"):
+                host.start()
         except BaseException:
             if host.log.exists():  # all that tells why; the host itself goes
                 shutil.copy(host.log, self.folder / "last-failure.log")
@@ -229,7 +232,8 @@ class Lab:
 
     def import_base_image(self, host: Host, name: str, python: bool = False) -> None:
         """Give a host's Docker a minimal Debian of the host's suite as an image of this name."""
-        image = bases.container_image(self.disk, host.description.suite, python)
+        with CLOCK.doing("container image"):
+            image = bases.container_image(self.disk, host.description.suite, python)
         host.import_image(image, name)
 
     # -- parts

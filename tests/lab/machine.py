@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .clock import CLOCK
 from .commands import Process, run, start
 from .errors import LabError
 from .network import BRIDGE
@@ -77,6 +78,7 @@ def init_of(keeper: Process) -> int | None:
 def kill(name: str) -> None:
     """End every process of a machine at once and remove its control group."""
     group = groups_folder() / (GROUP + name)
+    CLOCK.hosts += _processor_seconds(group)
     deadline = time.monotonic() + 20
     while group.is_dir():
         (group / "cgroup.kill").write_text("1")
@@ -89,6 +91,15 @@ def kill(name: str) -> None:
             raise LabError(f"the processes of {name} do not end")
         time.sleep(0.05)
     run("rm", "-rf", f"/run/systemd/nspawn/propagate/{name}")
+
+
+def _processor_seconds(group: Path) -> float:
+    """What all processes of a group have used of the processors."""
+    try:
+        lines = (group / "cpu.stat").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("usage_usec"))
 
 
 def names() -> Iterator[str]:

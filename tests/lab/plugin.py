@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from .clock import CLOCK
 from .errors import LabError
 from .hosts import Host
 from .lab import Lab
@@ -51,6 +52,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             "1 test that boots a host was" if count == 1 else f"{count} tests that boot hosts were"
         )
         terminalreporter.write_line(f"{tests} left out; run them, as root, with --lab")
+
+
+def pytest_unconfigure() -> None:
+    """Say what the time went into, once the hosts are gone."""
+    if CLOCK.spent:
+        print(f"clock: {CLOCK.told()}", flush=True)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pyinfra.connectors.sshuserclient.client import get_host_keys
 from gpurig.inventory import HostSpec
 from gpurig.promise import Finding, Verdict
 from gpurig.runner import Link, prepare_engine
+from lab.clock import CLOCK
 from lab.hosts import Host
 
 Deploy = Callable[[], None]
@@ -38,7 +39,8 @@ class Passes:
 
     def plan(self, deploy: Deploy) -> dict[str, Finding]:
         """How each promise stands."""
-        return self.link.plan(deploy).findings
+        with CLOCK.doing("plan pass"):
+            return self.link.plan(deploy).findings
 
     def up(self, deploy: Deploy) -> dict[str, Finding]:
         """
@@ -48,7 +50,8 @@ class Passes:
         """
         before = self.plan(deploy)
         told = {id for id, found in before.items() if found.verdict is not Verdict.HOLDS}
-        applied = self.link.apply(deploy).findings
+        with CLOCK.doing("apply pass"):
+            applied = self.link.apply(deploy).findings
         changed = {id for id, found in applied.items() if found.verdict is Verdict.DRIFTED}
         assert changed <= told, f"{changed - told} changed without a word in the plan"
         return self.plan(deploy)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.clock import CLOCK
 from lab.hosts import Host
 from lab.lab import Lab
 
@@ -83,16 +84,17 @@ class Person:
     def gpurig(self, *words: str | Path, stdin: str = "") -> Answer:
         """Run gpurig with these words."""
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TERM")}
-        done = subprocess.run(
-            [sys.executable, "-m", "gpurig.cli", *map(str, words)],
-            cwd=self.home,
-            env=kept | {"HOME": str(self.home)} | self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        with CLOCK.doing(f"gpurig {words[0] if words else ''}"):
+            done = subprocess.run(
+                [sys.executable, "-m", "gpurig.cli", *map(str, words)],
+                cwd=self.home,
+                env=kept | {"HOME": str(self.home)} | self.environment,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                check=False,
+            )
         return Answer(done.returncode, done.stdout, done.stderr)
 
     def inventory(self, hosts: dict[str, dict[str, Any]], **group: Any) -> Path:
