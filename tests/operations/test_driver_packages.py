@@ -13,10 +13,10 @@ from gpurig.operations import dpkg as whole
 from gpurig.operations import preferences as pins
 from gpurig.promise import Verdict
 from gpurig.stack.model import Driver, Repository
+from lab.debs import make_deb
 from lab.lab import Lab
 from lab.nvidia import nvidia
 from lab.plugin import Boot
-from lab.repository import make_deb
 
 from .passes import Passes, all_hold
 
