@@ -1,4 +1,4 @@
-"""The tests with the lab: each file that boots hosts in a pytest of its own, three at a time.
+"""The tests with the lab: each file that boots hosts in a pytest of its own, some at a time.
 
 Hosts are waited for more than they compute: a lane keeps half a processor busy.
 pytest-xdist cannot do it: pyinfra_cli replaces threads by greenlets when it is imported, and the
@@ -7,39 +7,82 @@ channel to xdist's worker, which was open before, blocks.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 LANES = 3
-# By far the longest: they compile Horovod, and train with every framework and on three hosts.
-LONGEST = ("test_frameworks.py", "test_train.py", "test_without_gpu.py", "test_horovod.py")
+TIMES = TESTS / "README.md"
+ROW = re.compile(r"\| `(\S+)` \| (\d+) \|")
+
+
+@dataclass
+class Run:
+    """
+    One pytest.
+
+    + name: of its file, or "no host"; files: what it is told to run
+    + code, said: how it ended and what it printed; seconds: how long it took
+    """
+
+    name: str
+    files: list[str]
+    code: int = 0
+    said: str = ""
+    seconds: float = 0.0
+
+    def run(self) -> Run:
+        """Run it to its end."""
+        start = time.monotonic()
+        command = [sys.executable, "-m", "pytest", "--lab", *self.files]
+        done = subprocess.run(
+            command, cwd=TESTS.parent, stdin=subprocess.DEVNULL, check=False, text=True,
+            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self.code, self.said = done.returncode, done.stdout
+        self.seconds = time.monotonic() - start
+        return self
+
+    @property
+    def failures(self) -> list[str]:
+        """The lines of what failed."""
+        if not self.code:
+            return []
+        lines = [x for x in self.said.splitlines() if x.startswith(("FAILED ", "ERROR "))]
+        return lines or [f"{self.name}: pytest ended with {self.code}"]
+
+    @property
+    def row(self) -> str:
+        """As in the table of tests/README.md."""
+        found = re.findall(r"^clock: processors (\d+) s; (.*)$", self.said, re.MULTILINE)
+        processors, spent = found[-1] if found else ("", "")
+        return f"| `{self.name}` | {self.seconds:.0f} | {processors} | {spent} |"
 
 
 def main() -> int:
     """Run everything, print what each pytest said as it ends, and what failed once more."""
-    # What takes long begins early: whole runs of gpurig, the tests without a host, big files.
-    files = sorted(
-        lab_files(),
-        key=lambda f: (f.name not in LONGEST, f.parent.name != "system", -f.stat().st_size),
-    )
-    whole = [f for f in files if f.name in LONGEST or f.parent.name == "system"]
-    rest = ["tests", *(f"--ignore={file.relative_to(TESTS.parent)}" for file in files)]
-    runs = [[str(file.relative_to(TESTS.parent))] for file in files]
-    runs.insert(len(whole), rest)
-    failed: list[str] = []
+    files = {str(file.relative_to(TESTS)): file for file in lab_files()}
+    rest = ["tests", *(f"--ignore=tests/{name}" for name in files)]
+    runs = [Run("no host", rest), *(Run(name, [f"tests/{name}"]) for name in files)]
+    known = {name: int(seconds) for name, seconds in ROW.findall(TIMES.read_text())}
+    longest = max(known.values(), default=0)
+    # What takes long begins early, and first what no table knows.
+    runs.sort(key=lambda run: -known.get(run.name, longest))
+    start = time.monotonic()
     with ThreadPoolExecutor(LANES) as lanes:
-        for done in as_completed([lanes.submit(_run, run) for run in runs]):
-            name, code, said = done.result()
-            print(said, flush=True)
-            if code:
-                lines = [x for x in said.splitlines() if x.startswith(("FAILED ", "ERROR "))]
-                failed += lines or [f"{name}: pytest ended with {code}"]
-    print(f"\n{len(runs)} runs of pytest;", f"{len(failed)} failed" if failed else "all passed")
+        for done in as_completed([lanes.submit(run.run) for run in runs]):
+            ended = done.result()
+            print(f"{ended.said}[{ended.name}: {ended.seconds:.0f} s]\n", flush=True)
+    print("\n".join(run.row for run in sorted(runs, key=lambda run: -run.seconds)))
+    failed = [line for run in runs for line in run.failures]
+    said = f"{len(failed)} failed" if failed else "all passed"
+    print(f"\n{len(runs)} runs of pytest in {time.monotonic() - start:.0f} s; {said}")
     print("\n".join(failed))
     return 1 if failed else 0
 
@@ -49,17 +92,6 @@ def lab_files() -> Iterator[Path]:
     for file in sorted(TESTS.rglob("test_*.py")):
         if "pytest.mark.lab" in file.read_text():
             yield file
-
-
-def _run(run: list[str]) -> tuple[str, int, str]:
-    start = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "--lab", *run]
-    done = subprocess.run(
-        command, cwd=TESTS.parent, stdin=subprocess.DEVNULL, check=False, text=True,
-        errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    took = f"[{run[0]}: {time.monotonic() - start:.0f} s]\n"
-    return run[0], done.returncode, done.stdout + took
 
 
 if __name__ == "__main__":

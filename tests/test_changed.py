@@ -19,7 +19,7 @@ CHANGES = {
     "a proof": ("tests/proofs/test_docker.py", "system/test_debian13_gpu.py", "test_hostkeys.py"),
     "the lab": ("tests/lab/gpu.py", "operations/test_apt.py", "test_hostkeys.py"),
     "a test": ("tests/test_wheels.py", "test_wheels.py", "test_locks.py"),
-    "what a program starts": ("deploy/docker.py", "system/test_without_gpu.py", "test_wheels.py"),
+    "what a program starts": ("deploy/docker.py", "system/test_three_hosts.py", "test_wheels.py"),
 }
 
 

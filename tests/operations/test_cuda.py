@@ -80,7 +80,6 @@ def _host(lab: Lab, boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "gpurig-lab-cuda", served.packages_url, "/", (), served.key_url, served.fingerprint
     )
     passes = Passes.over(boot("trixie", "cuda13"))
-    passes.host.write("/etc/dpkg/dpkg.cfg.d/lab", "force-unsafe-io\n")
     found = _plan(_debian())
     assert found["cuda.packages"].verdict is Verdict.DRIFTED
     assert found["cuda.loader"].verdict is Verdict.FOLLOWS

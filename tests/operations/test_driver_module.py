@@ -33,7 +33,6 @@ MOK = "605dab50-e046-4300-abb6-3dd810dd8b23"
 
 BARE = """
 export DEBIAN_FRONTEND=noninteractive INITRD=No
-echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/lab
 sed -i 's/^Components: main$/Components: main contrib non-free non-free-firmware/' \
     /etc/apt/sources.list.d/debian.sources
 apt-get -qq update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from lab.hosts import Host
 from lab.lab import Lab
+from lab.states import built_wheels
 from system import laws
 from system.person import Answer, Person, settings, state
 
@@ -50,8 +52,10 @@ def wishes(host: Host, person: Person, lab: Lab) -> Wishes:
 
 
 @pytest.fixture(scope="module")
-def first(wishes: Wishes, person: Person) -> Answer:
-    """The first `up`."""
+def first(wishes: Wishes, person: Person, lab: Lab) -> Answer:
+    """The first `up`; Horovod's wheel is there if its own tests have compiled it already."""
+    cache = person.home / ".cache/gpurig/wheels"
+    shutil.copytree(built_wheels(lab), cache, dirs_exist_ok=True)
     return person.gpurig("up", wishes(), "--json")
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,7 @@ import pytest
 from lab import machine, wheels
 from lab.hosts import Host
 from lab.lab import Lab
+from lab.states import state
 from system.person import SECONDS, Answer, Person, settings
 
 pytestmark = pytest.mark.lab
@@ -31,24 +32,27 @@ SHORT = ("--", "--batch-size", "256", "--threshold", "0.9")
 @pytest.fixture(scope="module")
 def inventory(
     boot: Callable[..., Host], lab: Lab, person: Person, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """One host that `up` gave Horovod, TensorFlow and PyTorch; and two with the same content."""
-    first = boot("bookworm", NAMES[0])
+) -> Path:
+    """Three hosts with what `up` gave one: Horovod on TensorFlow, and PyTorch."""
     data = settings(lab) | {
         "rig_components": ["environments"],
         "rig_frameworks": ["horovod", f"pytorch=={TORCH}"],
     }
-    cpu = wheels.found(f"torch-{TORCH}+cpu-cp311-*.whl")
-    with wheels.served(tmp_path_factory.mktemp("index"), "cpu/torch", cpu) as index:
-        if cpu:
-            data["rig_repositories"] |= {"pytorch": {"url": index}}
-        one = person.inventory({first.name: first.ssh_data()}, **data)
-        up = person.gpurig("up", one, "--json", "--prove", "never")
-    assert up.code in (0, 4), up.problems
-    lab.save(first.name, "trains")
-    others = [boot("", name, snapshot="trains") for name in NAMES[1:]]
-    yield person.inventory({host.name: host.ssh_data() for host in (first, *others)}, **data)
-    lab.forget("trains")
+
+    def trains() -> Host:
+        first = boot("bookworm", "trains")
+        cpu = wheels.found(f"torch-{TORCH}+cpu-cp311-*.whl")
+        with wheels.served(tmp_path_factory.mktemp("index"), "cpu/torch", cpu) as index:
+            if cpu:
+                data["rig_repositories"] |= {"pytorch": {"url": index}}
+            one = person.inventory({first.name: first.ssh_data()}, **data)
+            up = person.gpurig("up", one, "--json", "--prove", "never")
+        assert up.code in (0, 4), up.problems
+        return first
+
+    snapshot = state(lab, "trains-bookworm", trains)
+    hosts = [boot("", name, snapshot=snapshot) for name in NAMES]
+    return person.inventory({host.name: host.ssh_data() for host in hosts}, **data)
 
 
 @pytest.fixture(scope="module")
