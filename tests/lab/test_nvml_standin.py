@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from . import bases
+from . import ask_nvml, bases
 from .errors import LabError
 from .lab import Lab
 from .standins import nvml
@@ -22,7 +22,7 @@ from .standins.gpus import KINDS
 
 pytestmark = pytest.mark.lab  # root and gcc; only the last test boots hosts
 RECORDED = Path(__file__).parents[1] / "data/recorded"
-ASK = Path(__file__).with_name("ask_nvml.py")
+ASK = Path(ask_nvml.__file__)
 FAILURES = json.loads((RECORDED / "pynvml/failures.json").read_text())
 H100 = "trixie-h100x2"
 
