@@ -20,6 +20,9 @@ READ = {
     "src/gpurig/stack/locks/": "src/gpurig/locks.py",
     "src/gpurig/stack/patches/": "src/gpurig/horovod.py",
     "tests/data/facts/": "tests/facts/test_facts.py",
+    "tests/data/recorded/nvidia-ctk/": "tests/operations/test_daemon_json_parity.py",
+    "tests/data/recorded/nvidia-smi/": "tests/lab/test_nvml_standin.py",
+    "tests/data/recorded/pynvml/": "tests/lab/test_nvml_standin.py",
     "tests/proofs/": "src/gpurig/proving.py",
     "tests/lab/standins/": "tests/lab/lab.py",
     "workloads/": "src/gpurig/programs.py",
@@ -29,7 +32,7 @@ READ = {
     "CONTRIBUTING.md": "tests/test_docs.py",
     "inventories/": "tests/test_docs.py",
 }
-ALWAYS = "tests/test_style.py"
+ALWAYS = ("tests/test_style.py", "tests/test_repository.py")  # these read every file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,9 +77,8 @@ def touched_tests(changed: set[str], tests: set[Path]) -> set[Path]:
         if not readers and not name.endswith(".py"):
             return tests
         sources |= {ROOT / file for file in readers | {name}}
-    return {
-        test for test in tests if sources & reached(test) or (changed and test == ROOT / ALWAYS)
-    }
+    always = {ROOT / name for name in ALWAYS} if changed else set()
+    return {test for test in tests if test in always or sources & reached(test)}
 
 
 def reached(file: Path) -> set[Path]:

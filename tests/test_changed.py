@@ -18,6 +18,11 @@ CHANGES = {
     "a page": ("docs/reference/json.md", "test_docs.py", "stack/test_resolver.py"),
     "a proof": ("tests/proofs/test_docker.py", "system/test_debian13_gpu.py", "test_hostkeys.py"),
     "the lab": ("tests/lab/gpu.py", "operations/test_apt.py", "test_hostkeys.py"),
+    "a recording": (
+        "tests/data/recorded/pynvml/trixie-t4x1.json",
+        "lab/test_nvml_standin.py",
+        "test_wheels.py",
+    ),
     "a test": ("tests/test_wheels.py", "test_wheels.py", "test_locks.py"),
     "what a program starts": ("deploy/docker.py", "system/test_three_hosts.py", "test_wheels.py"),
 }

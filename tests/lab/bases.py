@@ -20,13 +20,14 @@ from .errors import LabError, LabMissing
 
 SUITES = ("trixie", "bookworm")
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,ca-certificates"
-REQUIRED = {  # command: the package that brings it
+REQUIRED = {  # a command, or a file: the package that brings it
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
     "apt-cacher-ng": "apt-cacher-ng",
     "ip": "iproute2",
     "ssh": "openssh-client",
     "gcc": "gcc",
+    "/usr/include/stdio.h": "libc6-dev",
     "gpg": "gpg",
     "gpg-agent": "gpg-agent",
     "apt-ftparchive": "apt-utils",
@@ -78,7 +79,7 @@ def install_packages(folder: Path) -> None:
     if os.geteuid() != 0:
         raise LabMissing("the lab boots hosts and therefore needs root; run it with sudo")
     with _locked(folder / "packages.lock"):
-        missing = sorted({REQUIRED[command] for command in REQUIRED if not shutil.which(command)})
+        missing = missing_packages()
         if not missing:
             return
         apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
@@ -86,6 +87,11 @@ def install_packages(folder: Path) -> None:
         run(*apt, "update", what="refresh the package lists", env=quiet)
         what = f"install {', '.join(missing)}"
         run(*apt, "install", "--no-install-recommends", *missing, what=what, env=quiet)
+
+
+def missing_packages() -> list[str]:
+    """The packages whose command or file this machine does not have."""
+    return sorted({REQUIRED[needed] for needed in REQUIRED if not _there(needed)})
 
 
 def base(folder: Path, suite: str, python: bool = False) -> Path:
@@ -123,6 +129,10 @@ def container_image(folder: Path, suite: str, python: bool = False) -> Path:
             shutil.rmtree(root)
             partial.rename(image)
     return image
+
+
+def _there(needed: str) -> bool:
+    return Path(needed).exists() if needed.startswith("/") else shutil.which(needed) is not None
 
 
 def _build(folder: Path, suite: str, root: Path, include: str) -> None:

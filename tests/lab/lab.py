@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import bases, gpu, machine, network, services, storage
+from . import bases, data, gpu, machine, network, services, storage
 from .clock import CLOCK
 from .commands import Process, run
-from .errors import LabError, LabMissing
+from .errors import LabError
 from .hosts import Description, Host
 from .identity import personalise
 from .repository import Repository, stop_agent
@@ -31,8 +31,8 @@ class Lab:
     One lab; everything it has lies in its folder, outside the checkout.
 
     + folder: default ``GPURIG_LAB``, else ``/var/cache/gpurig-lab``
-    + shared: the GPU kit and the data; default ``GPURIG_SHARED``, else ``shared`` beside the
-      checkout
+    + shared: has MNIST in ``data/mnist``; default ``GPURIG_SHARED``, else ``shared`` beside the
+      checkout; without it MNIST is downloaded
     + owned: hosts made through this object go when this program ends, however it ends
     """
 
@@ -58,12 +58,8 @@ class Lab:
 
     def open(self) -> Lab:
         """Install what is missing, remove what a killed run left, start bridge and services."""
-        for needed in (self.shared / "data/mnist",):
-            if not needed.is_dir():
-                raise LabMissing(
-                    f"the lab needs {needed}; set GPURIG_SHARED to its `shared` folder"
-                )
         bases.install_packages(self.folder)
+        shown = {"mnist": self.mnist, "repositories": self.folder / "repositories"}
         with self.locked():
             network.raise_bridge(self.folder)
             storage.mount(self.folder)
@@ -74,9 +70,7 @@ class Lab:
                 (self.folder / "runs" / str(self.owner.pid)).write_text(str(self.owner.started))
             if not self.key.exists():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.key)
-            shared = {"mnist": self.shared / "data/mnist"}
-            shared |= {"repositories": self.folder / "repositories"}
-            self.services.start(shared, self.folder / "index", self.folder / "apt-cache")
+            self.services.start(shown, self.folder / "index", self.folder / "apt-cache")
             if not self.toolkit.folder.exists():
                 with tempfile.TemporaryDirectory() as scratch:
                     versions = container_toolkit.VERSIONS
@@ -117,6 +111,11 @@ class Lab:
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @property
+    def mnist(self) -> Path:
+        """The folder of MNIST's four archives; they are downloaded if nobody shares them."""
+        return data.archives(self.shared, self.folder / "mnist")
 
     @property
     def toolkit(self) -> Repository:

@@ -32,18 +32,18 @@ class Services:
         self.folder = folder / "services"
         self.state = self.folder / "running.json"
 
-    def start(self, shared: dict[str, Path], index: Path, cache: Path) -> None:
+    def start(self, folders: dict[str, Path], index: Path, cache: Path) -> None:
         """
         Bring up whatever is down.
 
-        + shared: folders the web server shows, by the first part of their address
+        + folders: those the web server shows, by the first part of their address
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         running = self._running()
         if "apt" not in running:
             running["apt"] = self._launch("apt", self._apt_cache(cache), APT_PORT)
         if "web" not in running:
-            running["web"] = self._launch("web", self._web(shared, index), WEB_PORT)
+            running["web"] = self._launch("web", self._web(folders, index), WEB_PORT)
         self.state.write_text(json.dumps({name: asdict(p) for name, p in running.items()}))
 
     def stop(self) -> None:
@@ -99,7 +99,7 @@ class Services:
         (configuration / "acng.conf").write_text(text)
         return ["apt-cacher-ng", "-c", str(configuration)]
 
-    def _web(self, shared: dict[str, Path], index: Path) -> list[str]:
+    def _web(self, folders: dict[str, Path], index: Path) -> list[str]:
         configuration = self.folder / "web.json"
         configuration.touch(mode=0o600)  # an index address may carry a password
         settings = {
@@ -107,7 +107,7 @@ class Services:
             "port": WEB_PORT,
             "index": str(index),
             "upstreams": upstream_indexes(),
-            "folders": {name: str(place) for name, place in shared.items()},
+            "folders": {name: str(place) for name, place in folders.items()},
         }
         configuration.write_text(json.dumps(settings, indent=2))
         return [sys.executable, "-m", f"{__package__}.web", str(configuration)]
