@@ -1,0 +1,1 @@
+"""What CI has no time for: `./gpurig test --lab tests/long`."""
