@@ -19,7 +19,7 @@ from .hosts import Description, Host
 from .identity import personalise
 from .repository import Repository, stop_agent
 from .standins import nvml
-from .standins import toolkit as container_toolkit
+from .standins.toolkit import packages as container_toolkit
 
 DEFAULT_FOLDER = "/var/cache/gpurig-lab"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -73,8 +73,7 @@ class Lab:
             self.services.start(shown, self.folder / "index", self.folder / "apt-cache")
             if not self.toolkit.folder.exists():
                 with tempfile.TemporaryDirectory() as scratch:
-                    versions = container_toolkit.VERSIONS
-                    self.toolkit.publish(container_toolkit.packages(Path(scratch), versions))
+                    self.toolkit.publish(container_toolkit.build(Path(scratch)))
         return self
 
     def attach(self) -> Lab:
