@@ -90,7 +90,7 @@ class Scratch:
         *,
         setup: str = "",
         kept: Sequence[str] = (),
-        given: Mapping[str, str] | None = None,
+        given: Mapping[str, str | bytes] | None = None,
     ) -> Ran:
         """
         Run one command in a shell of its own; nothing stays.
@@ -103,7 +103,7 @@ class Scratch:
             place.mkdir()
             out.mkdir()
             for name, text in (given or {}).items():
-                (out / name).write_text(text)
+                (out / name).write_bytes(text if isinstance(text, bytes) else text.encode())
             copied = "; ".join(f"cp -p {file} /out/" for file in kept) or ":"
             configured = "nvidia-ctk --quiet config --in-place"
             whole = f"({configured}; {setup or ':'}) >/dev/null 2>&1\n({command})\ncode=$?\n({copied}) 2>/dev/null\nexit $code"
@@ -112,5 +112,5 @@ class Scratch:
                 [*enter, f"{self.layer}:{self.base}", str(out), whole],
                 check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
             )  # fmt: skip
-            left = {file.name: file.read_text() for file in out.iterdir()}
+            left = {file.name: file.read_text() for file in out.iterdir() if file.suffix != ".deb"}
         return Ran(done.returncode, done.stdout, done.stderr, left)

@@ -2,161 +2,135 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from . import bases
 from .lab import Lab
-from .scratch import LIBRARIES, Ran, Scratch
-from .standins.toolkit import packages as toolkit
+from .recordings import COMPARISONS, DOCKER
+from .scratch import Scratch
 
 pytestmark = pytest.mark.lab
 
-RECORDED = Path(__file__).parents[1] / "data/recorded/toolkit"
-NVML_AGAIN = f"/{LIBRARIES}/libnvidia-ml.so.1"  # ours mounts NVML there; NVIDIA's has hooks instead
+OF_EACH_KIND = (
+    "to stdout",
+    "json",
+    "one spec",
+    "in place over a file of the user's",
+    "auto, no spec, NVIDIA_VISIBLE_DEVICES all",
+    "cdi, one spec, NVIDIA_VISIBLE_DEVICES all",
+    "cut off after 300 bytes",
+    "cut off after 600 bytes",
+)
 
 
-def _recorded(name: str) -> Any:
-    return json.loads((RECORDED / name).read_text())
-
-
-COMMANDS = {record["id"]: record for record in _recorded("nvidia-ctk.json")}
-BUNDLES = {record["id"]: record for record in _recorded("bundles.json")["records"]}
-BEFORE, RESULTS = (_recorded("bundles.json")[key] for key in ("before", "results"))
-CUTS = {f"cut off after {size} bytes": said for size, said in _recorded("cut-off.json").items()}
-
-
-def _text(recorded: str) -> str:
-    """A recorded text; ``@FILE`` stands for what another file holds."""
-    return (RECORDED / recorded[1:]).read_text() if recorded.startswith("@") else recorded
-
-
-def _without_hooks(text: str) -> str:
-    """A spec without what differs on purpose: their hooks, our second mount of NVML."""
-    if text.startswith('{"cdiVersion"') and text.endswith(("}", "}\n")):
-        spec = json.loads(text)
-        edits = spec["containerEdits"]
-        edits["mounts"] = [each for each in edits["mounts"] if each["containerPath"] != NVML_AGAIN]
-        return json.dumps(spec, sort_keys=True)
-    text = re.sub(r"    hooks:\n.*?(?=    mounts:)", "", text, flags=re.DOTALL)
-    second = rf"        - hostPath: \S+\n          containerPath: {NVML_AGAIN}\n(          .*\n)+"
-    return re.sub(second, "", text)
-
-
-def command_differs(scratch: Scratch, name: str) -> list[str]:
-    """What of a recorded command the stand-in does otherwise."""
-    record = COMMANDS[name]
-    files = record.get("files", {})
-    ran = scratch.run(record["command"], setup=record.get("setup", ""), kept=list(files))
-    return [
-        *_differs("exit", ran.exit, record["exit"]),
-        *_differs("stdout", _without_hooks(ran.stdout), _without_hooks(_text(record["stdout"]))),
-        *(f"not said: {each}" for each in record.get("stderr", []) if each not in _said(ran)),
-        *(f"said: {ran.stderr}" for _ in "x" if "--quiet" in record["command"] and not record["exit"] and ran.stderr),
-        *(
-            each
-            for path, file in files.items()
-            for each in _differs(path, ran.out.get(Path(path).name), _text(file["text"]))
-        ),
-    ]
-
-
-def _said(ran: Ran) -> str:
-    return re.sub(r"spec\.\d+\.tmp", "spec.NUMBER.tmp", ran.stderr)
-
-
-def _differs(what: str, ours: Any, theirs: Any) -> list[str]:
-    return [] if ours == theirs else [f"{what}: {ours!r} is not {theirs!r}"]
-
-
-def bundle_differs(scratch: Scratch, name: str) -> list[str]:
-    """What the runtime does otherwise to a recorded config.json, to runc, in its log."""
-    record = BUNDLES[name]
-    before = json.loads(json.dumps(BEFORE))
-    before["process"]["env"] += record.get("env", [])
-    before |= {key: record[key] for key in ("annotations",) if key in record}
-    if "devices" in record:
-        before["linux"]["devices"] = record["devices"]
-    bundle, config = "/root/rec/bundle", "/etc/nvidia-container-runtime/config.toml"
-    # The mode first: what is done before may break the file.
-    mode = f"sed -i 's/^mode = .*/mode = \"{record['mode']}\"/' {config}"
-    ran = scratch.run(
-        f"cd {bundle} && {record['program']} {record['arguments']}",
-        setup=f"mkdir -p {bundle}; cp /out/config.json {bundle}; {mode}; {record.get('setup', ':')}",
-        kept=[f"{bundle}/config.json", "/root/rec/log.json"],
-        given={"config.json": json.dumps(before, indent=1)},
-    )
-    text = ran.out["config.json"]
-    found = _differs("exit", ran.exit, record["exit"])
-    given = ran.out.get("runc")
-    passed = record["arguments"].split() if record["runc"] else None
-    found += _differs("runc", given.split("\n")[:-1] if given is not None else None, passed)
-    if "stdout" in record:
-        found += _differs("stdout", ran.stdout, record["stdout"])
-    if "error" in record and json.dumps(record["error"]) not in ran.stderr:
-        found.append(f"said: {ran.stderr}")
-    if not record["rewritten"]:
-        return found + _differs("config.json", json.loads(text), before)
-    found += _differs("lines of config.json", len(text.splitlines()), 1)
-    return found + _differs("config.json", _added(before, json.loads(text)), RESULTS[record["result"]])
-
-
-def _added(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What the runtime put into a config.json; of devices, all that are there afterwards."""
-
-    def more(*keys: str) -> list[Any]:
-        was, now = before, after
-        for key in keys:
-            was, now = was[key], now[key]
-        return [each for each in list(now)[len(was) :]]
-
-    mounts = more("mounts")
-    edited = any(each["destination"] == NVML_AGAIN for each in mounts)
-    found = {
-        "hooks": after.get("hooks"),
-        "linux.devices": after["linux"].get("devices"),
-        "linux.resources.devices": more("linux", "resources", "devices"),
-        "mounts": [each for each in mounts if each["destination"] != NVML_AGAIN],
-        "process.env": more("process", "env"),
-    }
-    assert edited == bool(found["mounts"]), "NVML is where the loader looks"
-    return {key: value for key, value in found.items() if value}
-
-
-def cut_differs(scratch: Scratch, name: str) -> list[str]:
-    """What is otherwise after the recorded spec was cut off at a recorded place."""
-    size = name.split()[3]
-    spec = (RECORDED / "spec-h100x2.yaml").read_text()
-    ran = scratch.run(
-        "nvidia-ctk cdi list >/dev/null 2>/root/e; echo list $?; head -1 /root/e | cut -c1-200;"
-        " nvidia-ctk --quiet cdi generate --output=/run/cdi/nvidia.yaml 2>/root/e;"
-        " echo generate --output $?; head -1 /root/e | cut -c1-200",
-        setup=f"mkdir -p /run/cdi; head -c {size} /out/spec > /run/cdi/nvidia.yaml",
-        given={"spec": spec},
-    )
-    return _differs("stdout", re.sub(r'time="\S+"', 'time="TIME"', ran.stdout), CUTS[name])
-
-
-COMPARISONS: dict[str, Callable[[Scratch, str], list[str]]] = {
-    **dict.fromkeys(COMMANDS, command_differs),
-    **dict.fromkeys(BUNDLES, bundle_differs),
-    **dict.fromkeys(CUTS, cut_differs),
-}
-
-
-@pytest.fixture(scope="module", params=["trixie", "bookworm"])
-def scratch(
-    request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory
-) -> Scratch:
-    """A suite's base, whose perl has perl-base's modules and no others."""
-    return Scratch.of(lab, request.param, tmp_path_factory.mktemp("toolkit"))
+@pytest.fixture(scope="module")
+def scratch(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Scratch:
+    """A base, whose perl has perl-base's modules and no others."""
+    return Scratch.of(lab, "trixie", tmp_path_factory.mktemp("toolkit"))
 
 
 @pytest.mark.parametrize("name", COMPARISONS)
 def test_the_programs_do_what_was_recorded(scratch: Scratch, name: str) -> None:
     """Exit, output, files, words looked for; a container's config.json; what runc is given."""
     assert COMPARISONS[name](scratch, name) == []
+
+
+def test_the_older_perl_does_the_same(scratch: Scratch, lab: Lab) -> None:
+    """Debian 12's perl runs the programs as Debian 13's does: one recording of each kind."""
+    older = Scratch(bases.base(lab.disk, "bookworm"), scratch.layer)
+    for name in (*OF_EACH_KIND, *DOCKER):
+        assert COMPARISONS[name](older, name) == [], name
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is broken in the stand-in, and the recording that it no longer matches."""
+
+    program: str
+    text: str
+    instead: str
+    recording: str
+
+
+CTK, RUNTIME = "nvidia-ctk", "nvidia-container-runtime"
+ALL = "NVIDIA_VISIBLE_DEVICES all"
+MUTATIONS = {
+    "a device node has a type": Mutation(
+        CTK, "permissions => 'rwm',", "permissions => 'rwm', type => 'c',", "to stdout"
+    ),
+    "a number is no string": Mutation(CTK, 'qq("$value") : $value;', "$value : $value;", "to stdout"),
+    "a spec without a GPU": Mutation(
+        CTK, "if $spec->{devices}->@* == 1;", "if 0;", "no node of any GPU"
+    ),
+    "the spec is for its owner": Mutation(
+        CTK, "chmod 0644", "chmod 0600", "over an existing file of mode 600"
+    ),
+    "the environment names no file": Mutation(
+        CTK, "$ENV{NVIDIA_CTK_CDI_OUTPUT_FILE_PATH} //", "", "to a file by the environment"
+    ),
+    "quiet only from the end": Mutation(
+        CTK, "$quiet = $flags{quiet} // $flags{q};", "", "what is said while quiet"
+    ),
+    "the list is not sorted": Mutation(
+        CTK, "say for sort keys", "say for reverse sort keys", "one spec"
+    ),
+    "no conflict inside a folder": Mutation(
+        CTK, "delete $devices{$name};", "$devices{$name} = $found[0];",
+        "the same spec twice in one folder",
+    ),
+    "a cut spec is survived": Mutation(
+        CTK, "crash() unless defined $node;", "next unless defined $node;", "cut off after 300 bytes"
+    ),
+    "generate does not read the folder": Mutation(
+        CTK, "    registry($folder);\n", "", "cut off after 300 bytes"
+    ),
+    "config forgets unknown tables": Mutation(
+        CTK, "keys %$config, keys %COMMENTED;", "keys %COMMENTED;",
+        "in place over a file of the user's",
+    ),
+    "links are relative": Mutation(
+        CTK, "symlink $node->{path}, $link", 'symlink "..$node->{path}", $link',
+        "create-dev-char-symlinks",
+    ),
+    "mode cdi reads no file": Mutation(
+        RUNTIME, "{ from_files($oci, @wanted) if", "{ made_now($oci, @wanted) if",
+        f"cdi, no spec, {ALL}",
+    ),
+    "mode auto reads files": Mutation(
+        RUNTIME, "{ made_now($oci, @wanted) if", "{ from_files($oci, @wanted) if",
+        "spec cut off, auto",
+    ),
+    "any mode will do": Mutation(
+        RUNTIME, "else { fail(qq($CREATING: failed to construct OCI spec modifier: invalid", "else { (qq(",
+        f"nonsense, no spec, {ALL}",
+    ),
+    "every container gets GPUs": Mutation(
+        RUNTIME, "($env{CUDA_VERSION} ? 'all' : '')", "'all'",
+        "auto, no spec, NVIDIA_VISIBLE_DEVICES unset",
+    ),
+    "run is create": Mutation(
+        RUNTIME, "$word eq 'create'", "$word =~ /^(?:create|run)$/",
+        "not create: run --bundle /root/rec/bundle c1",
+    ),
+    "the bundle is where one is": Mutation(
+        RUNTIME, "{ $bundle = $1 // shift @words }", "{ shift @words unless defined $1 }",
+        "no bundle there",
+    ),
+    "nothing in the file of --log": Mutation(
+        RUNTIME, "if (defined $error_file", "if (0", "mode nonsense, in Docker"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_the_recordings_catch_a_stand_in_that_does_otherwise(
+    mutation: Mutation, lab: Lab, tmp_path: Path
+) -> None:
+    """A stand-in that lacks one behaviour of the real toolkit no longer matches its recording."""
+    change = {mutation.program: (mutation.text, mutation.instead)}
+    changed = Scratch.of(lab, "trixie", tmp_path, change)
+    assert changed.run(f"perl -c /usr/bin/{mutation.program}").exit == 0
+    assert COMPARISONS[mutation.recording](changed, mutation.recording) != []

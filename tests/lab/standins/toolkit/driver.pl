@@ -44,10 +44,11 @@ sub common_edits ($nvml) {
     my %found = map { Cwd::realpath($_) => 1 } map { glob "$_/lib*.so.$version" } @LIBRARIES;
     my @libraries = sort keys %found;
     my %folders = map { File::Basename::dirname($_) => 1 } @libraries;
+    my @nodes = map { node("/dev/$_") } qw(nvidia-uvm nvidia-uvm-tools nvidiactl);
     my @programs = grep { -e } qw(/usr/bin/nvidia-persistenced /usr/bin/nvidia-smi);
     return {
         env => ['NVIDIA_CTK_LIBCUDA_DIR=' . join(':', sort keys %folders), 'NVIDIA_VISIBLE_DEVICES=void'],
-        deviceNodes => [map { node("/dev/$_") } qw(nvidia-uvm nvidia-uvm-tools nvidiactl)],
+        @nodes ? (deviceNodes => \@nodes) : (),
         mounts => [(map { mount_of($_) } @programs, @libraries), mount_of($nvml, "$LIBRARIES[0]/libnvidia-ml.so.1")],
     };
 }
