@@ -9,9 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
-from . import bases, data, gpu, machine, network, services, storage
+from . import bases, data, gpu, machine, network, nvidia_toolkit, services, storage
 from .clock import CLOCK
 from .commands import Process, run
 from .errors import LabError
@@ -59,6 +60,7 @@ class Lab:
     def open(self) -> Lab:
         """Install what is missing, remove what a killed run left, start bridge and services."""
         bases.install_packages(self.folder)
+        given = self._given_toolkit
         shown = {"mnist": self.mnist, "repositories": self.folder / "repositories"}
         with self.locked():
             network.raise_bridge(self.folder)
@@ -73,7 +75,8 @@ class Lab:
             self.services.start(shown, self.folder / "index", self.folder / "apt-cache")
             if not self.toolkit.folder.exists():
                 with tempfile.TemporaryDirectory() as scratch:
-                    self.toolkit.publish(container_toolkit.build(Path(scratch)))
+                    made = given or container_toolkit.build(Path(scratch))
+                    self.toolkit.publish(made)
         return self
 
     def attach(self) -> Lab:
@@ -116,14 +119,22 @@ class Lab:
         """The folder of MNIST's four archives; they are downloaded if nobody shares them."""
         return data.archives(self.shared, self.folder / "mnist")
 
-    @property
+    @cached_property
     def toolkit(self) -> Repository:
         """
-        The repository of NVIDIA's container toolkit, with every version of the stand-in.
+        The repository of NVIDIA's container toolkit: of the stand-in, or of given packages.
 
         Its name says what it is made of: runs of different checkouts do not change each other's.
         """
-        return self.repository(f"{TOOLKIT}-{container_toolkit.digest()[:12]}")
+        given = self._given_toolkit
+        digest = nvidia_toolkit.digest(given) if given else container_toolkit.digest()
+        return self.repository(f"{TOOLKIT}-{digest[:12]}")
+
+    @property
+    def toolkit_versions(self) -> tuple[str, str]:
+        """The older and the newer version in it, as ``1.20.0``."""
+        older, newer = nvidia_toolkit.versions(self.toolkit.content)
+        return older.rpartition("-")[0], newer.rpartition("-")[0]
 
     def repository(self, name: str) -> Repository:
         """A signed repository of a test's own, empty until something is published in it."""
@@ -235,6 +246,11 @@ class Lab:
         host.import_image(image, name)
 
     # -- parts
+
+    @cached_property
+    def _given_toolkit(self) -> list[Path]:
+        """NVIDIA's own packages of the toolkit, where the environment names some."""
+        return nvidia_toolkit.given(self.folder / "nvidia-toolkit")
 
     def _source(self, suite: str, snapshot: str, python: bool) -> tuple[Path, str, Description]:
         """What a new host is copied from, its suite, and what was known of what it copies."""

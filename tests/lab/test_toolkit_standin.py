@@ -82,10 +82,10 @@ MUTATIONS = {
         "the same spec twice in one folder",
     ),
     "a cut spec is survived": Mutation(
-        CTK, "crash() unless defined $node;", "next unless defined $node;", "cut off after 300 bytes"
+        CTK, "crash() unless defined $each;", "next unless defined $each;", "cut off after 300 bytes"
     ),
     "generate does not read the folder": Mutation(
-        CTK, "    registry($folder);\n", "", "cut off after 300 bytes"
+        CTK, "    registry(@FOLDERS, $folder);\n", "", "cut off after 300 bytes"
     ),
     "config forgets unknown tables": Mutation(
         CTK, "keys %$config, keys %COMMENTED;", "keys %COMMENTED;",

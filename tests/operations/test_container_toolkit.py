@@ -36,6 +36,8 @@ PACKAGES = (
 
 passes: Passes
 repository: Repository
+older: str  # version of the toolkit, of the two in its repository
+newer: str
 has_cdi: bool
 docker_packages: tuple[str, ...]
 
@@ -64,7 +66,8 @@ def deployed() -> None:
 @pytest.fixture(scope="module", params=SUITES, autouse=True)
 def _host(request: pytest.FixtureRequest, lab: Lab, boot: Boot) -> Iterator[None]:
     """A host with the driver's user space, two GPUs, and nothing of Docker or the toolkit."""
-    global passes, repository, has_cdi, docker_packages
+    global passes, repository, has_cdi, docker_packages, older, newer
+    older, newer = lab.toolkit_versions
     docker_packages, has_cdi = SUITES[request.param]
     repository = Repository(
         name="nvidia-container-toolkit",
@@ -230,9 +233,9 @@ DRIFTS = {
         {"container-toolkit.packages"},
     ),
     "two versions": (
-        "apt-get -qq -y install --allow-downgrades libnvidia-container1=1.19.1-1"
+        "apt-get -qq -y install --allow-downgrades libnvidia-container1=OLDER-1"
         " || dpkg --force-all -i $(cd /var/cache && apt-get -qq download"
-        " libnvidia-container1=1.19.1-1 && ls $PWD/libnvidia-container1_1.19.1*)",
+        " libnvidia-container1=OLDER-1 && ls $PWD/libnvidia-container1_OLDER*)",
         {"container-toolkit.packages"},
     ),
     "spec removed": (f"rm {KEPT}", {"container-toolkit.cdi"}),
@@ -271,7 +274,7 @@ DRIFTS = {
 @pytest.mark.parametrize(("drift", "broken"), DRIFTS.values(), ids=DRIFTS)
 def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     """The plan names the promise that is broken, one run repairs it, the next finds nothing."""
-    passes.shell(drift)
+    passes.shell(drift.replace("OLDER", older))
 
     assert passes.drifted(deployed) == broken
     assert all_hold(passes.up(deployed))
@@ -465,7 +468,7 @@ def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
         " systemctl daemon-reload"
     )
     mine = passes.shell(f"docker run -d --name mine {NVIDIA} base sleep infinity").strip()
-    for version, did in (("1.19.1", "Downgrade:"), ("1.20.0", "Upgrade:")):
+    for version, did in ((older, "Downgrade:"), (newer, "Upgrade:")):
         passes.shell(
             f"systemctl reset-failed {REFRESH} || :;"
             f" for n in 1 2 3 4 5; do systemctl start {REFRESH}; done"
@@ -487,22 +490,22 @@ def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
 
 def test_a_named_version_that_cannot_be_had() -> None:
     """Too old for gpurig: it is lifted. On hold: it is named. Not there: what is there is told."""
-    assert all_hold(passes.up(_toolkit("1.19.1")))
-    assert passes.drifted(_toolkit(None, "1.20.0")) == {"container-toolkit.packages"}
-    found = passes.plan(_toolkit(None, "1.21.0"))["container-toolkit.packages"]
+    assert all_hold(passes.up(_toolkit(older)))
+    assert passes.drifted(_toolkit(None, newer)) == {"container-toolkit.packages"}
+    found = passes.plan(_toolkit(None, "99.0"))["container-toolkit.packages"]
     assert found.verdict is Verdict.UNKNOWN
     assert found.reason == (
-        "1.19.1-1 is older than 1.21.0, and apt's lists have 1.20.0-1, 1.19.1-1"
+        f"{older}-1 is older than 99.0, and apt's lists have {newer}-1, {older}-1"
     )
     passes.shell("apt-mark hold libnvidia-container1")
-    found = passes.plan(_toolkit("1.20.0"))["container-toolkit.packages"]
+    found = passes.plan(_toolkit(newer))["container-toolkit.packages"]
     passes.shell("apt-mark unhold libnvidia-container1")
     assert found.verdict is Verdict.UNKNOWN
     assert found.reason.startswith("libnvidia-container1 is on hold")
-    with pytest.raises(HostError, match=r"has no nvidia-container-toolkit 1.21.0; it has 1.20.0"):
-        passes.up(_toolkit("1.21.0"))
-    assert _installed() == {"1.19.1-1"}, "nothing was moved"
-    assert all_hold(passes.up(_toolkit("1.20.0")))
+    with pytest.raises(HostError, match=f"has no nvidia-container-toolkit 99.0; it has {newer}"):
+        passes.up(_toolkit("99.0"))
+    assert _installed() == {f"{older}-1"}, "nothing was moved"
+    assert all_hold(passes.up(_toolkit(newer)))
 
 
 def test_a_driver_that_does_not_answer_is_due() -> None:

@@ -4,22 +4,22 @@ my $CDI_VERSION = '0.5.0';
 my @LIBRARIES = ('/usr/lib/x86_64-linux-gnu', '/usr/lib/x86_64-linux-gnu/nvidia/current');
 my @MOUNTED = qw(ro nosuid nodev rbind rprivate);
 
-# What NVML answers stands at the end of the lab's NVML (nvml.c), behind GPURIG-LAB. Gives its
-# file and these answers, or nothing where it cannot be loaded.
+# NVML's file and the UUIDs of its GPUs by the numbers of their nodes, or nothing where it cannot
+# be loaded. The lab's NVML (nvml.c) has its answers behind the last zero byte of its file.
 sub nvml () {
     my ($link) = grep { -s } map { "$_/libnvidia-ml.so.1" } @LIBRARIES or return;
     my $file = Cwd::realpath($link);
-    my (undef, $answers) = split /GPURIG-LAB\n(?=gpus )/, contents($file), 2;
-    return $answers ? ($file, { $answers =~ /^(\S+) (.*)$/mg }) : ();
+    my ($answers) = contents($file) =~ /([^\0]*)\z/;
+    my %uuids = $answers =~ /^(\d+)\.uuid (\S+)$/mg or return;
+    return ($file, \%uuids);
 }
 
-# The GPUs whose nodes are there: index, uuid, node.
-sub gpus ($answers) {
-    my @nodes = grep { -e $_->[1] } map { [$_, "/dev/nvidia$_"] } 0 .. $answers->{gpus} - 1;
+# The GPUs whose nodes are there, numbered from 0.
+sub gpus ($uuids) {
+    my @minors = grep { -e "/dev/nvidia$_" } sort { $a <=> $b } keys %$uuids;
     return map {
-        my ($minor, $path) = $nodes[$_]->@*;
-        { index => $_, uuid => $answers->{uuid} . sprintf('%012d', $minor), node => node($path) }
-    } 0 .. $#nodes;
+        { index => $_, uuid => $uuids->{ $minors[$_] }, node => node("/dev/nvidia$minors[$_]") }
+    } 0 .. $#minors;
 }
 
 # A device node as CDI writes it; a minor number of 0 and its type are left out.
@@ -55,9 +55,9 @@ sub common_edits ($nvml) {
 
 # The spec of this host; each GPU by its number, by its UUID, and all of them.
 sub spec ($doing) {
-    my ($file, $answers) = nvml()
+    my ($file, $uuids) = nvml()
         or fail("$doing: failed to construct device spec generators: failed to initialize NVML: ERROR_LIBRARY_NOT_FOUND");
-    my @gpus = gpus($answers);
+    my @gpus = gpus($uuids);
     my @devices = map { my $by = $_; map { [$_->{$by}, $_->{node}] } @gpus } qw(index uuid);
     push @devices, [all => map { $_->{node} } @gpus];
     return {

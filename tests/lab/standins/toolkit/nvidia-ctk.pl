@@ -44,12 +44,12 @@ sub cdi_generate (%flags) {
     logged(info => "Generated CDI spec with version $CDI_VERSION");
 }
 
-# By a rename, so that nobody reads half of it. What lies in the folder is read before, and a
-# spec that was cut off at a bad place ends the program.
+# By a rename, so that nobody reads half of it. The specs that are there are read before, and
+# one that was cut off at a bad place ends the program.
 sub write_spec ($file, $text) {
     my $folder = File::Basename::dirname($file);
     File::Path::make_path($folder, { mode => 0755, error => \my $ignored });
-    registry($folder);
+    registry(@FOLDERS, $folder);
     my $partial = "$folder/spec.$$.tmp";
     write_file($partial, $text)
         or fail("failed to write spec: failed to create Spec file: open $partial: " . reason());

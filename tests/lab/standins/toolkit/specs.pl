@@ -1,8 +1,8 @@
 # The specs that lie in CDI's folders, read as the CDI library reads them.
 my @FOLDERS = ('/etc/cdi', '/var/run/cdi'); # what lies in the later one counts
 
-# A spec's file as data; dies with what is wrong with it. A device node without a value ends the
-# program, as it ends NVIDIA's.
+# A spec's file as data; dies with what is wrong with it. A device node, a hook or a mount without
+# a value ends the program, as it ends NVIDIA's.
 sub read_spec ($file) {
     my $text = contents($file) // die qq(failed to read CDI Spec "$file": open $file: ) . reason() . "\n";
     my $spec = eval { $file =~ /\.json$/ ? parse_json($text) : parse_yaml($text) };
@@ -30,9 +30,9 @@ sub typed ($value, $type, $file) {
 
 sub edits ($holder, $file) {
     my $edits = typed($holder->{containerEdits} // {}, 'HASH', $file);
-    for my $node (typed($edits->{deviceNodes} // [], 'ARRAY', $file)->@*) {
-        crash() unless defined $node;
-        typed($node, 'HASH', $file);
+    for my $each (map { typed($edits->{$_} // [], 'ARRAY', $file)->@* } qw(deviceNodes hooks mounts)) {
+        crash() unless defined $each;
+        typed($each, 'HASH', $file);
     }
 }
 
