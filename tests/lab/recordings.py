@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .scratch import LIBRARIES, Ran, Scratch
+from .scratch import LIBRARIES, RECORDED, Ran, Scratch
 
-RECORDED = Path(__file__).parents[1] / "data/recorded/toolkit"
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
 NVML_AGAIN = f"/{LIBRARIES}/libnvidia-ml.so.1"  # ours mounts NVML there; NVIDIA's has hooks instead
 
@@ -48,12 +47,13 @@ def command_differs(scratch: Scratch, name: str) -> list[str]:
     """What of a recorded command the stand-in does otherwise."""
     record = COMMANDS[name]
     files = record.get("files", {})
+    silent = "--quiet" in record["command"] and record["exit"] == 0
     ran = scratch.run(record["command"], setup=record.get("setup", ""), kept=list(files))
     return [
         *_differs("exit", ran.exit, record["exit"]),
         *_differs("stdout", _without_hooks(ran.stdout), _without_hooks(_text(record["stdout"]))),
         *(f"not said: {each}" for each in record.get("stderr", []) if each not in _said(ran)),
-        *(f"said: {ran.stderr}" for _ in "x" if "--quiet" in record["command"] and not record["exit"] and ran.stderr),
+        *_differs("stderr", ran.stderr if silent else "", ""),
         *(
             each
             for path, file in files.items()
@@ -80,11 +80,11 @@ def bundle_differs(scratch: Scratch, name: str) -> list[str]:
         before["linux"]["devices"] = record["devices"]
     bundle = "/root/rec/bundle"
     # The mode first: what is done before may break the file.
-    mode = f"sed -i 's/^mode = .*/mode = \"{record['mode']}\"/' {CONFIG}"
+    setup = f"mkdir -p {bundle}; cp /out/config.json {bundle}; {_mode(record['mode'])}"
     ran = scratch.run(
         f"cd {bundle} && {record['program']} {record['arguments']}",
-        setup=f"mkdir -p {bundle}; cp /out/config.json {bundle}; {mode}; {record.get('setup', ':')}",
-        kept=[f"{bundle}/config.json", "/root/rec/log.json"],
+        setup=f"{setup}; {record.get('setup', ':')}",
+        kept=[f"{bundle}/config.json"],
         given={"config.json": json.dumps(before, indent=1)},
     )
     text = ran.out["config.json"]
@@ -99,7 +99,12 @@ def bundle_differs(scratch: Scratch, name: str) -> list[str]:
     if not record["rewritten"]:
         return found + _differs("config.json", json.loads(text), before)
     found += _differs("lines of config.json", len(text.splitlines()), 1)
-    return found + _differs("config.json", _added(before, json.loads(text)), RESULTS[record["result"]])
+    added = _added(before, json.loads(text))
+    return found + _differs("config.json", added, RESULTS[record["result"]])
+
+
+def _mode(mode: str) -> str:
+    return f"sed -i 's/^mode = .*/mode = \"{mode}\"/' {CONFIG}"
 
 
 def docker_differs(scratch: Scratch, name: str) -> list[str]:
@@ -111,15 +116,14 @@ def docker_differs(scratch: Scratch, name: str) -> list[str]:
     else:
         before = json.loads(json.dumps(BEFORE))
         before["process"]["env"] += record["env"]
-        mode = f"sed -i 's/^mode = .*/mode = \"{record['mode']}\"/' {CONFIG}"
         flags = "--root /run/x --log /out/log --log-format json --systemd-cgroup"
         ran = scratch.run(
             f"nvidia-container-runtime {flags} create --bundle /out --pid-file /out/pid c1",
-            setup=mode,
+            setup=_mode(record["mode"]),
             given={"config.json": json.dumps(before)},
         )
         lines = [json.loads(line) for line in ran.out.get("log", "").splitlines()]
-        words = next((line["msg"] for line in lines if line["level"] == "error"), "no line in --log")
+        words = next((line["msg"] for line in lines if line["level"] == "error"), "nothing")
     found = _differs("exit", ran.exit, 1)
     return found + ([] if words in record["stderr"] else [f"Docker is told: {words}"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from .lab import Lab
 from .standins import nvml
 from .standins.toolkit import packages as toolkit
 
+RECORDED = Path(__file__).parents[1] / "data/recorded/toolkit"
 DRIVER = "550.163.01"
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 NODES = {
@@ -75,6 +77,8 @@ class Scratch:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content_ if isinstance(content_, bytes) else content_.encode())
             file.chmod(0o755)
+        (layer / "etc/nvidia-container-runtime").mkdir(parents=True)
+        shutil.copy(RECORDED / "config.toml", layer / "etc/nvidia-container-runtime")
         link = f"nvidia/current/libnvidia-ml.so.{DRIVER}"
         (layer / LIBRARIES / "libnvidia-ml.so.1").symlink_to(link)
         for folder in ("root/rec", "dev/char"):
@@ -104,9 +108,9 @@ class Scratch:
             out.mkdir()
             for name, text in (given or {}).items():
                 (out / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-            copied = "; ".join(f"cp -p {file} /out/" for file in kept) or ":"
-            configured = "nvidia-ctk --quiet config --in-place"
-            whole = f"({configured}; {setup or ':'}) >/dev/null 2>&1\n({command})\ncode=$?\n({copied}) 2>/dev/null\nexit $code"
+            whole = f"({setup or ':'}) >/dev/null 2>&1\n({command})\ncode=$?\n"
+            whole += "".join(f"cp -p {file} /out/ 2>/dev/null\n" for file in kept)
+            whole += "exit $code\n"
             enter = ["unshare", "--mount", "sh", "-ec", ENTER, "sh", str(place)]
             done = subprocess.run(
                 [*enter, f"{self.layer}:{self.base}", str(out), whole],

@@ -13,7 +13,7 @@ from .hosts import Host
 from .lab import Lab
 from .plugin import Boot
 from .recordings import CONFIG, recorded
-from .scratch import DRIVER, LIBRARIES, Scratch
+from .scratch import LIBRARIES, Scratch
 from .standins.toolkit import packages as toolkit
 
 pytestmark = pytest.mark.lab
@@ -77,8 +77,10 @@ def host(lab: Lab, boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iter
     lab.remove(host.name)
 
 
+# What is put back may start the service once more.
+SETTLED = "while systemctl is-active nvidia-cdi-refresh.service | grep -q ing; do sleep 0.1; done"
 STATE = (
-    "for u in nvidia-cdi-refresh.service nvidia-cdi-refresh.path; do echo \"$u $(systemctl show -p"
+    'for u in nvidia-cdi-refresh.service nvidia-cdi-refresh.path; do echo "$u $(systemctl show -p'
     " LoadState,ActiveState,SubState,Result,UnitFileState,ConditionResult,NRestarts $u"
     " | tr '\\n' ' ')\"; done; ls /etc/cdi/* /run/cdi/* 2>/dev/null || :"
 )
@@ -101,4 +103,5 @@ def test_the_units_do_what_was_recorded(host: Host) -> None:
         while (found := _state(host)) != event["state"]:
             assert time.monotonic() < deadline, (event["id"], found, event["state"])
             time.sleep(0.2)
-        host.run(event.get("after", ":"))
+        if "after" in event:
+            host.run(f"{event['after']}; sleep 0.7; {SETTLED}")

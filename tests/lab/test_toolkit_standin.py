@@ -61,7 +61,9 @@ MUTATIONS = {
     "a device node has a type": Mutation(
         CTK, "permissions => 'rwm',", "permissions => 'rwm', type => 'c',", "to stdout"
     ),
-    "a number is no string": Mutation(CTK, 'qq("$value") : $value;', "$value : $value;", "to stdout"),
+    "a number is no string": Mutation(
+        CTK, 'qq("$value") : $value;', "$value : $value;", "to stdout"
+    ),
     "a spec without a GPU": Mutation(
         CTK, "if $spec->{devices}->@* == 1;", "if 0;", "no node of any GPU"
     ),
@@ -82,7 +84,8 @@ MUTATIONS = {
         "the same spec twice in one folder",
     ),
     "a cut spec is survived": Mutation(
-        CTK, "crash() unless defined $each;", "next unless defined $each;", "cut off after 300 bytes"
+        CTK, "crash() unless defined $each;", "next unless defined $each;",
+        "cut off after 300 bytes",
     ),
     "generate does not read the folder": Mutation(
         CTK, "    registry(@FOLDERS, $folder);\n", "", "cut off after 300 bytes"
@@ -104,7 +107,7 @@ MUTATIONS = {
         "spec cut off, auto",
     ),
     "any mode will do": Mutation(
-        RUNTIME, "else { fail(qq($CREATING: failed to construct OCI spec modifier: invalid", "else { (qq(",
+        RUNTIME, "else { fail(qq($CREATING: failed to construct OCI", "else { (qq(",
         f"nonsense, no spec, {ALL}",
     ),
     "every container gets GPUs": Mutation(

@@ -30,8 +30,8 @@ systemctl daemon-reload || :
 systemctl enable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service || :
 """
 LINK = "/usr/bin/nvidia-container-toolkit"
-POSTINST = f"#!/bin/sh\n[ \"$1\" != configure ] || ln -sf /usr/bin/{RUNTIME}-hook {LINK}\n"
-POSTRM = f"#!/bin/sh\n[ \"$1\" != purge ] || rm -f {LINK}\n"
+POSTINST = f'#!/bin/sh\n[ "$1" != configure ] || ln -sf /usr/bin/{RUNTIME}-hook {LINK}\n'
+POSTRM = f'#!/bin/sh\n[ "$1" != purge ] || rm -f {LINK}\n'
 REFRESH_ENV = "# NVIDIA_CTK_CDI_OUTPUT_FILE_PATH=/var/run/cdi/nvidia.yaml\n"
 UDEV = "# The lab has no udev.\n"
 OLD = f"{RUNTIME} (<= 3.5.0-1), {RUNTIME}-hook"
@@ -89,8 +89,9 @@ def files(version: str) -> dict[str, dict[str, str]]:
 
 def _program(name: str, version: str) -> str:
     """A program: the parts and its own file as one, so that the packages need no module."""
-    parts = (f"# line 1 \"{part}.pl\"\n{(HERE / f'{part}.pl').read_text()}" for part in (*PARTS, name))
-    return HEAD.replace("@VERSION@", version) + "".join(parts) + "main(@ARGV);\n"
+    parts = {part: (HERE / f"{part}.pl").read_text() for part in (*PARTS, name)}
+    text = "".join(f'# line 1 "{part}.pl"\n{lines}' for part, lines in parts.items())
+    return HEAD.replace("@VERSION@", version) + text + "main(@ARGV);\n"
 
 
 def _script(name: str, version: str) -> str:
