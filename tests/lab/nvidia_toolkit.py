@@ -11,12 +11,14 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpurig.stack.tables import tables
-
 from .commands import run
 from .errors import LabError
+from .standins.toolkit import packages as toolkit
 
 SETTING, KEY_SETTING = "GPURIG_NVIDIA_TOOLKIT", "GPURIG_NVIDIA_TOOLKIT_KEY"
+# Read as text: the command `lab` also runs where gpurig and a reader of TOML are not installed.
+TABLE = Path(__file__).parents[2] / "src/gpurig/stack/tables/containers.toml"
+PACKAGES = (toolkit.UPPER, toolkit.BASE, toolkit.TOOLS, toolkit.LIBRARY)
 FLAT = "stable/deb/amd64"  # where the repository lies below its address
 FILE = re.compile(r"(?P<name>[a-z0-9.+-]+)_(?P<version>\d[\d.]*-\d+)_amd64\.deb")
 
@@ -44,8 +46,7 @@ def versions(names: Iterable[str]) -> list[str]:
     for name in names:
         if found := FILE.fullmatch(name):
             there.setdefault(found["version"], set()).add(found["name"])
-    packages = set(tables().toolkit[0].packages)
-    whole = [version for version, names_ in there.items() if packages <= names_]
+    whole = [version for version, names_ in there.items() if names_ >= set(PACKAGES)]
     return sorted(whole, key=lambda version: [int(part) for part in re.findall(r"\d+", version)])
 
 
@@ -59,19 +60,19 @@ def digest(files: Iterable[Path]) -> str:
 
 def _two_newest(names: Iterable[str], source: str) -> list[str]:
     """The names of the files that are to be had of a source, which may have more."""
-    packages, known = tables().toolkit[0].packages, versions(names := list(names))
+    known = versions(names := list(names))
     if len(known) < 2:
         raise LabError(
             f"{SETTING}={source} has {len(known)} versions of all four packages for amd64,"
-            f" and the tests move between two; the packages are {', '.join(packages)}"
+            f" and the tests move between two; the packages are {', '.join(PACKAGES)}"
         )
-    found = [f"{name}_{version}_amd64.deb" for version in known[-2:] for name in packages]
+    found = [f"{name}_{version}_amd64.deb" for version in known[-2:] for name in PACKAGES]
     return sorted(found)
 
 
 def _downloaded(url: str, cache: Path) -> list[Path]:
     """From a repository that is signed by the key whose fingerprint our tables hold."""
-    fingerprint = os.environ.get(KEY_SETTING) or tables().toolkit[0].fingerprint
+    fingerprint = os.environ.get(KEY_SETTING) or _known_fingerprint()
     release = _signed(_get(f"{url}/{FLAT}/InRelease"), _get(f"{url}/gpgkey"), fingerprint, url)
     index = _get(f"{url}/{FLAT}/Packages")
     listed = re.search(r"^SHA256:\n((?: .*\n)+)", release, re.MULTILINE)
@@ -93,6 +94,12 @@ def _downloaded(url: str, cache: Path) -> list[Path]:
             file.with_suffix(".partial").rename(file)
         files.append(file)
     return files
+
+
+def _known_fingerprint() -> str:
+    """Of NVIDIA's key, as the product's tables have it."""
+    row = TABLE.read_text().partition('name = "nvidia-container-toolkit"\n')[2]
+    return row.partition('fingerprint = "')[2].partition('"')[0]
 
 
 def _signed(release: bytes, key: bytes, fingerprint: str, url: str) -> str:
