@@ -118,6 +118,11 @@ def test_killed_anywhere_it_starts_over(held: str, clone: Clone, index: Served) 
     assert index.reached.wait(60)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
+    for packages in clone.folder.glob(".venv/lib/*/site-packages"):
+        about = packages / "pytest-1.dist-info"  # as if it was killed between two files
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pytest\nVersion: 1\n")
+        (about / "RECORD").write_text("")
     index.go.set()
     code, said, told = clone.run("test", PIP_INDEX_URL=index.url)
     assert (code, said) == (0, "tests ran\n"), told
