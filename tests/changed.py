@@ -31,6 +31,9 @@ READ = {
     "CHANGELOG.md": "tests/test_docs.py",
     "CONTRIBUTING.md": "tests/test_docs.py",
     "inventories/": "tests/test_docs.py",
+    "gpurig": "tests/test_bootstrap.py",
+    "scripts/hatch_hook.py": "tests/test_packaging.py",
+    "scripts/uv_as_pip.py": "tests/test_bootstrap.py",
 }
 ALWAYS = ("tests/test_style.py", "tests/test_repository.py")  # these read every file
 

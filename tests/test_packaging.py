@@ -16,6 +16,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ("requirements.lock", "src/gpurig/stack/locks/uv.txt")
+TEST_LOCK = "requirements-test.lock"
 FOLDERS = {
     "src/gpurig": "gpurig",
     "deploy": "gpurig/deploy",
@@ -81,24 +83,58 @@ def test_the_clone_imports_the_root_folders() -> None:
         assert link.resolve() == ROOT / folder
 
 
-def test_the_lock_is_hashed_and_names_no_host() -> None:
+def test_an_editable_install_holds_no_copies(tmp_path: Path) -> None:
+    """Each file stands in the clone alone: a path, and what tells the package's name."""
+    build = "import sys; from hatchling.build import build_editable as b; b(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
+        assert names == ["_gpurig.pth"]
+        assert archive.read("_gpurig.pth").decode().strip() == str(ROOT / "src")
+
+
+@pytest.mark.parametrize("lock", [*LOCKS, TEST_LOCK])
+def test_the_locks_are_hashed_and_name_no_host(lock: str) -> None:
     """Every pin has a hash; an index is whatever pip is told to use."""
-    text = (ROOT / "requirements.lock").read_text()
+    text = (ROOT / lock).read_text()
     assert "://" not in text
-    entries = re.split(r"\n(?=\S)", text.strip())
-    assert len(entries) > 40
-    assert all("--hash=sha256:" in entry for entry in entries if not entry.startswith("#"))
+    entries = [entry for entry in re.split(r"\n(?=\S)", text.strip()) if not entry.startswith("#")]
+    assert entries
+    assert all("--hash=sha256:" in entry for entry in entries)
 
 
-def test_the_lock_covers_the_dependencies() -> None:
-    """What pyproject.toml wants is in the lock, with the build back end and the tools."""
+def test_the_locks_cover_the_dependencies() -> None:
+    """A run's come with the build back end, a developer's stand apart, each name in one lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for group in project["dependency-groups"].values():
-        wanted += group
-    locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
-    names = {re.split(r"[=<>;\[ ]", requirement)[0] for requirement in wanted}
-    assert names <= locked, names - locked
+    groups = project["dependency-groups"]
+    run = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    first, second = (_locked(lock) for lock in LOCKS)
+    tests = _locked(TEST_LOCK)
+    assert _names(run + groups["build"]) <= first | second
+    assert _names(groups["dev"]) <= tests
+    assert not first & second
+    assert not (first | second) & tests
+
+
+def _locked(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / lock).read_text(), re.M))
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[=<>;\[ ]", requirement)[0] for requirement in requirements}
+
+
+def test_the_locks_fit_together() -> None:
+    """They are resolved one after the other, and no package of .venv misses what it needs."""
+    uv = Path(sys.executable).with_name("uv")
+    done = subprocess.run(
+        [uv, "pip", "check", "--python", sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_ci_runs_the_readme_s_command() -> None:

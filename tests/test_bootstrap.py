@@ -1,0 +1,211 @@
+"""What ./gpurig does before gpurig runs: .venv, from wherever pip is configured to take it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toy_clone import ROOT, Clone, Served, certificate, ended, served, wheels
+
+NO_INDEX = "gpurig: the package index could not be used (PIP_INDEX_URL names another); "
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels of the toy."""
+    return wheels(tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture
+def index(made: Mapping[str, Path]) -> Iterator[Served]:
+    """An index that has them all."""
+    with served(made) as running:
+        yield running
+
+
+@pytest.fixture
+def clone(tmp_path: Path, made: Mapping[str, Path]) -> Clone:
+    """A clone in which ./gpurig has not run."""
+    return Clone(tmp_path, made)
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    """scripts/uv_as_pip.py as a module."""
+    spec = spec_from_file_location("uv_as_pip", ROOT / "scripts/uv_as_pip.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_gets_what_it_needs_and_tests_get_the_rest(clone: Clone, index: Served) -> None:
+    """A mirror in PIP_INDEX_URL serves both, each once; without the tests' part gpurig runs."""
+    kept = index.made.pop("pytest")
+    assert clone.run(PIP_INDEX_URL=index.url)[:2] == (0, "ran\n")
+    assert index.asked == ["uv", "toy"]
+    code, _, told = clone.run("test", PIP_INDEX_URL=index.url)
+    assert code == 2
+    assert NO_INDEX in told
+    assert clone.run() == (0, "ran\n", "")
+    index.made["pytest"] = kept
+    assert clone.run("test", PIP_INDEX_URL=index.url)[:2] == (0, "tests ran\n")
+    assert index.asked == ["uv", "toy", "pytest"]
+    assert clone.run("test") == (0, "tests ran\n", "")
+    assert clone.run() == (0, "ran\n", "")
+
+
+def test_pip_conf_and_a_private_ca_count(
+    clone: Clone, made: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Indexes of pip.conf are asked, all of them, and trusted by the certificate it names."""
+    pem = certificate(tmp_path / "index.pem")
+    (rest := dict(made)).pop("uv")
+    conf = tmp_path / "pip.conf"
+    with served({"uv": made["uv"]}, pem) as main, served(rest, pem) as extra:
+        conf.write_text(
+            f"[global]\nindex-url = {main.url}\nextra-index-url =\n  {extra.url}\ncert = {pem}\n"
+        )
+        code, said, told = clone.run(PIP_CONFIG_FILE=str(conf))
+        assert (code, said) == (0, "ran\n"), (
+            told + clone.folder.joinpath(".bootstrap.log").read_text()
+        )
+        assert (main.asked, extra.asked) == (["uv"], ["toy"])
+        (clone.folder / ".venv/.gpurig").unlink()
+        conf.write_text(conf.read_text().replace(f"cert = {pem}", ""))
+        assert clone.run(PIP_CONFIG_FILE=str(conf))[0] == 2  # nobody vouches for it
+
+
+def test_a_proxy_is_used(clone: Clone, index: Served) -> None:
+    """With http_proxy the index's name need not be known here."""
+    proxy = index.url.removesuffix("simple/")
+    code, said, _ = clone.run(
+        PIP_INDEX_URL="http://index.invalid/simple/",
+        PIP_TRUSTED_HOST="index.invalid",
+        http_proxy=proxy,
+    )
+    assert (code, said) == (0, "ran\n")
+    assert index.asked == ["uv", "toy"]
+
+
+@pytest.mark.parametrize("missing", ["uv", "toy"])
+def test_without_an_index_it_is_one_sentence(missing: str, clone: Clone, index: Served) -> None:
+    """Whether pip or uv finds nothing, one sentence names the log."""
+    del index.made[missing]
+    code, said, told = clone.run(PIP_INDEX_URL=index.url)
+    log = clone.folder / ".bootstrap.log"
+    first, *rest = told.splitlines()
+    assert (code, said) == (2, "")
+    assert first == f"gpurig: preparing {clone.folder}/.venv"
+    assert rest == [f"{NO_INDEX}{log} has what was said"]
+    assert missing in log.read_text()
+
+
+@pytest.mark.parametrize("held", ["toy", "pytest"])
+def test_killed_anywhere_it_starts_over(held: str, clone: Clone, index: Served) -> None:
+    """What a killed run left behind is not taken for complete."""
+    index.held = held
+    killed = clone.start("test", PIP_INDEX_URL=index.url)
+    assert index.reached.wait(60)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    for packages in clone.folder.glob(".venv/lib/*/site-packages"):
+        about = packages / "pytest-1.dist-info"  # as if it was killed between two files
+        about.mkdir()
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: pytest\nVersion: 1\n")
+        (about / "RECORD").write_text("")
+    index.go.set()
+    code, said, told = clone.run("test", PIP_INDEX_URL=index.url)
+    assert (code, said) == (0, "tests ran\n"), told
+    assert clone.run() == (0, "ran\n", "")
+
+
+def test_two_at_once_prepare_once(clone: Clone, index: Served) -> None:
+    """The second waits for the first, and then has nothing to prepare."""
+    index.held = "toy"
+    first = clone.start(PIP_INDEX_URL=index.url)
+    assert index.reached.wait(60)
+    second = clone.start(PIP_INDEX_URL=index.url)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1)
+    index.go.set()
+    assert ended(first)[:2] == (0, "ran\n")
+    assert ended(second) == (0, "ran\n", "")
+    assert index.asked == ["uv", "toy"]
+
+
+def test_a_home_that_cannot_be_written_does(clone: Clone, index: Served) -> None:
+    """uv's cache is in the home folder; without one nothing is kept."""
+    assert clone.run(PIP_INDEX_URL=index.url, HOME="/proc/no-home")[:2] == (0, "ran\n")
+
+
+def test_a_clone_that_cannot_be_written_is_one_sentence(clone: Clone) -> None:
+    """Nothing is begun there."""
+    clone.folder.chmod(0o555)
+    before = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    code, said, told = ended(clone.start(before=before))
+    clone.folder.chmod(0o755)
+    assert (code, said) == (2, "")
+    assert told == f"gpurig: {clone.folder} cannot be written; clone it where you may write\n"
+
+
+def test_a_python_that_is_too_old_is_one_sentence(clone: Clone, tmp_path: Path) -> None:
+    """One older than 3.10, or without venv, and no apt-get to bring another."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "dirname", "readlink", "cat", "cksum", "flock", "rm"):
+        (tools / tool).symlink_to(f"/usr/bin/{tool}")
+    old = tools / "python3"
+    old.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 9)\n'\"$2\"\n"
+    )
+    old.chmod(0o755)
+    code, said, told = clone.run(PATH=str(tools))
+    assert (code, said) == (2, "")
+    assert told == (
+        "gpurig: needs python3 >= 3.10 with venv and pip; install them and run this again\n"
+    )
+
+
+def test_the_later_section_of_pip_s_configuration_wins(script: Any) -> None:
+    """As for ``pip install``: global, install, the environment; other commands do not count."""
+    listed = (
+        ":env:.index-url='https://c/'\nglobal.index-url='https://a/'\n"
+        "install.index-url='https://b/'\ninstall.cert='/b'\ndownload.cert='/d'\nglobal.timeout='9'\n"
+    )
+    assert script.configured(listed) == {"index-url": "https://c/", "cert": "/b", "timeout": "9"}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "told"),
+    [
+        ({"index-url": "https://a/"}, {}, {"UV_DEFAULT_INDEX": "https://a/"}),
+        ({"index-url": "https://a/"}, {"UV_DEFAULT_INDEX": "https://u/"}, {}),
+        ({"extra-index-url": "\nb\nc"}, {}, {"UV_INDEX": "b c"}),
+        ({"find-links": "/w https://f/"}, {}, {"UV_FIND_LINKS": "/w,https://f/"}),
+        ({"trusted-host": "a b:8"}, {}, {"UV_INSECURE_HOST": "a b:8"}),
+        ({"proxy": "http://p"}, {}, {"HTTP_PROXY": "http://p", "HTTPS_PROXY": "http://p"}),
+        ({"default-timeout": "180"}, {}, {"UV_HTTP_TIMEOUT": "180"}),
+        ({"cert": "/a.pem"}, {"SSL_CERT_FILE": "/b.pem"}, {"SSL_CERT_FILE": "/a.pem"}),
+        ({"cert": "/"}, {}, {"SSL_CERT_DIR": "/"}),
+        ({}, {"REQUESTS_CA_BUNDLE": "/r.pem"}, {"SSL_CERT_FILE": "/r.pem"}),
+        ({"client-cert": "/me.pem"}, {}, {"SSL_CLIENT_CERT": "/me.pem"}),
+        ({"quiet": "1"}, {}, {}),
+    ],
+)
+def test_uv_is_told_what_pip_is_configured_for(
+    options: dict[str, str], environ: dict[str, str], told: dict[str, str], script: Any
+) -> None:
+    """Each option that says from where, by uv's name for it; what uv was told already stays."""
+    found = script.environment(options, environ)
+    always = {"UV_INDEX_STRATEGY", "UV_SYSTEM_CERTS"}
+    assert {name: found[name] for name in found.keys() - always} == told
