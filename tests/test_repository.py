@@ -31,7 +31,6 @@ MAGIC = {
 }
 # Larger than the limit, and why: a path, or a folder that ends in a slash.
 LARGE = {
-    "requirements.lock": "each package with the sha256 of all its files",
     "src/gpurig/stack/locks/": "each package with the sha256 of all its files",
 }
 
