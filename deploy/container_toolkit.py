@@ -28,6 +28,7 @@ def container_toolkit(stack: Stack, settings: Settings) -> None:
             repository=toolkit.repository,
             architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
         )
+    cdi.readable()
     operations.packages(
         packages=toolkit.packages, minimum=toolkit.minimum_version, version=toolkit.version
     )

@@ -23,6 +23,7 @@ class Spec(TypedDict):
     + devices: their names, ``0``, ``all`` …; nodes: the device nodes they bring
     + libraries: file names of the driver's libraries, ``libcuda.so.550.163.01``
     + missing: what it names on the host and is not there
+    + deadly: whether its readers crash on it, `deadly`
     + closed: the file or its folder where not everybody may read or others than root may write,
       with mode and owner: ``/etc/cdi/nvidia.yaml has mode 600 and owner root``
     """
@@ -35,6 +36,7 @@ class Spec(TypedDict):
     libraries: list[str]
     missing: list[str]
     closed: list[str]
+    deadly: bool
 
 
 class CdiSpecs(Fact[list[Spec]]):
@@ -94,7 +96,35 @@ def _spec(path: str, text: str) -> Spec:
         libraries=sorted(set(_LIBRARY.findall(text))),
         missing=[],
         closed=[],
+        deadly=deadly(text),
     )
+
+
+# The lists of a spec whose entries CDI's library follows as pointers.
+_FOLLOWED = re.compile(r"(deviceNodes|hooks|mounts|netDevices): *")
+
+
+def deadly(text: str) -> bool:
+    """
+    Whether dockerd (26.1.5) and nvidia-ctk (1.20.0) crash on this YAML, and write no spec.
+
+    They do where an entry of these lists is empty, as it is in a file that was cut off right after
+    its dash. Wherever else YAML is cut, and all JSON that is, they pass over or take.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
+    for n, line in enumerate(lines):
+        depth = _depth(line)
+        if line.strip() != "-" or (n + 1 < len(lines) and _depth(lines[n + 1]) > depth):
+            continue
+        above = (x.strip() for x in reversed(lines[:n])
+                 if _depth(x) < depth or (_depth(x) == depth and x.strip()[0] != "-"))  # fmt: skip
+        if _FOLLOWED.fullmatch(next(above, "").removeprefix("- ")):
+            return True
+    return False
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _yaml(text: str) -> dict[str, Any]:

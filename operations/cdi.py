@@ -81,6 +81,37 @@ def stopped(units: dict[str, Unit], possible: bool) -> list[str]:
     return wrong
 
 
+# Comes before the toolkit's packages, whose installation starts nvidia-cdi-refresh.service: it
+# reads what lies beside the file that it writes, and after five crashes it has failed for good.
+# dockerd reads both folders, and does not start until the file is gone.
+@keeps("container-toolkit.cdi-readable")
+def readable() -> Generator[StringCommand, None, None]:
+    """No program crashes on a CDI spec of this host, also not on another vendor's."""
+    found = read(CdiSpecs)
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    assert isinstance(found, list)
+    deadly = [spec["path"] for spec in found if spec["deadly"]]
+    if not deadly:
+        return holds("; ".join(f"{path} cannot be read, and stays" for path in foreign(found)))
+    drift(
+        actual=f"dockerd and nvidia-ctk crash on {', '.join(deadly)}: a list has an empty entry,"
+        " as in a file that was cut off",
+        wanted="no CDI spec that stops them",
+        will=" and ".join(f"move {path} aside to {path}.broken" for path in deadly),
+        leaves="what stands in it",
+    )
+    for path in deadly:
+        yield _aside(path, "broken")
+
+
+def foreign(specs: Sequence[Spec]) -> list[str]:
+    """The paths of files that cannot be read and are not the toolkit's, by their names."""
+    return [
+        s["path"] for s in specs if not (s["version"] and s["kind"]) and s["path"] not in _USUAL
+    ]
+
+
 @keeps("container-toolkit.cdi-refresh")
 def refresh() -> Generator[StringCommand, None, None]:
     """The toolkit's own units renew the CDI spec, at boot and with the driver, where they can."""
@@ -122,8 +153,6 @@ def refresh() -> Generator[StringCommand, None, None]:
         yield StringCommand("systemctl start", *failed)
 
 
-# Comes before Docker is started: dockerd (26.1.5, seen) dies of a spec that was cut off, and its
-# restarts fail until the spec is mended.
 @keeps("container-toolkit.cdi")
 def spec() -> Generator[StringCommand, None, None]:
     """Exactly one CDI spec of kind nvidia.com/gpu, for the GPUs and the driver of this host."""
@@ -142,6 +171,7 @@ def spec() -> Generator[StringCommand, None, None]:
     assert isinstance(found, list)
     # A broken file in the usual place is a spec of ours that was cut off; others are not ours.
     specs = [s for s in found if s["kind"] == KIND or (not s["kind"] and s["path"] in _USUAL)]
+    specs = [s for s in specs if not s["deadly"]]  # `readable` moves those
     # Device nodes are cheap to look at, but outlive a GPU that is gone: in doubt the driver says.
     doubt = not specs or any(set(s["nodes"]) != set(driver["nodes"]) for s in specs)
     number = _gpus() if doubt else None
@@ -178,8 +208,14 @@ def spec() -> Generator[StringCommand, None, None]:
         yield StringCommand("chown root:root", folder, QuoteString(path))
         yield StringCommand("chmod 755", folder, "&& chmod 644", QuoteString(path))
     for other in others:
-        # runtimes read *.yaml and *.json only
-        yield StringCommand("mv -f --", QuoteString(other), QuoteString(f"{other}.replaced"))
+        yield _aside(other, "replaced")
+
+
+def _aside(path: str, suffix: str) -> StringCommand:
+    """The file keeps its folder; CDI's readers take ``*.yaml`` and ``*.json`` only."""
+    return StringCommand(
+        "mv -f --backup=numbered --", QuoteString(path), QuoteString(f"{path}.{suffix}")
+    )
 
 
 def _gpus() -> int:

@@ -47,10 +47,11 @@ def deployed() -> None:
     The toolkit's and Docker's operations in the order of their deploys.
 
     The toolkit comes first: dockerd dies of a CDI spec that was cut off, and does not start again
-    until it is mended.
+    until it is gone.
     """
     apt.keyring(layer="container-toolkit", repository=repository)
     apt.repository(layer="container-toolkit", repository=repository, architecture="amd64")
+    cdi.readable()
     container_toolkit.packages(packages=PACKAGES, minimum="1.18.0")
     container_toolkit.config(mode="auto")
     cdi.refresh()
@@ -305,24 +306,44 @@ def test_the_users_lines_in_config_toml_stay() -> None:
     assert passes.shell(f"cat {CONFIG}") == before.replace('mode = "csv"', 'mode = "auto"')
 
 
-def test_docker_comes_back_after_a_spec_that_killed_it() -> None:
-    """A spec that was cut off takes dockerd down for good; one run mends both."""
-    passes.shell(f"truncate --size 300 {KEPT}; sleep 2")
+# Cut off after the first dash among the device nodes. Docker 20.10 reads no spec and lives on.
+DEADLY = (
+    "sed -i '/deviceNodes:/{{n;s/-.*/-/;q}}' {0}; cp {0} /root/cut;"
+    " systemctl reset-failed docker; systemctl restart docker 2>/dev/null || :"
+)
+READABLE = "container-toolkit.cdi-readable"
 
-    assert "container-toolkit.cdi" in passes.drifted(deployed)
+
+def test_docker_comes_back_after_a_spec_that_killed_it() -> None:
+    """A spec that was cut off takes dockerd down for good; one run repairs both."""
+    passes.shell(DEADLY.format(KEPT))
+    assert (passes.shell("systemctl is-active docker || :").strip() == "active") is not has_cdi
+
+    assert {READABLE, "container-toolkit.cdi"} <= passes.drifted(deployed)
     assert all_hold(passes.up(deployed))
+    passes.shell(f"cmp /root/cut {KEPT}.broken; rm {KEPT}.broken")
     _gpus_in_containers()
 
 
-def test_a_foreign_spec_stays() -> None:
-    """Specs of other kinds are nobody's business here."""
+def test_a_foreign_spec_stays_unless_it_stops_everything() -> None:
+    """Those of other kinds are read by others; one that kills dockerd is moved, as it is."""
     theirs = "cdiVersion: 0.5.0\nkind: vendor.example/net\ndevices: []\n"
     passes.host.write("/etc/cdi/net.yaml", theirs)
+    passes.host.write("/etc/cdi/half.yaml", "cdiVer")
     passes.shell(f"rm {KEPT}")
 
-    assert all_hold(passes.up(deployed))
+    found = passes.up(deployed)
 
+    assert all_hold(found)
+    assert found[READABLE].reason == "/etc/cdi/half.yaml cannot be read, and stays"
     assert passes.shell("cat /etc/cdi/net.yaml") == theirs
+    for _ in range(2):
+        passes.shell(f"cp {KEPT} /etc/cdi/net.yaml; sed -i s/nvidia.com/vendor/ /etc/cdi/net.yaml")
+        passes.shell(DEADLY.format("/etc/cdi/net.yaml"))
+        assert READABLE in passes.drifted(deployed)
+        assert all_hold(passes.up(deployed))
+    passes.shell("cd /etc/cdi; cmp /root/cut net.yaml.broken; cmp /root/cut net.yaml.broken.~1~")
+    passes.shell("rm /etc/cdi/half.yaml /etc/cdi/*.broken*")
 
 
 def test_after_a_restart_of_docker_containers_still_get_the_gpus() -> None:
@@ -444,6 +465,28 @@ def test_where_the_refresh_unit_works_its_spec_is_the_one() -> None:
     assert _specs() == [KEPT]
 
 
+def test_a_spec_on_which_its_writer_crashes_is_moved_aside() -> None:
+    """The unit has failed for good after its five tries: one run moves the file and starts it."""
+    _module("nvidia-current")
+    assert all_hold(passes.up(deployed))
+    passes.shell(f"systemctl start {REFRESH}")
+    assert all_hold(passes.up(deployed))
+    passes.shell(
+        f"mkdir -p {DROP_IN}; printf '[Service]\\nRestartSec=100ms\\n' > {DROP_IN}/soon.conf;"
+        f" systemctl daemon-reload; {DEADLY.format(REFRESHED)}; systemctl start {REFRESH} || :;"
+        f" timeout 20 sh -c 'until systemctl -q is-failed {REFRESH}; do sleep .1; done'"
+    )
+    assert passes.shell(f"systemctl show -p NRestarts --value {REFRESH}").strip() == "5"
+
+    assert passes.drifted(deployed) >= {READABLE, "container-toolkit.cdi-refresh"}
+    assert all_hold(passes.up(deployed))
+    assert _specs() == [REFRESHED]
+    passes.shell(f"cmp /root/cut {REFRESHED}.broken; rm {REFRESHED}.broken")
+    _gpus_in_containers()
+    passes.shell(f"rm -r {DROP_IN} /lib/modules/$(uname -r)/modules.dep; systemctl daemon-reload")
+    assert all_hold(passes.up(deployed))
+
+
 def _toolkit(version: str | None, minimum: str = "1.18.0") -> Callable[[], None]:
     return lambda: container_toolkit.packages(PACKAGES, minimum, version)
 
@@ -509,10 +552,13 @@ def test_a_named_version_that_cannot_be_had() -> None:
 
 
 def test_a_driver_that_does_not_answer_is_due() -> None:
-    """Without NVML no spec can be made: that is said, and nothing is written."""
-    passes.shell(f"mv {KEPT} /root/spec; mv /usr/bin/nvidia-smi /usr/bin/nvidia-smi.off")
+    """Without NVML no spec can be made: that is said, nothing is written, and Docker starts."""
+    passes.shell(f"cp {KEPT} /root/spec; mv /usr/bin/nvidia-smi /usr/bin/nvidia-smi.off")
+    passes.shell(DEADLY.format(KEPT))
 
     found = passes.up(deployed)
 
     assert found["container-toolkit.cdi"].verdict is Verdict.DUE
+    assert _specs() == []
+    assert found["docker.service"].verdict is Verdict.HOLDS
     passes.shell(f"mv /root/spec {KEPT}; mv /usr/bin/nvidia-smi.off /usr/bin/nvidia-smi")

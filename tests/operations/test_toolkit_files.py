@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpurig.facts.cdi import DriverOnHost, Spec
+from gpurig.facts.cdi import CdiSpecs, DriverOnHost, Spec, deadly
 from gpurig.facts.device_links import Links
 from gpurig.facts.systemd import Unit
-from gpurig.operations.cdi import KEPT, REFRESHED, UNITS, faults, kept, stopped
+from gpurig.operations.cdi import KEPT, REFRESHED, UNITS, faults, foreign, kept, stopped
 from gpurig.operations.container_toolkit import with_key
 from gpurig.operations.device_links import needed
 from gpurig.operations.systemd import lacking
@@ -29,6 +30,7 @@ def _spec(path: str = KEPT, **differs: Any) -> Spec:
         libraries=["libnvidia-ml.so.550.163.01"],
         missing=[],
         closed=[],
+        deadly=False,
     )
     return Spec(**{**right, **differs})  # type: ignore[typeddict-item]
 
@@ -56,6 +58,68 @@ def test_each_fault_of_a_spec_is_told(differs: dict[str, Any]) -> None:
 def test_gpus_are_counted_only_when_there_is_doubt() -> None:
     """A spec is not called wrong for a number nobody asked the driver for."""
     assert faults(_spec(nodes=["/dev/nvidia0", "/dev/nvidia1"]), DRIVER, None) == []
+
+
+# What nvidia-ctk 1.20.0 printed on Debian 13 with two H100s.
+WHOLE = (Path(__file__).parent.parent / "data/cdi/trixie-h100x2.yaml").read_text()
+# After so many bytes nvidia-ctk 1.20.0 passes the spec over, takes it, or crashes on it.
+CUTS = {
+    **dict.fromkeys((0, 20, 60, 100, 250, 600), "passed over"),
+    **dict.fromkeys((150, 200, 350, 400, 1000, 2000, 3000, 4000), "taken"),
+    300: "crash",
+}
+
+
+def _read(path: str, text: str) -> Spec:
+    """What the fact makes of this file."""
+    lines = [f"spec {path}", *(f"| {line}" for line in text.splitlines()), ""]
+    (spec,) = CdiSpecs().parse(lines, 0)  # type: ignore[misc]
+    return spec  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("size", "nvidia_ctk"), CUTS.items())
+def test_a_spec_that_was_cut_off_has_a_fault_and_kills_as_recorded(
+    size: int, nvidia_ctk: str
+) -> None:
+    """None gives containers all that they need; deadly is the one on which nvidia-ctk crashed."""
+    driver = DRIVER | {"nodes": ["/dev/nvidia0", "/dev/nvidia1"]}
+    spec = _read(KEPT, WHOLE[:size])
+
+    assert faults(spec, driver, 2)  # type: ignore[arg-type]
+    assert spec["deadly"] is (nvidia_ctk == "crash")
+    assert not faults(_read(KEPT, WHOLE), driver, 2)  # type: ignore[arg-type]
+
+
+EDITS = "devices:\n- name: a\n  containerEdits:\n    {}:\n"
+ENTRIES = {
+    "a device node, cut": (EDITS.format("deviceNodes") + "    -", True),
+    "a mount, list not indented, more after it": (
+        EDITS.format("mounts") + "    -\nkind: a/b",
+        True,
+    ),
+    "a hook, between two": (EDITS.format("hooks") + "    - path: a\n    - \n    - path: b", True),
+    "a hook, a comment below": (EDITS.format("hooks") + "      -\n        # none", True),
+    "a network device": (EDITS.format("netDevices") + "      -", True),
+    "an option": (EDITS.format("mounts") + "    - options:\n      -", False),
+    "a variable": (EDITS.format("env") + "    -", False),
+    "a device": ("devices:\n    -", False),
+    "a map below its dash": (EDITS.format("mounts") + "    -\n      hostPath: /a", False),
+    "the document's own dashes": ("---\n" + EDITS.format("mounts"), False),
+}
+
+
+@pytest.mark.parametrize(("text", "is_deadly"), ENTRIES.values(), ids=ENTRIES)
+def test_an_empty_entry_kills_where_a_pointer_is_followed(text: str, is_deadly: bool) -> None:
+    """Device nodes, hooks, mounts and network devices; text and whole devices are values."""
+    assert deadly(text) is is_deadly
+
+
+def test_a_file_that_cannot_be_read_is_named_unless_it_is_the_toolkits() -> None:
+    """Under the toolkit's own names it is a spec that was cut off, and made new."""
+    names = (KEPT, REFRESHED, "/etc/cdi/vendor.json")
+    specs = [_read(name, text) for name in names for text in ("", WHOLE)]
+
+    assert foreign(specs) == ["/etc/cdi/vendor.json"]
 
 
 PLACES = {
