@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.apt import Candidates
 from gpurig.facts.container_toolkit import CONFIG, ToolkitConfig, ToolkitPackages
+from gpurig.operations.environment import few
 from gpurig.operations.file import written
 from gpurig.operations.packages import ENVIRONMENT, LOCK_SECONDS, installed
 from gpurig.promise import drift, follows, holds, keeps, unknown
@@ -51,9 +53,10 @@ def _moved(
     if isinstance(found, Unknown):
         return unknown(found.reason)
     assert isinstance(found, dict)
+    install = partial(installed, packages, besides=_rewritten())
     newest = max(found.values(), key=numbers, default="")
     if version is None and (not newest or numbers(newest) >= numbers(minimum)):
-        return (yield from installed(packages, versions=dict.fromkeys(packages, newest)))
+        return (yield from install(versions=dict.fromkeys(packages, newest)))
     if version and all(numbers(found.get(name, "")) == numbers(version) for name in packages):
         return holds(", ".join(f"{name} {found[name]}" for name in packages))
     offered = _offered(packages[0])
@@ -64,13 +67,39 @@ def _moved(
         if numbers(right) < numbers(minimum):
             have = ", ".join(offered) or "none"
             return unknown(f"{newest} is older than {minimum}, and apt's lists have {have}")
-        return (yield from installed(packages, versions=dict.fromkeys(packages, right)))
+        return (yield from install(versions=dict.fromkeys(packages, right)))
     # Not among apt's lists: they may be old, so it is asked for as a pattern and told if missing.
     exact = next((v for v in offered if numbers(v) == numbers(version)), "")
-    commands = list(installed(packages, versions=dict.fromkeys(packages, exact or f"{version}-*")))
+    commands = list(install(versions=dict.fromkeys(packages, exact or f"{version}-*")))
     if commands and not exact:
         yield StringCommand(_REFRESHED, QuoteString(packages[0]), QuoteString(version))
     yield from commands
+
+
+def _rewritten() -> dict[str, str]:
+    """What the base package's script does to the user's config.toml, as `installed` takes it."""
+    file = read(ToolkitConfig)
+    mine = comments(file["text"]) if isinstance(file, dict) else []
+    if not mine:
+        return {}
+    told = f"NVIDIA's script then writes {CONFIG} again, with its values and without your comments"
+    return {"nvidia-container-toolkit-base": f"{told}: {few(mine)}"}
+
+
+# What the package's own config.toml has as comments: keys with what they are by default.
+_DEFAULTS = re.compile(
+    "#(accept-nvidia-visible-devices-(as-volume-mounts|envvar-when-unprivileged)|swarm-resource"
+    "|debug|ldcache|no-cgroups|path|root|user) = "
+)
+
+
+_COMMENT = re.compile(r"""(?:[^"'#]|"[^"]*"|'[^']*')*(#.*)""")  # a # within a string is none
+
+
+def comments(text: str) -> list[str]:
+    """The comments in a config.toml that are not the package's own, also those after a value."""
+    found = (match[1] for line in text.splitlines() if (match := _COMMENT.match(line)))
+    return [comment for comment in found if not _DEFAULTS.match(comment)]
 
 
 def _offered(package: str) -> list[str] | Unknown:

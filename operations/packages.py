@@ -49,12 +49,14 @@ def installed(
     packages: Sequence[str],
     recommends: bool = False,
     versions: Mapping[str, str] | None = None,
+    besides: Mapping[str, str] | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
     State how these packages stand, and install the missing ones in one transaction.
 
     + versions: exact versions to install, by name, where they matter; empty: the repository's;
       one that ends in ``-*`` leaves the package's own revision open
+    + besides: what a package's own script does to files of the user's, by name, for the plan
 
     For use inside an operation that `keeps` a promise. The lists are refreshed only when the
     package manager cannot install from those it has. A package on hold is never moved.
@@ -84,12 +86,13 @@ def installed(
     wrong = [f"{', '.join(missing)} not installed"] if missing else []
     wrong += [f"{name} is {found[name]['version']}" for name in other]
     moved = [w for n, w in zip(packages, words, strict=True) if n in (*missing, *other)]
+    scripts = [told for n, told in (besides or {}).items() if n in (*missing, *other)]
     drift(
         actual=", ".join(wrong) if other or len(missing) < len(packages) else "not installed",
         wanted="installed"
         if not other
         else f"all at {', '.join(sorted(set(versions.values())))}".removesuffix("-*"),
-        will=f"install {', '.join(moved)}",
+        will="; ".join([f"install {', '.join(moved)}", *scripts]),
     )
     # Only those: naming an installed package to apt would upgrade it.
     if manager == "apt":

@@ -11,7 +11,7 @@ from gpurig.facts.cdi import CdiSpecs, DriverOnHost, Spec, deadly
 from gpurig.facts.device_links import Links
 from gpurig.facts.systemd import Unit
 from gpurig.operations.cdi import KEPT, REFRESHED, UNITS, faults, foreign, kept, stopped
-from gpurig.operations.container_toolkit import with_key
+from gpurig.operations.container_toolkit import comments, with_key
 from gpurig.operations.device_links import needed
 from gpurig.operations.systemd import lacking
 
@@ -60,8 +60,9 @@ def test_gpus_are_counted_only_when_there_is_doubt() -> None:
     assert faults(_spec(nodes=["/dev/nvidia0", "/dev/nvidia1"]), DRIVER, None) == []
 
 
+DATA = Path(__file__).parent.parent / "data"
 # What nvidia-ctk 1.20.0 printed on Debian 13 with two H100s.
-WHOLE = (Path(__file__).parent.parent / "data/cdi/trixie-h100x2.yaml").read_text()
+WHOLE = (DATA / "cdi/trixie-h100x2.yaml").read_text()
 # After so many bytes nvidia-ctk 1.20.0 passes the spec over, takes it, or crashes on it.
 CUTS = {
     **dict.fromkeys((0, 20, 60, 100, 250, 600), "passed over"),
@@ -216,6 +217,18 @@ def test_a_key_that_is_missing_is_put_into_its_table() -> None:
 def test_a_table_that_is_missing_is_added() -> None:
     """The new table comes last, so that it swallows no key."""
     assert with_key(TOML, "z", "k", "v") == TOML + '\n[z]\nk = "v"\n'
+
+
+def test_the_users_comments_are_told_from_the_packages_own() -> None:
+    """The file as the package makes it has none; a # in a string, or a commented key, is none."""
+    as_made = (DATA / "nvidia-ctk" / "config.toml").read_text()
+    mine = as_made.replace("\nmode =", "\n# it's mine\nmode =").replace(
+        '"info"', '"#info" # "more"'
+    )
+
+    assert comments(as_made) == []
+    assert comments(mine) == ['# "more"', "# it's mine"]
+    assert comments("#debug = 1\n#mode = 1\n") == ["#mode = 1"]
 
 
 def test_a_mask_hides_nothing_else() -> None:
