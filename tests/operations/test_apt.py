@@ -95,9 +95,7 @@ DRIFTS = {
 def test_each_drift_is_named_and_repaired(drift: str) -> None:
     """The plan names the promise that is broken, and no other; one run repairs it."""
     script, broken = DRIFTS[drift]
-    passes.shell(script)
-    assert passes.drifted(deployed) == broken
-    assert all_hold(passes.up(deployed))
+    passes.repaired(deployed, script, broken)
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +187,7 @@ def test_components_that_the_user_enabled_are_left_to_them() -> None:
     assert all_hold(passes.up(deployed))
     assert passes.host.run(f"ls {apt.COMPONENTS_FILE}", check=False).rc, "nothing is left to add"
     assert "configured multiple times" not in passes.shell("apt-get update 2>&1")
-    passes.shell(f"rm {theirs}")
-    assert passes.drifted(deployed) == {"packages.sources"}
-    assert all_hold(passes.up(deployed))
+    passes.repaired(deployed, f"rm {theirs}", {"packages.sources"})
 
 
 def test_a_source_with_its_key_inside_is_copied_with_it() -> None:
@@ -201,14 +197,14 @@ def test_a_source_with_its_key_inside_is_copied_with_it() -> None:
     Until then it reads no list at all: our file still names the keyring for the same archive.
     """
     source = "/etc/apt/sources.list.d/debian.sources"
-    passes.shell(
+    passes.repaired(
+        deployed,
         f"cp {source} /root/; (echo 'Signed-By:'; echo ' -----BEGIN PGP PUBLIC KEY BLOCK-----';"
         " echo ' .'; base64 -w 64 /usr/share/keyrings/debian-archive-keyring.gpg | sed 's/^/ /';"
         " echo ' -----END PGP PUBLIC KEY BLOCK-----') > /root/key;"
-        f" sed -i -e '/^Signed-By:/{{r /root/key' -e 'd}}' {source}"
+        f" sed -i -e '/^Signed-By:/{{r /root/key' -e 'd}}' {source}",
+        {"packages.sources"},
     )
-    assert passes.drifted(deployed) == {"packages.sources"}
-    assert all_hold(passes.up(deployed))
     passes.shell("apt-get -qq -o APT::Update::Error-Mode=any update")
     passes.shell(f"mv /root/debian.sources {source}")
     assert all_hold(passes.up(deployed))

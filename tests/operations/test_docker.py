@@ -53,17 +53,17 @@ def _host(request: pytest.FixtureRequest, boot: Boot) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _clean() -> None:
     """Each test begins with a host that holds."""
-    assert all_hold(passes.plan(deployed))
+    passes.still_hold(deployed)
 
 
 def test_again_changes_no_byte() -> None:
     """A second run changes no file under /etc and no package."""
     seen = "find /etc -type f -exec sha256sum {} + | sort -k2; dpkg-query -W"
-    before = passes.shell(seen)
+    before = passes.look(seen)
 
     assert all_hold(passes.up(deployed))
 
-    assert passes.shell(seen) == before
+    assert passes.look(seen) == before
 
 
 DRIFTS = {
@@ -89,10 +89,7 @@ DRIFTS = {
 @pytest.mark.parametrize(("drift", "broken"), DRIFTS.values(), ids=DRIFTS)
 def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     """The plan names the promise that is broken, one run repairs it, the next finds nothing."""
-    passes.shell(drift)
-
-    assert passes.drifted(deployed) == broken
-    assert all_hold(passes.up(deployed))
+    passes.repaired(deployed, drift, broken)
 
 
 def test_foreign_keys_keep_their_values_and_order() -> None:
@@ -106,14 +103,14 @@ def test_foreign_keys_keep_their_values_and_order() -> None:
 
     assert all_hold(passes.up(deployed))
 
-    text = passes.shell(f"cat {FILE}")
+    text = passes.look(f"cat {FILE}")
     config = json.loads(text)
     assert list(config)[:3] == ["labels", "runtimes", "data-root"]
     assert config["labels"] == ["größe=1"]
     assert config["runtimes"]["mine"] == {"path": "/usr/bin/runc"}
     assert config["runtimes"]["nvidia"]["path"] == "nvidia-container-runtime"
     assert '\n  "labels"' in text
-    assert passes.shell(f"stat -c '%a %U:%G' {FILE}").split() == ["640", "root:docker"]
+    assert passes.look(f"stat -c '%a %U:%G' {FILE}").split() == ["640", "root:docker"]
 
 
 def test_a_link_is_written_through() -> None:
@@ -122,7 +119,7 @@ def test_a_link_is_written_through() -> None:
 
     assert all_hold(passes.up(deployed))
 
-    assert passes.shell(f"readlink {FILE}").strip() == "/srv/daemon.json"
+    assert passes.look(f"readlink {FILE}").strip() == "/srv/daemon.json"
     passes.shell(f"rm {FILE}; mv /srv/daemon.json {FILE}")
     assert all_hold(passes.up(deployed))
 
@@ -137,14 +134,14 @@ UNREADABLE = {
 @pytest.mark.parametrize(("text", "says"), UNREADABLE.values(), ids=UNREADABLE)
 def test_what_dockerd_cannot_read_is_unknown_and_left_alone(text: str, says: str) -> None:
     """No byte of a daemon.json that is not understood changes, and the sentence says where."""
-    before = passes.shell(f"cat {FILE}")
+    before = passes.look(f"cat {FILE}")
     passes.host.write(FILE, text)
 
     found = passes.up(deployed)
 
     assert found["docker.daemon-config"].verdict is Verdict.UNKNOWN
     assert says in found["docker.daemon-config"].reason
-    assert passes.shell(f"cat {FILE}") == text
+    assert passes.look(f"cat {FILE}") == text
     passes.host.write(FILE, before)
     assert all_hold(passes.up(deployed))
 
@@ -160,13 +157,13 @@ NO_OBJECT = {
 
 def test_what_would_lose_something_is_left_alone() -> None:
     """What is no single JSON object that can be written back is named, and no byte changes."""
-    before = passes.shell(f"cat {FILE}")
+    before = passes.look(f"cat {FILE}")
     for name, (text, says) in NO_OBJECT.items():
         passes.host.write(FILE, text)
         found = passes.link.apply(deployed).findings["docker.daemon-config"]
         assert found.verdict is Verdict.UNKNOWN, name
         assert says in found.reason, name
-        assert passes.shell(f"cat {FILE}") == text, name
+        assert passes.look(f"cat {FILE}") == text, name
     passes.shell(f"rm {FILE}; mkdir {FILE}")
     assert "not a file" in passes.plan(deployed)["docker.daemon-config"].reason
     passes.shell(f"rmdir {FILE}")
@@ -184,7 +181,7 @@ def _flags(flags: str) -> None:
 
 def test_a_key_that_is_wished_for_and_a_flag_is_found_before_dockerd_refuses_it() -> None:
     """Both places are named, the daemon goes on running, and nothing is written."""
-    before = passes.shell(f"cat {FILE}")
+    before = passes.look(f"cat {FILE}")
     passes.host.write(FILE, "{}")
     _flags("--log-opt max-size=3m")
 
@@ -193,7 +190,7 @@ def test_a_key_that_is_wished_for_and_a_flag_is_found_before_dockerd_refuses_it(
     for promise in ("docker.daemon-config", "docker.running-config"):
         assert found[promise].verdict is Verdict.UNKNOWN
         assert f"log-opts is asked for and stands as a flag in {DROP_IN}" in found[promise].reason
-    assert passes.shell(f"cat {FILE}") == "{}"
+    assert passes.look(f"cat {FILE}") == "{}"
     passes.shell(f"rm {DROP_IN}; systemctl daemon-reload; systemctl is-active docker.service")
     passes.host.write(FILE, before)
 
@@ -205,7 +202,7 @@ def test_runtimes_may_be_flags_as_well() -> None:
 
     assert all_hold(passes.up(deployed))
 
-    told = json.loads(passes.shell("docker info --format '{{json .Runtimes}}'"))
+    told = json.loads(passes.look("docker info --format '{{json .Runtimes}}'"))
     assert {"mine", "nvidia"} <= told.keys()
     passes.shell(f"rm {DROP_IN}; systemctl daemon-reload; {RESTART}")
 
@@ -224,15 +221,15 @@ def test_a_mask_stays_until_docker_is_named() -> None:
     for promise in ("docker.service", "docker.running-config"):
         assert found[promise].verdict is Verdict.DUE
         assert "is masked" in found[promise].reason
-    assert passes.shell("systemctl is-enabled docker.service || :").strip() == "masked"
+    assert passes.look("systemctl is-enabled docker.service || :").strip() == "masked"
     assert "unmask" in passes.plan(deployed)["docker.service"].will
     assert all_hold(passes.up(deployed))
 
 
 def test_a_value_that_dockerd_refuses_never_replaces_the_file() -> None:
     """dockerd judges the new text before it takes the old one's place, where it can."""
-    before = passes.shell(f"cat {FILE}")
-    can_check = "--validate" in passes.shell("dockerd --help")  # since 23.0
+    before = passes.look(f"cat {FILE}")
+    can_check = "--validate" in passes.look("dockerd --help")  # since 23.0
 
     def nonsense() -> None:
         docker.daemon_config(keys={"nonsense": 1})
@@ -242,8 +239,8 @@ def test_a_value_that_dockerd_refuses_never_replaces_the_file() -> None:
             passes.link.apply(nonsense)
 
     assert can_check is (packages != SUITES["bookworm"][0])
-    assert passes.shell(f"cat {FILE}") == before
-    assert "gpurig-new" not in passes.shell("ls /etc/docker")
+    assert passes.look(f"cat {FILE}") == before
+    assert "gpurig-new" not in passes.look("ls /etc/docker")
 
 
 def test_a_running_container_outlives_the_repair(lab: Lab) -> None:
@@ -254,8 +251,8 @@ def test_a_running_container_outlives_the_repair(lab: Lab) -> None:
 
     found = passes.up(deployed)
 
-    assert passes.shell("docker ps --no-trunc --quiet").split() == [container]
-    assert "nvidia" in passes.shell("docker info --format '{{json .Runtimes}}'")
+    assert passes.look("docker ps --no-trunc --quiet").split() == [container]
+    assert "nvidia" in passes.look("docker info --format '{{json .Runtimes}}'")
     if "features" in keys:
         assert found["docker.running-config"].verdict is Verdict.DUE
         assert "1 running container" in found["docker.running-config"].reason
@@ -274,8 +271,7 @@ def test_killed_before_the_restart_it_is_taken_up_again() -> None:
 
     passes.link.apply(killed)
 
-    assert passes.drifted(deployed) == {"docker.running-config"}
-    assert all_hold(passes.up(deployed))
+    assert all_hold(passes.up(deployed, {"docker.running-config"}))
 
 
 def test_after_a_reboot_it_holds() -> None:
@@ -301,9 +297,7 @@ def test_users_come_into_the_group_docker() -> None:
     assert passes.up(allowed)["users.docker-group"].verdict is Verdict.DUE
     passes.shell("systemctl stop old.service")
     assert all_hold(passes.plan(allowed))
-    passes.shell("gpasswd -d alice docker")
-    assert passes.drifted(allowed) == {"users.docker-group"}
-    assert all_hold(passes.up(allowed))
+    passes.repaired(allowed, "gpasswd -d alice docker", {"users.docker-group"})
     assert passes.shell("runuser -u alice -- docker info --format '{{.ID}}'").strip()
 
     found = passes.plan(unheard_of)["users.docker-group"]

@@ -168,18 +168,14 @@ def test_the_swap_keeps_everything_there_and_back() -> None:
     """To Docker CE and back to docker.io: the same ids, the same data, no change in between."""
     before = _everything()
 
-    assert passes.drifted(of_docker) == {"docker.source"}
-    assert all_hold(passes.up(of_docker))
+    assert all_hold(passes.up(of_docker, {"docker.source"}))
 
     assert _everything() == before
     assert " docker-ce 5:" in _installed()
     assert passes.shell("docker ps --format '{{.Names}}'").split() == ["always"]
     assert all_hold(passes.up(of_docker)), "again: zero changes"
     assert all_hold(passes.plan(kept)), "what is installed stays"
-    passes.shell("docker stop --time 1 always")
-
-    assert passes.drifted(of_debian) == {"docker.source"}
-    assert all_hold(passes.up(of_debian))
+    passes.repaired(of_debian, "docker stop --time 1 always", {"docker.source"})
 
     assert _everything() == before
     assert " docker-ce 5:" not in _installed()
@@ -257,9 +253,7 @@ def test_what_is_not_understood_is_named_and_nothing_is_changed(
 def test_the_socket_is_closed_again() -> None:
     """World-writable or of another group by hand: repaired now."""
     for drift in ("chmod 666 /run/docker.sock", "chgrp users /run/docker.sock"):
-        passes.shell(drift)
-        assert passes.drifted(kept) == {"docker.socket"}
-        assert all_hold(passes.up(kept))
+        passes.repaired(kept, drift, {"docker.socket"})
         assert passes.shell("stat -c '%a %G' /run/docker.sock").split() == ["660", "docker"]
 
 
@@ -271,8 +265,7 @@ def test_a_drop_in_that_opens_the_socket_is_named_and_stays() -> None:
         " systemctl daemon-reload; systemctl restart docker.socket docker.service"
     )
 
-    assert passes.drifted(kept) == {"docker.socket"}
-    found = passes.up(kept)["docker.socket"]
+    found = passes.up(kept, {"docker.socket"})["docker.socket"]
 
     assert found.verdict is Verdict.DUE
     assert place in found.reason
@@ -335,10 +328,7 @@ def test_dockerd_gets_the_proxy_and_nobody_reads_its_password() -> None:
 )
 def test_each_drift_of_the_proxy_is_repaired(drift: str, broken: set[str]) -> None:
     """Named and repaired; the daemon has it at its next start, too."""
-    passes.shell(drift)
-
-    assert passes.drifted(lambda: _proxy(PROXY)) == broken
-    assert all_hold(_proxied(PROXY))
+    passes.repaired(lambda: _proxy(PROXY), drift, broken)
     passes.shell("systemctl reset-failed docker; systemctl restart docker")
     assert all_hold(passes.plan(lambda: _proxy(PROXY)))
 

@@ -206,16 +206,13 @@ def test_a_module_that_builds_is_there_for_each_kernel_and_grub_is_as_before() -
     passes.shell(f"! test -e {DROP_IN} && ! grep -q gnulinux-{OLD} /boot/grub/grubenv 2>/dev/null")
 
     passes.shell(f"rm /lib/modules/{newest}/updates/dkms/*; depmod {newest}")
-    assert passes.drifted(modules) == {"driver.module-for-next-boot"}
-    assert _all_hold(passes.up(modules))
+    assert _all_hold(passes.up(modules, {"driver.module-for-next-boot"}))
 
 
 def test_lost_firmware_and_a_lost_account_come_back() -> None:
     """The module's firmware, and the account of the persistence daemon, are their packages'."""
     passes.shell(f"rm /lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin; userdel nvpd")
-    assert passes.drifted(modules) == {"driver.firmware", "driver.persistenced"}
-
-    assert _all_hold(passes.up(modules))
+    assert _all_hold(passes.up(modules, {"driver.firmware", "driver.persistenced"}))
     passes.shell(f"getent passwd nvpd && test -s /lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin")
 
 
@@ -233,9 +230,9 @@ def test_a_fabric_manager_of_another_version_is_brought_to_the_drivers() -> None
     assert "550.163.01-1" in passes.shell(
         f"apt-get -qq -y upgrade; dpkg-query -W {MANAGER}; systemctl is-active nvidia-fabricmanager"
     )
-    passes.shell("systemctl disable --now nvidia-fabricmanager")
-    assert passes.drifted(managed) == {"driver.fabric-manager"}
-    assert all_hold(passes.up(managed))
+    passes.repaired(
+        managed, "systemctl disable --now nvidia-fabricmanager", {"driver.fabric-manager"}
+    )
 
 
 def test_secure_boot_wants_an_enrolled_key_and_never_gets_switched_off() -> None:

@@ -141,9 +141,7 @@ def test_each_drift_is_named_and_repaired(drift: str) -> None:
     script, broken = DRIFTS[drift]
     before = _packages()
     passes.shell("echo '192.0.2.7 user.example' >> /etc/hosts")
-    passes.shell(script)
-    assert passes.drifted(deployed) == {broken}
-    assert all_hold(passes.up(deployed))
+    passes.repaired(deployed, script, {broken})
     assert _packages() == before, "nothing was installed or left"
     assert "192.0.2.7 user.example" in passes.shell("cat /etc/hosts")
     passes.shell(f"{PATH}/bin/horovodrun --check-build | grep -F '[X] TensorFlow'")

@@ -75,7 +75,7 @@ def _read(path: str, text: str) -> Spec:
     """What the fact makes of this file."""
     lines = [f"spec {path}", *(f"| {line}" for line in text.splitlines()), ""]
     (spec,) = CdiSpecs().parse(lines, 0)  # type: ignore[misc]
-    return spec  # type: ignore[return-value]
+    return spec
 
 
 @pytest.mark.parametrize(("size", "nvidia_ctk"), CUTS.items())
@@ -86,9 +86,9 @@ def test_a_spec_that_was_cut_off_has_a_fault_and_kills_as_recorded(
     driver = DRIVER | {"nodes": ["/dev/nvidia0", "/dev/nvidia1"]}
     spec = _read(KEPT, WHOLE[:size])
 
-    assert faults(spec, driver, 2)  # type: ignore[arg-type]
+    assert faults(spec, driver, 2)
     assert spec["deadly"] is (nvidia_ctk == "crash")
-    assert not faults(_read(KEPT, WHOLE), driver, 2)  # type: ignore[arg-type]
+    assert not faults(_read(KEPT, WHOLE), driver, 2)
 
 
 EDITS = "devices:\n- name: a\n  containerEdits:\n    {}:\n"
