@@ -1,9 +1,8 @@
-"""apt: its sources, deb822 and one-line, and the keys in keyrings, by fingerprint."""
+"""apt: its sources, deb822 and one-line, its keyrings by fingerprint, its choice of packages."""
 
 from __future__ import annotations
 
 import base64
-import shlex
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -133,39 +132,6 @@ def _one_line(file: str, lines: list[str]) -> list[Source]:
             )
         )
     return found
-
-
-class Keyring(TypedDict):
-    """A keyring's keys by fingerprint, and its mode as octal digits."""
-
-    fingerprints: list[str]
-    mode: str
-
-
-class Keys(Fact[Keyring]):
-    """
-    The keys in a keyring file, binary or armoured.
-
-    + path: the file
-
-    ``{"fingerprints": ["C95B321B61E88C1809C4F759DDCAE044F796ECB0"], "mode": "644"}``; a file that
-    is no keyring has no fingerprints. gpg is not needed on the host.
-    """
-
-    def command(self, path: str) -> StringCommand:
-        file = shlex.quote(path)
-        return framed(f"[ -e {file} ] || exit 3; stat -L -c %a {file} && base64 -w0 {file} && echo")
-
-    def parse(self, lines: list[str], code: int) -> Keyring | Absent | Unknown:
-        if code == 3:
-            return ABSENT
-        if code or not lines:
-            return Unknown("the keyring cannot be read")
-        data = base64.b64decode("".join(lines[1:]), validate=True)
-        try:
-            return Keyring(fingerprints=fingerprints(data), mode=lines[0])
-        except ValueError:
-            return Keyring(fingerprints=[], mode=lines[0])
 
 
 class SourcesShown(Sources):

@@ -7,11 +7,13 @@ from collections.abc import Generator, Iterable, Sequence
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.apt import Keys, Source, Sources
+from gpurig.facts.apt import Source, Sources
 from gpurig.facts.distribution import Distribution
+from gpurig.facts.repository_key import Keys
+from gpurig.operations import repository_key
 from gpurig.operations.file import written
 from gpurig.operations.packages import LOCK_SECONDS
-from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.stack.model import Repository
 from gpurig.values import ABSENT, Unknown
 
@@ -46,56 +48,39 @@ def keyring(layer: str, repository: Repository) -> Commands:
     + layer: whose repository it is; the promise is ``{layer}.keyring``
 
     The host fetches the key itself with apt's own downloader, so that its proxies and mirrors
-    count; it takes its place only after its fingerprint was compared.
+    count; the keyring is written from the bytes whose fingerprint was compared.
     """
-    path = keyring_path(repository)
-    keys, sources = read(Keys, path=path), read(Sources)
-    if isinstance(keys, Unknown):
-        return unknown(f"{path}: {keys.reason}")
+    sources = read(Sources)
     if isinstance(sources, Unknown):
         return unknown(sources.reason)
     assert isinstance(sources, list)
-    theirs = _theirs(sources, repository)
-    if theirs:
-        if wrong := _distrusted(theirs[0], repository):
-            return unknown(wrong)
-        return holds(f"{theirs[0]['file']} has this repository with a key of its own")
-    if keys is not ABSENT:
-        assert isinstance(keys, dict)
-        readable = int(keys["mode"], 8) & 0o444 == 0o444
-        if keys["fingerprints"] == [repository.fingerprint] and readable:
-            return holds(f"{path} holds {repository.fingerprint}")
+    state = _trusted(sources, repository)
+    if state.verdict == "unknown":
+        return unknown(state.told)
+    if state.verdict == "holds":
+        return holds(state.told)
     drift(
-        actual="no keyring" if keys is ABSENT else _shown(keys),
+        actual=state.told,
         wanted=f"the key {repository.fingerprint}",
         will=f"fetch the key from {repository.key_url} and compare its fingerprint",
     )
-    yield from _fetched(repository, path)
+    download = StringCommand(
+        "/usr/lib/apt/apt-helper download-file", QuoteString(repository.key_url),
+        QuoteString(repository_key.staged(repository)),
+    )  # fmt: skip
+    yield from repository_key.fetched(
+        download, keyring_path(repository), repository, repository_key.BINARY
+    )
 
 
-def _fetched(repository: Repository, path: str) -> Commands:
-    """Download beside the place, compare, move; a key of another fingerprint is never put there."""
-    staged = f"/run/gpurig-{repository.name}.key"
-    yield StringCommand(
-        "rm -f", QuoteString(staged), "&& /usr/lib/apt/apt-helper download-file",
-        QuoteString(repository.key_url), QuoteString(staged),
-    )  # fmt: skip
-    keys = read(Keys, path=staged)
-    got = keys["fingerprints"] if isinstance(keys, dict) else []
-    if got != [repository.fingerprint]:
-        told = ", ".join(got) or "no OpenPGP key"
-        message = f"{repository.key_url} has {told} instead of {repository.fingerprint}"
-        yield StringCommand("rm -f", QuoteString(staged))
-        yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
-        return
-    # apt reads armour from .asc files only; ours is binary whatever was fetched.
-    dearmour = "sed -n '/^$/,/^[=-]/{/^[=-]/d;p}'"
-    source, target = QuoteString(staged), QuoteString(f"{path}.gpurig-new")
-    yield StringCommand(
-        "if grep -q 'BEGIN PGP' ", source, "; then", dearmour, source, "| base64 -d >", target,
-        "; else cat", source, ">", target, "; fi && chmod 644", target, "&& mv -f", target,
-        QuoteString(path), "&& rm -f", source,
-    )  # fmt: skip
+def _trusted(sources: list[Source], repository: Repository) -> repository_key.State:
+    """How the keyring stands that apt checks this repository with: the user's, else ours."""
+    if theirs := _theirs(sources, repository):
+        if wrong := _distrusted(theirs[0], repository):
+            return repository_key.State("unknown", wrong)
+        told = f"{theirs[0]['file']} has this repository with a key of its own"
+        return repository_key.State("holds", told)
+    return repository_key.stands(keyring_path(repository), repository, repository_key.BINARY)
 
 
 @keeps("{layer}.repository")
@@ -130,6 +115,8 @@ def repository(layer: str, repository: Repository, architecture: str) -> Command
         )
         yield StringCommand("rm -f", QuoteString(file))
         return
+    if _trusted(sources, repository).verdict != "holds":
+        return follows(f"{layer}.keyring", f"{repository.uri} is set up once {layer}.keyring holds")
     if theirs:
         return holds(f"{theirs[0]['file']} has it")
     wanted = Source(
@@ -259,8 +246,10 @@ def _distrusted(source: Source, repository: Repository) -> str:
         return f"{where}, which is not there; remove one or bring the other back"
     if not isinstance(keys, dict):
         return f"{path} cannot be read"
+    if not keys["fingerprints"]:
+        return f"{where}, in which no key can be told ({keys['refused']}); remove the source"
     if repository.fingerprint not in keys["fingerprints"]:
-        told = ", ".join(keys["fingerprints"]) or "no key"
+        told = ", ".join(keys["fingerprints"])
         return f"{where}, which has {told} instead of {repository.fingerprint}; remove the source"
     if int(keys["mode"], 8) & 0o444 != 0o444:
         return f"{where}, which apt cannot read; run chmod 644 {path}"
@@ -306,8 +295,3 @@ def _refreshed(file: str) -> StringCommand:
         + " *) why=$(printf '%s\\n' \"$out\" | grep '^E:' | head -n 1 | cut -c 4-) ;; esac;"
         ' echo "E: apt refuses $at: $why" >&2; exit 1; }'
     )
-
-
-def _shown(keys: object) -> str:
-    held = keys["fingerprints"] if isinstance(keys, dict) else []
-    return f"a keyring with {', '.join(held) or 'no key'}"

@@ -8,14 +8,14 @@ from collections.abc import Generator, Sequence
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.fact import read
-from gpurig.facts.apt import Keys
 from gpurig.facts.dnf import DnfRepositories, DnfRepository
 from gpurig.facts.kernel import Kernel
+from gpurig.operations import repository_key
 from gpurig.operations.file import written
 from gpurig.operations.packages import DNF, installed
-from gpurig.promise import drift, holds, keeps, unknown
+from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.stack.model import Repository
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.values import Absent, Unknown
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
@@ -39,58 +39,40 @@ def keyring(layer: str, repository: Repository) -> Commands:
 
     + layer: whose repository it is; the promise is ``{layer}.keyring``
 
-    The host fetches the key itself, through dnf's proxy if it has one; the key takes its place
-    only after its fingerprint was compared, and only from there does dnf import it.
+    The host fetches the key itself, through dnf's proxy if it has one; the key file is written
+    from the bytes whose fingerprint was compared, and only from there does dnf import it.
     """
-    path = key_path(repository)
-    keys, repositories = read(Keys, path=path), read(DnfRepositories)
-    if isinstance(keys, Unknown):
-        return unknown(f"{path}: {keys.reason}")
+    repositories = read(DnfRepositories)
     if isinstance(repositories, Unknown):
         return unknown(repositories.reason)
     assert isinstance(repositories, list)
-    theirs = _theirs(repositories, repository)
-    if theirs:
-        return holds(f"{theirs['file']} has this repository with a key of its own")
-    if keys is not ABSENT:
-        assert isinstance(keys, dict)
-        readable = int(keys["mode"], 8) & 0o444 == 0o444
-        if keys["fingerprints"] == [repository.fingerprint] and readable:
-            return holds(f"{path} holds {repository.fingerprint}")
-    held = keys["fingerprints"] if isinstance(keys, dict) else []
+    state = _trusted(repositories, repository)
+    if state.verdict == "unknown":
+        return unknown(state.told)
+    if state.verdict == "holds":
+        return holds(state.told)
     drift(
-        actual="no key" if keys is ABSENT else f"a file with {', '.join(held) or 'no key'}",
+        actual=state.told,
         wanted=f"the key {repository.fingerprint}",
         will=f"fetch the key from {repository.key_url} and compare its fingerprint",
     )
-    yield from _fetched(repository, path)
+    download = StringCommand(
+        "{ proxy=$(sed -n 's/^ *proxy *= *//p' /etc/dnf/dnf.conf 2>/dev/null);"
+        ' [ -z "$proxy" ] || export http_proxy="$proxy" https_proxy="$proxy";'
+        " curl -fsSL --retry 2 --connect-timeout 20 -o",
+        QuoteString(repository_key.staged(repository)), QuoteString(repository.key_url), "; }",
+    )  # fmt: skip
+    yield from repository_key.fetched(
+        download, key_path(repository), repository, repository_key.ARMOUR
+    )
 
 
-def _fetched(repository: Repository, path: str) -> Commands:
-    """Download beside the place, compare, move; a key of another fingerprint is never put there."""
-    staged = f"/run/gpurig-{repository.name}.key"
-    yield StringCommand(
-        "proxy=$(sed -n 's/^ *proxy *= *//p' /etc/dnf/dnf.conf 2>/dev/null);"
-        ' [ -z "$proxy" ] || export http_proxy="$proxy" https_proxy="$proxy"; rm -f',
-        QuoteString(staged), "&& curl -fsSL --retry 2 --connect-timeout 20 -o",
-        QuoteString(staged), QuoteString(repository.key_url),
-    )  # fmt: skip
-    keys = read(Keys, path=staged)
-    got = keys["fingerprints"] if isinstance(keys, dict) else []
-    if got != [repository.fingerprint]:
-        told = ", ".join(got) or "no OpenPGP key"
-        message = f"{repository.key_url} has {told} instead of {repository.fingerprint}"
-        yield StringCommand("rm -f", QuoteString(staged))
-        yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
-        return
-    # rpm imports armour only.
-    source, target = QuoteString(staged), QuoteString(f"{path}.gpurig-new")
-    message = f"E: {repository.key_url} is not armoured, and rpm imports no other key"
-    yield StringCommand(
-        "grep -q 'BEGIN PGP PUBLIC' ", source, "|| { echo", QuoteString(message), ">&2; exit 1; };",
-        "mkdir -p /etc/pki/rpm-gpg && cat", source, ">", target, "&& chmod 644", target,
-        "&& mv -f", target, QuoteString(path), "&& rm -f", source,
-    )  # fmt: skip
+def _trusted(repositories: list[DnfRepository], repository: Repository) -> repository_key.State:
+    """How the key file stands that dnf checks this repository with: the user's, else ours."""
+    if theirs := _theirs(repositories, repository):
+        told = f"{theirs['file']} has this repository with a key of its own"
+        return repository_key.State("holds", told)
+    return repository_key.stands(key_path(repository), repository, repository_key.ARMOUR)
 
 
 @keeps("{layer}.repository")
@@ -111,6 +93,8 @@ def repository(layer: str, repository: Repository, signed: str = "packages") -> 
     if theirs:
         checked = theirs["gpgcheck"] or theirs["repo_gpgcheck"]
         return holds(f"{theirs['file']} has it" + ("" if checked else ", without any signature"))
+    if _trusted(repositories, repository).verdict != "holds":
+        return follows(f"{layer}.keyring", f"{repository.uri} is set up once {layer}.keyring holds")
     file, name = repository_path(repository), f"gpurig-{repository.name}"
     wanted = DnfRepository(
         file=file,

@@ -78,6 +78,10 @@ DRIFTS = {
         f"cp /usr/share/keyrings/debian-archive-keyring.gpg {KEYRING}",
         {"test.keyring"},
     ),
+    "the keyring has another key besides": (
+        f"cat /usr/share/keyrings/debian-archive-keyring.gpg >> {KEYRING}",
+        {"test.keyring"},
+    ),
     "the repository is another": (
         "sed -i s/10[.]77/10.78/ /etc/apt/sources.list.d/gpurig-nvidia-container-toolkit.sources",
         {"test.repository"},

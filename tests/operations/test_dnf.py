@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from gpurig.errors import HostError
+from gpurig.openpgp import certificate
 from gpurig.operations import dnf, dnf_driver, packages
 from gpurig.promise import Verdict, keeps
 from gpurig.stack.model import Repository
+from key_files import ATTACKER, BEGIN, END, lines
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -45,6 +47,7 @@ def _host(lab: Lab, boot: Boot) -> Iterator[None]:
     repository = prepared(passes)
     passes.shell(f"echo 'mine-1.0.*' > {LOCKS}")
     found = passes.plan(deployed)
+    assert found.pop("driver.repository").verdict is Verdict.FOLLOWS, "its key comes first"
     assert {one.verdict for one in found.values()} == {Verdict.DRIFTED}, found
     assert all_hold(passes.up(deployed)), "one run converges from bare"
     assert all_hold(passes.up(deployed)), "again: nothing to do"
@@ -75,6 +78,7 @@ DRIFTS = {
         {"driver.repository"},
     ),
     "key replaced": (f"cp /srv/repo/other {KEY}", {"driver.keyring"}),
+    "another key besides": (f"cat /srv/repo/other >> {KEY}", {"driver.keyring"}),
     "key unreadable": (f"chmod 600 {KEY}", {"driver.keyring"}),
     "another stream": (
         "dnf -q -y module reset nvidia-driver && dnf -q -y module enable nvidia-driver:590-open",
@@ -111,6 +115,35 @@ def test_a_key_of_another_fingerprint_is_refused() -> None:
     with pytest.raises(HostError, match=f"instead of {repository.fingerprint}"):
         passes.up(refused)
     assert passes.host.run("ls /etc/pki/rpm-gpg/gpurig-wrong /run/gpurig-wrong.key", check=False).rc
+
+
+def test_a_key_file_with_a_second_key_is_refused() -> None:
+    """The attacker's key, an empty line, the genuine one: nothing in its place, no repository."""
+    genuine = certificate((passes.host.root / "srv/repo/key").read_bytes()).binary
+    text = [BEGIN, b"", *lines(ATTACKER), b"", *lines(genuine), END, b""]
+    (passes.host.root / "srv/repo/attack").write_bytes(b"\n".join(text))
+    wrong = replace(repository, name="wrong", uri=f"{SERVED}/wrong", key_url=f"{SERVED}/attack")
+
+    def refused() -> None:
+        dnf.keyring(layer="wrong", repository=wrong)
+        dnf.repository(layer="wrong", repository=wrong)
+
+    with pytest.raises(HostError, match="is refused: its armour has a line that is not base64"):
+        passes.up(refused)
+    assert passes.host.run("ls /etc/pki/rpm-gpg/gpurig-wrong /run/gpurig-wrong.key", check=False).rc
+    assert passes.plan(refused)["wrong.repository"].verdict is Verdict.FOLLOWS
+
+
+def test_a_binary_key_is_put_in_place_in_armour() -> None:
+    """rpm imports armour only; the vendor's file may be binary, or have CRLF at its lines' ends."""
+    genuine = certificate((passes.host.root / "srv/repo/key").read_bytes())
+    for form in (genuine.binary, genuine.armoured.replace(b"\n", b"\r\n")):
+        (passes.host.root / "srv/repo/form").write_bytes(form)
+        other = replace(repository, name="form", uri=f"{SERVED}/form", key_url=f"{SERVED}/form")
+        passes.shell("rm -f /etc/pki/rpm-gpg/gpurig-form")
+        assert all_hold(passes.up(lambda other=other: dnf.keyring(layer="f", repository=other)))
+        written = (passes.host.root / "etc/pki/rpm-gpg/gpurig-form").read_bytes()
+        assert written == genuine.armoured
 
 
 def test_a_transaction_that_would_remove_a_foreign_package_is_refused() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gpurig.errors import HostError
+from gpurig.openpgp import certificate
 from gpurig.operations import apt
 from gpurig.promise import Finding, Verdict
 from gpurig.stack.model import Repository
+from key_files import ATTACKER, BEGIN, END, OTHER, armour, lines
 from lab.commands import run
 from lab.lab import Lab
 from lab.nvidia import KEY_FILE, Nvidia, nvidia
@@ -122,6 +124,106 @@ def test_a_signature_of_another_key_is_refused(lab: Lab) -> None:
     place.write_bytes(place.read_bytes().replace(b"Origin", b"Origim"))
     said = refused(forged)
     assert "apt refuses" in said
+
+
+FILES: dict[str, Callable[[bytes], bytes]] = {
+    "the attacker's key, an empty line, the genuine one": lambda key: b"\n".join(
+        [BEGIN, b"", *lines(ATTACKER), b"", *lines(key), END, b""]
+    ),
+    "two blocks": lambda key: armour(key) + armour(ATTACKER),
+    "two keys in a block": lambda key: armour(key + ATTACKER),
+    "two binary keys": lambda key: ATTACKER + key,
+    "a page of a web server": lambda key: b"<html>login</html>",
+    "nothing": lambda key: b"",
+    "a file without end": lambda key: armour(key) + b"\n" * 2_000_000,
+}
+
+
+@pytest.fixture
+def served(lab: Lab) -> Iterator[Path]:
+    """The vendor's key file, as it was afterwards."""
+    file = lab.folder / "repositories/nvidia-keys/debian13/x86_64" / KEY_FILE
+    before = file.read_bytes()
+    yield file
+    file.write_bytes(before)
+
+
+@pytest.mark.parametrize("made", FILES.values(), ids=FILES)
+def test_a_key_file_that_holds_more_than_the_key_is_refused(
+    made: Callable[[bytes], bytes], served: Path
+) -> None:
+    """Whatever fingerprint is found in it: no keyring, no source, nothing left behind."""
+    served.write_bytes(made(certificate(served.read_bytes()).binary))
+    said = refused(good)
+    assert good.key_url in said
+    for file in (KEYRING, OURS, "/run/gpurig-nvidia.key"):
+        assert passes.host.run(f"ls {file}", check=False).rc
+    found = passes.plan(lambda: deploy(good))
+    assert found["driver.repository"].verdict is Verdict.FOLLOWS
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"], ids=["Unix", "Windows"])
+def test_a_key_file_is_read_with_either_ends_of_lines(ends: bytes, served: Path) -> None:
+    """apt gets the one form, and takes the vendor's signature."""
+    served.write_bytes(served.read_bytes().replace(b"\n", ends))
+    assert all_hold(passes.up(lambda: deploy(good)))
+    passes.shell("apt-get -qq -o APT::Update::Error-Mode=any update")
+
+
+KEYRINGS = {
+    "another key besides": lambda key: key + ATTACKER,
+    "armour, which apt does not read under this name": armour,
+    "nothing": lambda key: b"",
+    "the attacker's key": lambda key: ATTACKER,
+}
+
+
+@pytest.mark.parametrize("made", KEYRINGS.values(), ids=KEYRINGS)
+def test_a_source_waits_for_a_keyring_that_holds(made: Callable[[bytes], bytes]) -> None:
+    """A keyring that was changed is named and written again; until then its source follows it."""
+    assert all_hold(passes.up(lambda: deploy(good)))
+    keyring = passes.host.root / KEYRING[1:]
+    key = keyring.read_bytes()
+    keyring.write_bytes(made(key))
+    found = passes.plan(lambda: deploy(good))
+    assert found["driver.keyring"].verdict is Verdict.DRIFTED
+    assert found["driver.repository"].verdict is Verdict.FOLLOWS
+    assert all_hold(passes.up(lambda: deploy(good)))
+    assert keyring.read_bytes() == key
+
+
+def test_a_keyring_that_others_may_write_is_put_right() -> None:
+    """Whoever may write it decides what root installs."""
+    assert all_hold(passes.up(lambda: deploy(good)))
+    passes.shell(f"chmod 666 {KEYRING}")
+    assert passes.drifted(lambda: deploy(good)) == {"driver.keyring"}
+    assert all_hold(passes.up(lambda: deploy(good)))
+    assert passes.shell(f"stat -c %a {KEYRING}").strip() == "644"
+
+
+def test_what_apt_s_own_verifier_does_not_find_is_not_green() -> None:
+    """A verifier that answers otherwise than we read is a sentence, and the source waits."""
+    assert all_hold(passes.up(lambda: deploy(good)))
+    passes.shell("mkdir -p /usr/local/bin && printf '#!/bin/sh\\necho Missing key\\n'"
+                 " > /usr/local/bin/sqv && chmod 755 /usr/local/bin/sqv")  # fmt: skip
+    try:
+        found = passes.plan(lambda: deploy(good))
+    finally:
+        passes.shell("rm /usr/local/bin/sqv")
+    assert found["driver.keyring"].verdict is Verdict.UNKNOWN
+    assert "Missing key" in found["driver.keyring"].reason
+    assert found["driver.repository"].verdict is Verdict.FOLLOWS
+
+
+def test_a_source_of_the_user_s_with_the_attacker_s_key_is_named() -> None:
+    """What is trusted there is said by its fingerprint; nothing is repaired."""
+    theirs = "/usr/share/keyrings/theirs.gpg"
+    (passes.host.root / theirs[1:]).write_bytes(ATTACKER)
+    passes.host.write(THEIRS, f"deb [signed-by={theirs}] {good.uri} /\n")
+    found = passes.plan(lambda: deploy(good))
+    assert found["driver.keyring"].verdict is Verdict.UNKNOWN
+    assert OTHER in found["driver.keyring"].reason
+    assert found["driver.repository"].verdict is Verdict.FOLLOWS
 
 
 def _keyring() -> Finding:
