@@ -8,18 +8,16 @@ from base64 import b64decode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paramiko import AutoAddPolicy, Ed25519Key, HostKeys, PKey, RSAKey
+from paramiko import Ed25519Key, PKey, RSAKey
 
 from gpurig.errors import HostError
 from gpurig.hostkeys import (
-    NewHostKey,
-    StrictClient,
-    changed_key_error,
+    UntrustedHostKey,
     fingerprint,
     known_hosts_line,
-    known_hosts_name,
-    new_key_error,
+    untrusted_key_error,
 )
+from gpurig.known_hosts import Answer, Line, Verdict, judge, known_hosts_name, read_lines
 
 # Keys of ssh-keygen, and what `ssh-keygen -l` showed of them.
 ED25519 = Ed25519Key(
@@ -51,28 +49,22 @@ def test_a_fingerprint_is_the_one_of_ssh_keygen(key: PKey, shown: str) -> None:
 def test_a_line_of_known_hosts_is_found_under_its_name(host: str, port: int, name: str) -> None:
     """Written as OpenSSH writes it, read back as the same key; another key is not trusted."""
     assert known_hosts_name(host, port) == name
-    known = HostKeys()
-    entry = known_hosts_line(name, ED25519)
-    kind, data = entry.split()[1:]
-    known.add(name, kind, Ed25519Key(data=b64decode(data)))
-    assert known.check(name, ED25519)
-    assert not known.check(name, RSA)
-    assert not known.check("elsewhere", ED25519)
+    lines = read_lines(known_hosts_line(name, ED25519), "f")
+    assert judge(lines, host, port, "", ED25519.asbytes()).verdict is Verdict.KNOWN
+    assert judge(lines, host, port, "", RSA.asbytes()).verdict is Verdict.CHANGED
+    assert judge(lines, "elsewhere", port, "", ED25519.asbytes()).verdict is Verdict.NEW
 
 
-def test_no_policy_accepts_a_key_that_is_not_known() -> None:
-    """Whatever the inventory or ~/.ssh/config ask for, an unknown key ends the connection."""
-    client = StrictClient()
-    client.set_missing_host_key_policy(AutoAddPolicy())
-    with pytest.raises(NewHostKey) as caught:
-        client._policy.missing_host_key(client, "gpu01", ED25519)
-    assert (caught.value.name, caught.value.key) == ("gpu01", ED25519)
-    assert not client.get_host_keys().lookup("gpu01")
+def untrusted(host: str, name: str, key: PKey, *known: PKey) -> HostError:
+    """The sentence about a key that is new, or another than those that are known."""
+    lines = tuple(Line(f"f:{n}", "", name, k.get_name(), k.asbytes()) for n, k in enumerate(known))
+    verdict = Verdict.CHANGED if known else Verdict.NEW
+    return untrusted_key_error(host, UntrustedHostKey(name, key, Answer(verdict, lines), "f"))
 
 
 def test_a_new_host_is_one_sentence_with_its_fingerprint() -> None:
     """What is shown, and the two ways to trust it."""
-    error = new_key_error("gpu01", NewHostKey("[gpu01]:2222", ED25519))
+    error = untrusted("gpu01", "[gpu01]:2222", ED25519)
     assert (error.code, error.host) == ("host-key-unknown", "gpu01")
     for part in (ED25519_SHOWN, "gpurig trust gpu01", known_hosts_line("[gpu01]:2222", ED25519)):
         assert part in str(error)
@@ -81,7 +73,7 @@ def test_a_new_host_is_one_sentence_with_its_fingerprint() -> None:
 
 def test_a_changed_key_names_both_and_how_to_replace_it() -> None:
     """The old one has to be removed under the name that known_hosts has for it."""
-    error = changed_key_error("gpu01", "[gpu01]:2222", got=RSA, expected=ED25519)
+    error = untrusted("gpu01", "[gpu01]:2222", RSA, ED25519)
     assert (error.code, error.host) == ("host-key-changed", "gpu01")
     assert f"{RSA_SHOWN} instead of {ED25519_SHOWN}" in str(error)
     assert "ssh-keygen -R '[gpu01]:2222'" in str(error)
@@ -92,8 +84,8 @@ def test_a_changed_key_names_both_and_how_to_replace_it() -> None:
 def test_a_name_from_an_inventory_is_one_word_of_the_command(name: str) -> None:
     """What is offered for copying runs nothing that stands in a host's name."""
     errors: list[HostError] = [
-        new_key_error(name, NewHostKey(name, ED25519)),
-        changed_key_error(name, name, got=RSA, expected=ED25519),
+        untrusted(name, name, ED25519),
+        untrusted(name, name, RSA, ED25519),
     ]
     for error in errors:
         assert f"gpurig trust {shlex.quote(name)}" in error.do

@@ -12,18 +12,18 @@ from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
 
 from gevent.subprocess import PIPE, Popen
-from paramiko import AuthenticationException, BadHostKeyException, SSHException
+from paramiko import AuthenticationException, SSHException
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.sshuserclient.client import get_host_keys
+from pyinfra.connectors.ssh_util import load_key_with_certificate
 from pyinfra.connectors.util import CommandOutput, read_output_buffers
 
 from gpurig.errors import HostError
 from gpurig.hostkeys import (
-    NewHostKey,
     StrictClient,
-    changed_key_error,
-    known_hosts_name,
-    new_key_error,
+    UnreadableKnownHosts,
+    UntrustedHostKey,
+    untrusted_key_error,
 )
 
 LOCK = "/run/gpurig.lock"  # a folder that only root can write to
@@ -171,19 +171,19 @@ class SSHTransport(Transport):
 
     def __init__(self, connector: SSHConnector) -> None:
         super().__init__()
-        get_host_keys.cache.clear()  # pyinfra reads once; `trust` may have added to it
         self.client = StrictClient()
         name = connector.host.name
+        _load_key(connector)
         arguments = connector.make_paramiko_kwargs()
         hostname = arguments.pop("hostname")
         try:
             self.client.connect(hostname, **arguments)
-        except NewHostKey as error:
-            raise new_key_error(name, error) from error
-        except BadHostKeyException as error:
-            port = int(self.client._ssh_config.get("port", 22))
-            known = known_hosts_name(error.hostname, port)
-            raise changed_key_error(name, known, error.key, error.expected_key) from error
+        except UntrustedHostKey as error:
+            raise untrusted_key_error(name, error) from error
+        except UnreadableKnownHosts as error:
+            raise HostError(
+                "known-hosts", str(error), name, "make it readable, or name another", name
+            ) from error
         except AuthenticationException as error:
             user = self.client._ssh_config.get("username") or arguments.get("username") or "you"
             with_what = "password" if arguments.get("password") else "key"
@@ -225,6 +225,23 @@ class SSHTransport(Transport):
         with suppress(OSError, SSHException, EOFError):
             super().close()
         self.client.close()
+
+
+def _load_key(connector: SSHConnector) -> None:
+    """Load the inventory's private key into pyinfra's cache, which would ask for a passphrase."""
+    file, name = connector.data["ssh_key"], connector.host.name
+    keys = connector.state.private_keys
+    if not file or file in keys:
+        return
+    try:
+        keys[file] = load_key_with_certificate(
+            file, connector.data["ssh_key_password"], cwd=connector.state.cwd, allow_prompt=False
+        )
+    except (PyinfraError, SSHException, OSError, ValueError) as error:
+        raise HostError(
+            "ssh-key", f"ssh_key cannot be used ({_first(error)})", name,
+            "check the file, or hold the key in ssh-agent", name,
+        ) from error  # fmt: skip
 
 
 def _first(error: BaseException) -> str:

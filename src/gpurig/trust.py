@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpurig.errors import GpurigError, HostError, InputError
-from gpurig.hostkeys import NewHostKey, fingerprint, known_hosts_line
+from gpurig.hostkeys import UntrustedHostKey, fingerprint, known_hosts_line
 from gpurig.inventory import HostSpec
 from gpurig.runner import Link
 
@@ -33,38 +32,44 @@ def trust(spec: HostSpec, confirm: Callable[[str, str, str], bool]) -> Trusted:
     """
     if spec.transport == "local":
         raise InputError("trust-local", "this machine has no SSH host key to trust", spec.name)
-    link = Link(spec)
-    try:
-        link.open()
-    except HostError as error:
-        cause = error.__cause__
-        if not isinstance(cause, NewHostKey):
+    link, outcome = Link(spec), Trusted(spec.name, "known")
+    written: set[str] = set()
+    while True:  # each hop on the way has a key of its own
+        try:
+            link.open()
+        except HostError as error:
+            cause = error.__cause__
             if error.code == "ssh-refused":  # the key was accepted before the login was refused
-                return Trusted(spec.name, "known")
-            raise
-        seen = fingerprint(cause.key)
-        if not confirm(spec.name, cause.key.get_name(), seen):
-            return Trusted(spec.name, "declined", seen)
-        file = known_hosts(spec)
-        _append(file, known_hosts_line(cause.name, cause.key))
-        return Trusted(spec.name, "added", seen, str(file))
-    finally:
-        link.close()
-    return Trusted(spec.name, "known")
+                return outcome
+            if not isinstance(cause, UntrustedHostKey) or error.code != "host-key-unknown":
+                raise
+            line = known_hosts_line(cause.name, cause.key)
+            if line in written:  # the file keeps nothing, as /dev/null
+                raise
+            seen = fingerprint(cause.key)
+            who = spec.name if cause.name == spec.name else f"{spec.name} ({cause.name})"
+            if not confirm(who, cause.key.get_name(), seen):
+                return Trusted(spec.name, "declined", seen)
+            _append(cause.file, line)
+            written.add(line)
+            outcome = Trusted(spec.name, "added", seen, cause.file)
+        else:
+            return outcome
+        finally:
+            link.close()
 
 
-def known_hosts(spec: HostSpec) -> Path:
-    """The file in which this host's key is looked for."""
-    given = spec.data.get("ssh_known_hosts_file")
-    return Path(os.path.expanduser(str(given or "~/.ssh/known_hosts")))
-
-
-def _append(file: Path, line: str) -> None:
+def _append(path: str, line: str) -> None:
+    if not path:
+        what = "ssh_config names no file of known hosts to write to"
+        raise GpurigError("known-hosts", what, do="set UserKnownHostsFile")
+    file = Path(path)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        old = file.read_text() if file.exists() else ""
+        file.touch(mode=0o600)
+        old = file.read_bytes()
         with file.open("a") as known:
-            known.write(("" if not old or old.endswith("\n") else "\n") + line + "\n")
+            known.write(("" if not old or old.endswith(b"\n") else "\n") + line + "\n")
     except OSError as error:
         raise GpurigError(
             "known-hosts", f"could not be written ({error.strerror})", str(file), "check its owner"

@@ -7,8 +7,6 @@ import os
 import signal
 from typing import Any
 
-from pyinfra.connectors.sshuserclient.client import get_host_keys
-
 from gpurig.connector import reading_fact
 from gpurig.inventory import HostSpec
 from gpurig.operations import docker, dpkg
@@ -50,7 +48,6 @@ def killed(host: Host, arguments: tuple[Any, ...], nth: int, when: str) -> bool:
 
 def _run(name: str, data: dict[str, str], arguments: tuple[Any, ...], nth: int, when: str) -> None:
     prepare_engine()
-    get_host_keys.cache.clear()
     link = Link(HostSpec.of(name, "ssh", data["ssh_hostname"], data))
     link.open()
     sent, start = 0, SSHTransport._start

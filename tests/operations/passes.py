@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from pyinfra.connectors.sshuserclient.client import get_host_keys
-
 from gpurig.inventory import HostSpec
 from gpurig.promise import Finding, Verdict
 from gpurig.runner import Link, prepare_engine
@@ -34,8 +32,6 @@ class Passes:
     def over(cls, host: Host) -> Passes:
         """Connected to this host as any run is, over SSH with its key checked."""
         prepare()
-        # pyinfra reads known_hosts once per process; this host was booted since
-        get_host_keys.cache.clear()
         data = host.ssh_data()
         link = Link(HostSpec.of(host.name, "ssh", data["ssh_hostname"], data))
         link.open()

@@ -53,6 +53,41 @@ def test_a_changed_key_stops(host: Host, somebody: Person) -> None:
     assert file.read_text() == f"{host.address} ssh-ed25519 {other}\n"
 
 
+def test_a_revoked_key_stops(host: Host, somebody: Person) -> None:
+    """Although the same file has the key as a good one, before; also in JSON, and for `trust`."""
+    own = host.read("/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
+    text = f"{host.address} {' '.join(own)}\n@revoked * {' '.join(own)}\n"
+    file = somebody.home / "known_hosts"
+    file.write_text(text)
+    inventory = somebody.inventory({"keys": _data(host, somebody)})
+    told = somebody.gpurig("plan", inventory, "--json")
+    assert [error["code"] for error in told.json["errors"]] == ["host-key-revoked"]
+    answer = somebody.gpurig("trust", inventory, "-y")
+    assert answer.code == 1
+    assert "is revoked" in answer.err
+    assert file.read_text() == text
+
+
+def test_a_host_that_an_authority_vouches_for_is_trusted_by_its_key(
+    host: Host, somebody: Person
+) -> None:
+    """A real certificate of sshd's: it is said that none is verified; then the key is trusted."""
+    host.run(
+        "cd /etc/ssh && ssh-keygen -qt ed25519 -N '' -f ca && ssh-keygen -qs ca -I keys -h"
+        f" -n {host.address} ssh_host_ed25519_key.pub"
+        " && echo HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub > sshd_config.d/ca.conf"
+        " && systemctl reload ssh"
+    )
+    authority = host.read("/etc/ssh/ca.pub")
+    (somebody.home / "known_hosts").write_text(f"@cert-authority * {authority}")
+    inventory = somebody.inventory({"keys": _data(host, somebody)})
+    answer = somebody.gpurig("facts", inventory)
+    assert answer.code == 2
+    assert "only certificates are trusted" in answer.out
+    assert somebody.gpurig("trust", inventory, "-y").code == 0
+    assert somebody.gpurig("facts", inventory).code == 0
+
+
 def test_a_refused_key_is_one_sentence(host: Host, somebody: Person) -> None:
     """The user and what was refused."""
     data = host.ssh_data() | {"ssh_user": "nobody-there"}
