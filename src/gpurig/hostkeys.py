@@ -203,35 +203,34 @@ def untrusted_key_error(host: str, error: UntrustedHostKey) -> HostError:
     line = f"(or add to known_hosts: {known_hosts_line(error.name, error.key)})"
     trust = f"gpurig trust {shlex.quote(host)}"
     shown = f"{error.key.get_name()} {seen}"
+    compare = f"compare the fingerprint, then run: {trust} {line}"
     match error.answer.verdict:
         case Verdict.REVOKED:
-            what = f"the SSH host key of {error.name} is revoked in {where} ({shown})"
-            do = f"whoever has that key may pose as {error.name}; give the host a new one"
+            return HostError(
+                "host-key-revoked",
+                f"the SSH host key of {error.name} is revoked in {where} ({shown})",
+                where=host,
+                do=f"whoever has that key may pose as {error.name}; give the host a new one",
+                host=host,
+            )
         case Verdict.CHANGED:
             known = " or ".join(dict.fromkeys(fingerprint(one.key) for one in lines))
-            what = (
+            file = lines[0].where.rpartition(":")[0]
+            return HostError(
+                "host-key-changed",
                 f"the SSH host key of {error.name} has changed: {seen} instead of {known}"
-                f" ({where}); it was installed anew or somebody is in between"
-            )
-            do = (
-                f"if you know why, run: ssh-keygen -R {shlex.quote(error.name)}"
-                f" -f {shlex.quote(lines[0].where.rpartition(':')[0])} and then: {trust} {line}"
+                f" ({where}); the host was installed again, or somebody is in between",
+                where=host,
+                do=f"if you know why, run: ssh-keygen -R {shlex.quote(error.name)}"
+                f" -f {shlex.quote(file)} and then: {trust} {line}",
+                host=host,
             )
         case Verdict.CERTIFIED:
             what = (
                 f"for {error.name} only certificates are trusted ({where}), which gpurig does"
                 f" not verify; it shows the key {shown}"
             )
-            do = f"compare the fingerprint, then run: {trust} {line}"
+            return HostError("host-key-unknown", what, where=host, do=compare, host=host)
         case _:
             what = f"the SSH host key of {error.name} is not known ({shown})"
-            do = f"compare the fingerprint, then run: {trust} {line}"
-    return HostError(f"host-key-{_CODES[error.answer.verdict]}", what, host, do, host)
-
-
-_CODES = {
-    Verdict.REVOKED: "revoked",
-    Verdict.CHANGED: "changed",
-    Verdict.CERTIFIED: "unknown",
-    Verdict.NEW: "unknown",
-}
+            return HostError("host-key-unknown", what, where=host, do=compare, host=host)
