@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpurig import __version__, locks
+from gpurig.lock_text import ONLY_WHEELS
 from gpurig.locks import Lock
 from gpurig.operations.uv import OPTIONS, SECRETS, UV
 
@@ -80,7 +81,7 @@ def filled(place: Place, folder: str, options: str = "") -> str:
     uv = _uv(place, folder) + f" --require-hashes{options}"
     return (
         f"{uv} --only-binary :all: -r {SECRETS}.build &&"
-        f" {uv} --no-build-isolation -r {SECRETS}.lock &&"
+        f" {uv} {ONLY_WHEELS} --no-build-isolation -r {SECRETS}.lock &&"
         f" chmod go-w {folder}/.lock &&"  # uv's own, which it makes for everybody
         # Users cannot write here: without it Python would compile anew at each of their imports,
         # 7 s of a processor for TensorFlow. Some packages ship files that are no Python of today.

@@ -18,9 +18,11 @@ from gpurig import cli, dockerd, images
 from gpurig.dockerd import Offer, devices
 from gpurig.errors import InputError
 from gpurig.image_verbs import _image
+from gpurig.lock_text import ONLY_WHEELS
 from gpurig.settings import Settings
 from gpurig.settings_table import IMAGES
 from gpurig.stack.model import Environment, Image
+from lock_lines import locked
 
 ROOT = Path(__file__).parents[1]
 LOCK = "tensorflow-2.21.0-py3.13-x86_64-cpu"
@@ -50,7 +52,7 @@ def test_the_recipe_is_the_same_until_something_that_counts_changes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Base, Python and lock change its sum; the index that wheels come from does not."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     first = images.recipe(IMAGE, "x86_64")
     again = images.recipe(IMAGE, "x86_64", "http://index.example.com:3141/simple/")
     assert first.context == again.context
@@ -58,19 +60,22 @@ def test_the_recipe_is_the_same_until_something_that_counts_changes(
     assert again.arguments["PIP_TRUSTED_HOST"] == "index.example.com:3141"
     sums = {first.labels[images.RECIPE]}
     sums.add(images.recipe(replace(IMAGE, base="mine:1"), "x86_64").labels[images.RECIPE])
-    (tmp_path / "locks").mkdir()
-    (tmp_path / f"locks/{LOCK}.txt").write_text("setuptools==1 --hash=sha256:00\n")
+    (tmp_path / "gpurig/locks").mkdir(parents=True)
+    (tmp_path / f"gpurig/locks/{LOCK}.txt").write_text(locked("setuptools==1"))
     sums.add(images.recipe(IMAGE, "x86_64").labels[images.RECIPE])
     assert len(sums) == 3
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_each_dockerfile_is_as_promised(name: str) -> None:
-    """A base by argument, hashes required, not root, a health check, and the classic builder."""
+    """A base by argument, wheels by hash, not root, a health check, and the classic builder."""
     text = (ROOT / f"workloads/container/{name}/Dockerfile").read_text()
     assert re.search(r"^ARG BASE=python:\S+-slim\nFROM \$\{BASE\}$", text, re.MULTILINE)
-    for line in re.findall(r"pip install.*(?:\n +-r.*)?", text):
-        assert "--require-hashes" in line
+    for line in re.findall(r"pip install(?:.*\\\n)*.*", text):
+        for each in line.split("&&"):
+            assert "--require-hashes" in each
+            assert "--only-binary :all:" in each
+    assert ONLY_WHEELS in text
     assert "--mount" not in text
     assert "# syntax" not in text
     words = [line.split()[0] for line in text.splitlines() if line[:1].isalpha()]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pyinfra import logger
 
+from gpurig import owned
 from gpurig.errors import GpurigError
 from gpurig.inventory import HostSpec
 
@@ -61,13 +62,12 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
     + debug: also on standard error
     + secrets: words that are never written
     """
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    runs = Path(state) / "gpurig" / "runs"
+    runs = owned.state() / "runs"
     folder = runs / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     try:
-        folder.mkdir(parents=True, mode=0o700)
+        owned.folder(folder)
         log = folder / "log"
-        log.touch(mode=0o600)
+        owned.write(log, "")
         latest = runs / f".latest-{os.getpid()}"
         latest.symlink_to(folder.name)
         latest.replace(runs / "latest")

@@ -14,7 +14,18 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from gpurig import datasets, ending, images, inventory, locks, logbook, observed, programs, report
+from gpurig import (
+    datasets,
+    ending,
+    images,
+    inventory,
+    locks,
+    logbook,
+    observed,
+    owned,
+    programs,
+    report,
+)
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
 from gpurig.given import NAME, Given, described
@@ -58,6 +69,7 @@ class Asked:
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
+            owned.refuse_foreign(hosts_keys.ssh_config(spec))
             refuse_unknown_releases(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
             programs.refuse_unreadable(spec.settings, where)
