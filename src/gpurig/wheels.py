@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,8 +16,10 @@ from urllib.request import Request, urlopen
 
 from gevent.pool import Pool
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
 
+from gpurig import lock_text, owned
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
 from gpurig.locks import Lock, normalised, one_at_a_time
@@ -33,6 +34,8 @@ _LIBC = 28  # of glibc 2, as in the locks
 _SECONDS = 60  # without a byte
 _TRIES = 3
 _AT_ONCE = 4  # downloads for one host
+# Of the names that packaging takes for a wheel or a source, those that are one name of a file.
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 
 _whole: set[Path] = set()  # files of the cache whose hash was compared in this process
 
@@ -81,6 +84,7 @@ class Shelf:
 
     def _file(self, wheel: Wheel) -> Path:
         file = self.folder / wheel.sha256[:16] / wheel.filename
+        owned.refuse_foreign(file)
         with one_at_a_time(f"wheel-{wheel.sha256[:16]}"):
             if file in _whole or (file.is_file() and _hash(file) == wheel.sha256):
                 _whole.add(file)
@@ -96,38 +100,32 @@ class Shelf:
             return file
 
     def _download(self, wheel: Wheel, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        staged, digest = file.with_name(f".{os.getpid()}"), sha256()
-        headers = _authorization(wheel.url, self.index)
-        try:
-            with (
-                urlopen(Request(wheel.url, headers=headers), timeout=_SECONDS) as answer,
-                staged.open("wb") as out,
-            ):
+        digest, request = sha256(), Request(wheel.url)
+        for name, value in _authorization(wheel.url, self.index).items():
+            request.add_unredirected_header(name, value)  # nor is it told to whom this one sends us
+        with owned.written(file) as out:
+            with urlopen(request, timeout=_SECONDS) as answer:
                 while block := answer.read(1 << 20):
                     digest.update(block)
                     out.write(block)
             if digest.hexdigest() != wheel.sha256:
                 raise ValueError(f"its SHA256 is {digest.hexdigest()}, not the lock's")
-            staged.replace(file)
-        finally:
-            staged.unlink(missing_ok=True)
 
     def _wanted(self, lock: Lock, python: str) -> list[Wheel]:
         """The files of a lock for this Python and architecture; where they are is asked once."""
         key = sha256(f"{lock.text}{python}{self.architecture}{self.index}".encode()).hexdigest()
         kept = self.folder / f"{key[:16]}.json"
         with one_at_a_time(f"wheels-{key[:16]}"):
-            try:
-                return [Wheel(**row) for row in json.loads(kept.read_text())]
-            except (OSError, ValueError, TypeError):
-                pass
+            if kept.exists():
+                try:
+                    rows = [Wheel(**row) for row in json.loads(owned.read(kept))]
+                    _refuse_others(rows, lock.text)
+                    return rows
+                except (ValueError, TypeError, AttributeError):
+                    pass  # it is not what was written: it is made again
             found = chosen(self._pylock(lock, python), lock.text, python, self.architecture)
             try:
-                kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                staged = kept.with_suffix(f".{os.getpid()}")
-                staged.write_text(json.dumps([asdict(wheel) for wheel in found]))
-                staged.replace(kept)
+                owned.write(kept, json.dumps([asdict(wheel) for wheel in found]))
             except OSError as error:
                 raise GpurigError(
                     "cache-unwritable",
@@ -164,16 +162,18 @@ def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel
 
     + pylock: where files are; lock: which hashes are accepted, a file with another is not there
     """
-    hashes = set(re.findall(r"sha256:([0-9a-f]{64})", lock))
+    pins = lock_text.read(lock)
     rank = {tag: place for place, tag in enumerate(_tags(python, architecture))}
     found = []
     for package in tomllib.loads(pylock)["packages"]:
         name = normalised(package["name"])
+        hashes = pins[name].hashes if name in pins else frozenset()
         files = [_wheel(name, one) for one in package.get("wheels", [])]
         wheels = [wheel for wheel in files if wheel.sha256 in hashes]
         best = min(wheels, key=lambda wheel: _rank(wheel, rank), default=None)
         if best is None or _rank(best, rank) == len(rank):
-            best = _wheel(name, package["sdist"]) if "sdist" in package else None
+            source = "sdist" in package and name in lock_text.SOURCES
+            best = _wheel(name, package["sdist"]) if source else None
         if best is None or best.sha256 not in hashes:
             raise GpurigError(
                 "wheels-unknown",
@@ -183,7 +183,29 @@ def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel
                 do="renew the lock (up --upgrade)",
             )
         found.append(best)
+    try:
+        _refuse_others(found, lock)
+    except ValueError as error:
+        raise GpurigError(
+            "wheels-unknown", f"the index answers with what is not in the lock ({error})"
+        ) from error
     return found
+
+
+def _refuse_others(wheels: Sequence[Wheel], lock: str) -> None:
+    """ValueError unless these are one file of each pin, by its name and hash, in plain words."""
+    pins = lock_text.read(lock)
+    for wheel in wheels:
+        if wheel.name not in pins or wheel.sha256 not in pins[wheel.name].hashes:
+            raise ValueError(f"another {wheel.name!r}")
+        parse = parse_sdist_filename if wheel.name in lock_text.SOURCES else parse_wheel_filename
+        name, version, *_ = parse(wheel.filename)
+        if name != wheel.name or version != Version(pins[name].version):
+            raise ValueError(f"{wheel.filename!r} for {wheel.name}")
+        if not _FILENAME.fullmatch(wheel.filename):
+            raise ValueError(f"a file named {wheel.filename!r}")
+    if len(wheels) != len(pins) or {wheel.name for wheel in wheels} != set(pins):
+        raise ValueError("not a file of each distribution")
 
 
 def _wheel(name: str, file: dict[str, object]) -> Wheel:
@@ -216,9 +238,10 @@ def _tags(python: str, architecture: str) -> list[Tag]:
 
 
 def _authorization(url: str, index: str | None) -> dict[str, str]:
-    """The index's own user and password, for files on the same machine: uv leaves them out."""
-    place = urlsplit(index or "")
-    if not place.username or urlsplit(url).hostname != place.hostname:
+    """The index's own user and password, for files of the same server: uv leaves them out."""
+    place, asked = urlsplit(index or ""), urlsplit(url)
+    same = (asked.scheme, asked.hostname, asked.port) == (place.scheme, place.hostname, place.port)
+    if not place.username or not same:
         return {}
     told = f"{unquote(place.username)}:{unquote(place.password or '')}"
     return {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
