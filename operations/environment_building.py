@@ -39,6 +39,11 @@ class Place:
         return f"{root}/.gpurig", name
 
     @property
+    def building(self) -> str:
+        """What is beside all environments and belongs to none that is in use."""
+        return shlex.quote(self._own[0])
+
+    @property
     def new(self) -> str:
         """Where it is built: on the same file system, under a name that nobody activates."""
         return shlex.quote("{}/{}.new".format(*self._own))
@@ -72,7 +77,7 @@ def _kept(place: Place) -> str:
 
 def _alone(place: Place) -> str:
     """Shell: what a run whose connection broke still does here has ended."""
-    folder = f"$(dirname {place.new})"
+    folder = place.building
     return f"umask 022; mkdir -p {folder} && exec 8>>{folder}/lock && flock 8"
 
 
@@ -98,7 +103,7 @@ def _noted(folder: str, lock: Lock) -> str:
     """Shell: the environment's record says what it is made from."""
     record = json.dumps({"lock": lock.key, "gpurig": __version__})
     file = f"{folder}/{RECORD}"
-    return f"echo {shlex.quote(record)} > {file}.new && mv {file}.new {file}"
+    return f"printf '%s\\n' {shlex.quote(record)} > {file}.new && mv {file}.new {file}"
 
 
 def built(place: Place, python: str, lock: Lock, extras: Sequence[str], lost: Sequence[str]) -> str:
@@ -151,7 +156,7 @@ def _with_extras(place: Place, extras: Sequence[str], lost: Sequence[str]) -> st
         f"( {index}; missing={shlex.quote(' '.join(lost))}; {install}"
         f' {forgotten}; [ -z "$missing" ] ||'
         f' {{ echo "not to be had again: $missing";'
-        f" echo $missing > {place.quoted}/{MISSING}; }} ) &&"
+        f" printf '%s\\n' \"${{missing# }}\" > {place.quoted}/{MISSING}; }} ) &&"
     )
 
 
