@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra import logger
 
-from gpurig import logbook, owned, prefetch, report
+from gpurig import logbook, owned, prefetch, redaction, report
 from gpurig.errors import GpurigError
 from gpurig.inventory import HostSpec
 
@@ -42,7 +42,7 @@ def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("debug", [False, True])
 def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
-    secrets = logbook.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
+    secrets = redaction.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
     folder = logbook.open_run(debug=debug, secrets=secrets)
     logger.debug("as Python %r", DATA)
     logger.info("as JSON %s", json.dumps(DATA))
