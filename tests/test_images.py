@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import click.testing
 import pytest
@@ -213,3 +215,25 @@ def test_lines_of_a_build_are_told_and_its_error_ends_it() -> None:
             "mine", told.append,
         )  # fmt: skip
     assert told == ["Step 1/2", " ---> ab", "more"]
+
+
+class _Image:
+    """What Docker's SDK gives for an image."""
+
+    def save(self, named: str) -> Iterator[bytes]:
+        yield from (b"half ", named.encode())
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_saved_image_is_the_user_s_alone(tmp_path: Path, umask: int) -> None:
+    """As `docker save` has it; no link that lies at its place, or beside it, is followed."""
+    victim, file = tmp_path / "victim", tmp_path / "lab.tar"
+    for link in (file, tmp_path / f"lab.tar.{os.getpid()}"):
+        link.symlink_to(victim)
+    before = os.umask(umask)
+    try:
+        dockerd.save(cast("Any", _Image()), "lab:3", file)
+    finally:
+        os.umask(before)
+    assert (file.read_bytes(), file.lstat().st_mode & 0o777) == (b"half lab:3", 0o600)
+    assert not victim.exists()

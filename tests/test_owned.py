@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import inventory, owned, programs, proving
+from gpurig import inventory, owned, programs, proving, trust
 from gpurig.errors import InputError
 from gpurig.settings import validate
+from gpurig.verbs import Asked
 
 OTHER = 60999  # nobody's uid and gid
 
@@ -28,6 +30,14 @@ def file(tmp_path: Path) -> Path:
     found.write_text("hosts = ['gpu01']\n")
     found.chmod(0o644)
     return found
+
+
+def _granted(file: Path) -> None:
+    """Another user may write by an ACL, although the group is the user's own."""
+    none = 0xFFFFFFFF
+    entries = ((1, 6, none), (2, 6, OTHER), (4, 4, none), (0x10, 6, none), (0x20, 4, none))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(file, "system.posix_acl_access", acl)
 
 
 def _linked(file: Path) -> None:
@@ -52,6 +62,7 @@ FOREIGN: dict[str, Callable[[Path], None]] = {
     "a file that all can write": lambda file: file.chmod(0o666),
     "a file that another group can write": lambda file: (
         os.chown(file, -1, OTHER), file.chmod(0o664))[0],
+    "a file that another can write by an ACL": _granted,
     "a folder of another user": lambda file: os.chown(file.parent, OTHER, OTHER),
     "a folder that all can write": lambda file: file.parent.chmod(0o777),
     "a folder of another user with the sticky bit": lambda file: (
@@ -256,3 +267,35 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (file.is_symlink(), sorted(tmp_path.iterdir())) == (True, [file, victim])
     owned.write(file, "whole")
     assert (file.is_symlink(), file.read_text(), victim.read_text()) == (False, "whole", "mine")
+
+
+def test_known_hosts_is_the_user_s_alone(tmp_path: Path) -> None:
+    """Who can write to it says which hosts are trusted; one that others can write stays as is."""
+    file = tmp_path / ".ssh" / "known_hosts"
+    before = os.umask(0)
+    try:
+        trust._append(file, "gpu01 ssh-ed25519 AAAA")
+        trust._append(file, "gpu02 ssh-ed25519 BBBB")
+    finally:
+        os.umask(before)
+    assert [found.stat().st_mode & 0o777 for found in (file.parent, file)] == [0o700, 0o600]
+    assert file.read_text() == "gpu01 ssh-ed25519 AAAA\ngpu02 ssh-ed25519 BBBB\n"
+    file.chmod(0o666)
+    with pytest.raises(InputError, match=r"known_hosts: is not used"):
+        trust._append(file, "gpu03 ssh-ed25519 CCCC")
+    assert "gpu03" not in file.read_text()
+
+
+def test_ssh_s_configuration_that_others_can_change_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may name a program (ProxyCommand), which would be run."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = tmp_path / ".ssh" / "config"
+    owned.write(file, "Host *\n  ProxyCommand touch /tmp/canary\n")
+    file.chmod(0o646)
+    options = {"target": "gpu01", "limit": None, "wishes": [], "as_json": False, "debug": False}
+    with pytest.raises(InputError, match=r"config: is not used"):
+        Asked.of("plan", options)
+    file.chmod(0o644)
+    assert [spec.name for spec in Asked.of("plan", options).hosts] == ["gpu01"]
