@@ -191,14 +191,16 @@ def test_settings_of_uv_in_the_working_folder_do_not_count(tmp_path: Path) -> No
 
 
 def test_nothing_is_built_to_resolve_a_lock(tmp_path: Path) -> None:
-    """A source's setup.py does not run on the control machine: a name without wheels is refused."""
+    """What would build a source does not run on the control machine; such a name is refused."""
     index = tmp_path / "simple"
     _published(index, locks.BUILD, "1.0")
     (index / "evil").mkdir()
     with tarfile.open(index / "evil" / "evil-1.0.tar.gz", "w:gz") as sdist:
         for name, text in {
             "PKG-INFO": "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n",
-            "setup.py": f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()",
+            "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "evil"\n'
+            'backend-path = ["."]\n',
+            "evil.py": f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()",
         }.items():
             entry = tarfile.TarInfo(f"evil-1.0/{name}")
             entry.size = len(text)

@@ -55,7 +55,7 @@ def read(text: str) -> Mapping[str, Pin]:
             line = f"{line[:-2]} {more.strip(' ')}"
         if not line:
             continue
-        pin, *hashes = line.split(" ") if line.isascii() else [line]
+        pin, *hashes = line.split(" ")
         name, one = _pin(pin, [word for word in hashes if word], f"line {first}")
         if name in found:
             raise ValueError(f"line {first}: {name} stands there twice")
