@@ -20,7 +20,8 @@ import pytest
 from gpurig import lock_text, wheels
 from gpurig.errors import GpurigError, InputError
 from gpurig.locks import Lock
-from gpurig.wheels import Shelf, Wheel, chosen
+from gpurig.wheel_choice import Wheel, chosen
+from gpurig.wheels import Shelf
 
 
 def _pylock(*filenames: str, sdist: str = "") -> tuple[str, str]:
