@@ -18,8 +18,9 @@ HOSTILE = {
     "an option": "-rf",
 }
 
-# Unquoted: an expansion, a command, all arguments; an error in the syntax has no code of its own.
+# Unquoted: an expansion, a command, all arguments.
 UNQUOTED = {2086, 2046, 2048, 2068, 2206, 2207}
+SYNTAX = 2000  # errors with codes below this one: what shellcheck cannot read
 # The one way in which a text is split on purpose.
 SPLIT = "set -- "
 
@@ -33,7 +34,8 @@ def complaints(script: str) -> Iterator[str]:
     lines = script.split("\n")
     for one in told:
         before = lines[one["line"] - 1][: one["column"] - 1]
-        if one["level"] == "error" or (one["code"] in UNQUOTED and not before.endswith(SPLIT)):
+        unread = one["level"] == "error" and one["code"] < SYNTAX
+        if unread or (one["code"] in UNQUOTED and not before.endswith(SPLIT)):
             yield f"SC{one['code']} {one['message']}: {lines[one['line'] - 1][one['column'] - 1 :]}"
     words = shlex.split(script)
     for shell, option, inner in zip(words, words[1:], words[2:], strict=False):
