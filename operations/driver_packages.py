@@ -75,7 +75,7 @@ def pinning(package: str | None) -> Commands:
 
     It comes before the driver: an unpinned host gets the newest branch with all its packages.
     """
-    found = read(Packages, packages=shlex.quote(PINNING))
+    found = read(Packages, packages=PINNING)
     if isinstance(found, Unknown):
         return unknown(found.reason)
     assert isinstance(found, dict)
