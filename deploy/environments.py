@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pyinfra import host
 
-from gpurig import horovod, locks
+from gpurig import horovod, locks, owned
 from gpurig.layer import layer
 from gpurig.operations import (
     environment,
@@ -97,6 +96,5 @@ def _shelf(stack: Stack, settings: Settings) -> Shelf | None:
     """Where this machine keeps wheels for its hosts, if it does."""
     if not settings.cache and not host.data.get(SHARE):
         return None
-    cache = settings.cache or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache) / ("wheels" if settings.cache else "gpurig/wheels")
+    folder = (Path(settings.cache) if settings.cache else owned.cache()) / "wheels"
     return Shelf(folder, stack.architecture, settings.pypi_index, bool(settings.cache))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
+from gpurig.fact import Fact, framed, words
 from gpurig.openpgp import fingerprints
 from gpurig.values import ABSENT, Absent, Unknown
 
@@ -194,7 +194,7 @@ class Candidates(Fact[dict[str, Candidate]]):
     def command(self, packages: str) -> StringCommand:
         return framed(
             "command -v apt-cache >/dev/null || exit 3;"
-            f" LC_ALL=C apt-cache policy {packages} 2>/dev/null"
+            f" LC_ALL=C apt-cache policy {words(packages)} 2>/dev/null"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, Candidate] | Absent | Unknown:

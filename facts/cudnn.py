@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
+from gpurig.fact import Fact, framed, words
 from gpurig.values import ABSENT, Absent, Unknown
 
 PREFERENCES = "/etc/apt/preferences.d/gpurig-cudnn"
@@ -103,7 +103,7 @@ class CudnnOffers(Fact[dict[str, list[str]]]):
     def command(self, packages: str) -> StringCommand:
         return framed(
             "command -v apt-cache >/dev/null || exit 3;"
-            f" LC_ALL=C apt-cache madison {packages} 2>/dev/null; :"
+            f" LC_ALL=C apt-cache madison {words(packages)} 2>/dev/null; :"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Absent | Unknown:

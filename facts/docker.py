@@ -159,9 +159,9 @@ class RestartPolicies(Fact[dict[str, str]]):
     def command(self) -> StringCommand:
         return framed(
             "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;"
-            f' ids=$(timeout 20 {DOCKER} ps --quiet) || exit 4; [ -z "$ids" ] ||'
+            f" ids=$(timeout 20 {DOCKER} ps --quiet) || exit 4; set -- $ids; [ $# = 0 ] ||"
             f" timeout 20 {DOCKER} inspect --format"
-            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' $ids 2>/dev/null; :"
+            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' \"$@\" 2>/dev/null; :"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
+from gpurig.fact import Fact, framed, words
 from gpurig.values import ABSENT, Absent, Unknown
 
 
@@ -35,8 +35,8 @@ class Packages(Fact[dict[str, Package]]):
     def command(self, packages: str) -> StringCommand:
         form = r"${Package} ${Version} ${db:Status-Want} ${db:Status-Status}\n"
         return framed(
-            f"command -v dpkg-query >/dev/null || exit 3; dpkg-query -W -f '{form}' {packages}"
-            " 2>/dev/null; :"
+            f"command -v dpkg-query >/dev/null || exit 3; dpkg-query -W -f '{form}'"
+            f" {words(packages)} 2>/dev/null; :"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, Package] | Absent | Unknown:

@@ -38,7 +38,7 @@ _THERE = ("installed", "unpacked", "half-configured", "triggers-awaited", "trigg
 _LICENCES = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}  # as in facts/nvidia.py
 
 _DPKG = (
-    "command -v dpkg-query >/dev/null && { echo native $(dpkg --print-architecture);"
+    'command -v dpkg-query >/dev/null && { echo "native $(dpkg --print-architecture)";'
     " dpkg-query -W -f '"
     r"package ${Package}|${Architecture}|${Version}|${db:Status-Want}|${db:Status-Status}"
     r"|${source:Package}|${Maintainer}\n"

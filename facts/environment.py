@@ -203,7 +203,7 @@ class Environments(Fact[dict[str, str]]):
         return framed(
             f"cd {shlex.quote(root)} 2>/dev/null || exit 3; for e in */pyvenv.cfg; do"
             ' [ -e "$e" ] || continue; e=${e%/pyvenv.cfg}; echo "$e'
-            " $($e/bin/python -I -S -c 'import platform; print(platform.python_version())'"
+            " $(\"$e/bin/python\" -I -S -c 'import platform; print(platform.python_version())'"
             ' 2>/dev/null)"; done'
         )
 

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
+from gpurig.fact import Fact, framed, words
 from gpurig.values import Absent, Unknown
 
 PIN = "/etc/apt/preferences.d/gpurig-fabricmanager"
@@ -34,7 +34,7 @@ class FabricManagerCandidates(Fact[Candidates]):
     def command(self, package: str) -> StringCommand:
         return framed(
             f"sed 's/^/pin /' {PIN} 2>/dev/null; command -v apt-cache >/dev/null || exit 3;"
-            f" LC_ALL=C apt-cache madison {package} 2>/dev/null |"
+            f" LC_ALL=C apt-cache madison {words(package)} 2>/dev/null |"
             " sed -n 's/^[^|]*| *\\([^ |]*\\) *|.*/version \\1/p'"
         )
 

@@ -14,8 +14,8 @@ RECORD = (
 )
 
 # The image as it is now: another size or time means that somebody made it anew since.
-FILE = "i=/boot/initrd.img-$k; [ -e $i ] || i=/boot/initramfs-$k.img"  # Debian's name, Red Hat's
-IMAGE = "stat -c '%s %.Y' $i"
+FILE = 'i=/boot/initrd.img-$k; [ -e "$i" ] || i=/boot/initramfs-$k.img'  # Debian's name, Red Hat's
+IMAGE = "stat -c '%s %.Y' \"$i\""
 NEXT = "k=$(ls /boot 2>/dev/null | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
 
 
@@ -43,7 +43,7 @@ class Initramfs(Fact[Image]):
 
     def command(self) -> StringCommand:
         return framed(
-            f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e $i ] || exit 3; echo "$k";'
+            f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e "$i" ] || exit 3; echo "$k";'
             " { command -v update-initramfs || command -v dracut; } >/dev/null &&"
             " echo yes || echo no;"
             f" set -- $(cat {RECORD} 2>/dev/null);"

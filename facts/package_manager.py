@@ -15,7 +15,7 @@ from gpurig.values import ABSENT, Absent, Unknown
 _MANAGER = (
     "manager() { if [ -s /var/lib/dpkg/status ] && command -v dpkg-query && command -v apt-get;"
     " then m=apt; elif command -v rpm && { command -v dnf || command -v dnf5 || command -v yum; };"
-    " then m=dnf; else return 3; fi >/dev/null; }; manager || exit 3; echo $m;"
+    ' then m=dnf; else return 3; fi >/dev/null; }; manager || exit 3; echo "$m";'
 )
 
 
@@ -53,7 +53,7 @@ class InstalledPackages(Fact[Installed]):
         arguments = {"packages": packages}
         return framed(
             StringCommand(
-                _MANAGER, "if [ $m = apt ]; then", dpkg.Packages().command(**arguments),
+                _MANAGER, "if [ \"$m\" = apt ]; then", dpkg.Packages().command(**arguments),
                 "; else", rpm.RpmPackages().command(**arguments), "; fi",
             )
         )  # fmt: skip

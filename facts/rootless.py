@@ -121,7 +121,7 @@ class RootlessOwner(Fact[Owner]):
             " ! as_user unshare --user true 2>/dev/null || echo namespaces yes;"
             ' [ ! -S "/run/user/$i/systemd/private" ] || as_user systemctl --user show'
             " docker.service --property=LoadState,ActiveState,UnitFileState,NeedDaemonReload"
-            " 2>/dev/null | tr = ' '; :"
+            " 2>/dev/null | tr '=' ' '; :"
         )
 
     def parse(self, lines: list[str], code: int) -> Owner | Absent | Unknown:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
+from gpurig.fact import Fact, framed, words
 from gpurig.facts.dpkg import Package
 from gpurig.openpgp import fingerprints
 from gpurig.values import ABSENT, Absent, Unknown
@@ -29,7 +29,7 @@ sed -n 's/^ *name *= *"\(.*\)".*/lock \1/p' /etc/dnf/versionlock.toml 2>/dev/nul
 
 def query(packages: str) -> str:
     """Shell that lists these packages and the locks of dnf; ends with 4 without a database."""
-    return _QUERY.replace("PACKAGES", packages).strip()
+    return _QUERY.replace("PACKAGES", words(packages)).strip()
 
 
 def installed(lines: list[str]) -> dict[str, Package]:

@@ -34,11 +34,11 @@ UPDATE = f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update
 # the package says of itself. All is downloaded before anything is removed.
 _TRANSACTION = r"""
 set -f
-wanted="@WORDS@"
-simulated() { plan=$(@ENVIRONMENT@ @APT@ @OPTIONS@ --simulate install $wanted 2>&1); }
+apt() { @ENVIRONMENT@ @APT@ @OPTIONS@ "$@" @WORDS@; }
+simulated() { plan=$(apt --simulate install 2>&1); }
 refreshed() { @UPDATE@; }
 failed() { echo "E: $1" >&2; exit 1; }
-fetched() { @ENVIRONMENT@ @APT@ @OPTIONS@ --download-only install $wanted; }
+fetched() { apt --download-only install; }
 simulated || { refreshed && simulated; } ||
     failed "apt cannot do it: $(printf '%s\n' "$plan" | grep -E '^( .* :|E:)' | sed 's/^ *//' |
         head -n 2 | paste -s -d ' ')"
@@ -56,9 +56,12 @@ done
 [ -z "$foreign" ] || failed "would remove $foreign, which is not NVIDIA's driver"
 fetched || { refreshed && simulated && fetched; } || failed "the packages cannot be downloaded"
 auto=$([ -z "@KEPT@" ] || apt-mark showauto @KEPT@)
-@ENVIRONMENT@ @APT@ @OPTIONS@ --no-download install $wanted || exit 1
-[ -z "$auto" ] || apt-mark auto $(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' $auto |
-    sed -n 's/ installed$//p') >/dev/null
+apt --no-download install || exit 1
+set -- $auto
+[ $# = 0 ] ||
+    set -- $(dpkg-query -W -f '${binary:Package} ${db:Status-Status}\n' "$@" |
+        sed -n 's/ installed$//p')
+[ $# = 0 ] || apt-mark auto "$@" >/dev/null
 [ -z "$(dpkg --audit)" ] || failed "$(dpkg --audit | head -n 1)"
 """
 
@@ -72,7 +75,7 @@ def pinning(package: str | None) -> Commands:
 
     It comes before the driver: an unpinned host gets the newest branch with all its packages.
     """
-    found = read(Packages, packages=shlex.quote(PINNING))
+    found = read(Packages, packages=PINNING)
     if isinstance(found, Unknown):
         return unknown(found.reason)
     assert isinstance(found, dict)
@@ -230,14 +233,14 @@ def transaction(
     + kept: those of them that stay marked as automatically installed if they are
     """
     parts = {
-        "WORDS": " ".join(words),
+        "WORDS": " ".join(map(shlex.quote, words)),
         "ENVIRONMENT": ENVIRONMENT,
         "APT": APT,
         "OPTIONS": f"--no-install-recommends {options}",
         "UPDATE": UPDATE,
         "FAMILY": "|".join((*FAMILY, PINNING)),
         "OTHERS": "|".join(f"{name}'|'*" for name in OTHERS),
-        "KEPT": " ".join(kept),
+        "KEPT": " ".join(map(shlex.quote, kept)),
     }
     script = _TRANSACTION
     for key, value in parts.items():

@@ -72,7 +72,7 @@ def interpreter(
     warning = f" ({lock.warning})" if lock.warning else ""
     drift(
         actual=_wrong(path, contents),
-        wanted=f"Python {python}",
+        wanted=f"Python {python}, and packages {lock.locked}",
         will=f"make {path}" + " anew and swap it in" * isinstance(contents, dict) + warning,
         leaves=_leaves(path, list(added), lost),
     )
@@ -112,12 +112,12 @@ def packages(
     added = extras(contents["installed"], wanted, SEEDS | set(besides))
     gone = [] if keep_extras else list(added)
     if not wrong and not broken and not gone and contents["record"] == lock.key:
-        return holds(f"{len(wanted)} packages as locked")
+        return holds(f"{len(wanted)} packages {lock.locked}")
     todo = [*wrong, *(b for b in broken if b not in wrong)]
     steps = [f"install {few(todo)}"] * bool(todo) + [f"remove {few(gone)}"] * bool(gone)
     drift(
         actual=_shown(wrong, broken, gone, there) or "no record of the lock that it was made from",
-        wanted=f"{len(wanted)} packages as locked",
+        wanted=f"{len(wanted)} packages {lock.locked}",
         will=" and ".join(steps) or f"note {lock.key}",
         leaves=few(list(added)) if keep_extras else "",
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpurig import __version__, locks
+from gpurig.lock_text import ONLY_WHEELS
 from gpurig.locks import Lock
 from gpurig.operations.uv import OPTIONS, SECRETS, UV
 
@@ -36,6 +37,11 @@ class Place:
     def _own(self) -> tuple[str, str]:
         root, _, name = self.path.rpartition("/")
         return f"{root}/.gpurig", name
+
+    @property
+    def building(self) -> str:
+        """What is beside all environments and belongs to none that is in use."""
+        return shlex.quote(self._own[0])
 
     @property
     def new(self) -> str:
@@ -71,7 +77,7 @@ def _kept(place: Place) -> str:
 
 def _alone(place: Place) -> str:
     """Shell: what a run whose connection broke still does here has ended."""
-    folder = f"$(dirname {place.new})"
+    folder = place.building
     return f"umask 022; mkdir -p {folder} && exec 8>>{folder}/lock && flock 8"
 
 
@@ -80,7 +86,7 @@ def filled(place: Place, folder: str, options: str = "") -> str:
     uv = _uv(place, folder) + f" --require-hashes{options}"
     return (
         f"{uv} --only-binary :all: -r {SECRETS}.build &&"
-        f" {uv} --no-build-isolation -r {SECRETS}.lock &&"
+        f" {uv} {ONLY_WHEELS} --no-build-isolation -r {SECRETS}.lock &&"
         f" chmod go-w {folder}/.lock &&"  # uv's own, which it makes for everybody
         # Users cannot write here: without it Python would compile anew at each of their imports,
         # 7 s of a processor for TensorFlow. Some packages ship files that are no Python of today.
@@ -97,7 +103,7 @@ def _noted(folder: str, lock: Lock) -> str:
     """Shell: the environment's record says what it is made from."""
     record = json.dumps({"lock": lock.key, "gpurig": __version__})
     file = f"{folder}/{RECORD}"
-    return f"echo {shlex.quote(record)} > {file}.new && mv {file}.new {file}"
+    return f"printf '%s\\n' {shlex.quote(record)} > {file}.new && mv {file}.new {file}"
 
 
 def built(place: Place, python: str, lock: Lock, extras: Sequence[str], lost: Sequence[str]) -> str:
@@ -150,7 +156,7 @@ def _with_extras(place: Place, extras: Sequence[str], lost: Sequence[str]) -> st
         f"( {index}; missing={shlex.quote(' '.join(lost))}; {install}"
         f' {forgotten}; [ -z "$missing" ] ||'
         f' {{ echo "not to be had again: $missing";'
-        f" echo $missing > {place.quoted}/{MISSING}; }} ) &&"
+        f" printf '%s\\n' \"${{missing# }}\" > {place.quoted}/{MISSING}; }} ) &&"
     )
 
 

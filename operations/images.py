@@ -53,7 +53,7 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     pull = f"pull {recipe.base} and " if base is ABSENT else ""
     drift(
         actual=f"no {recipe.reference}" if there is ABSENT else "built from something else",
-        wanted=f"{wanted} on {recipe.base}",
+        wanted=f"{wanted} on {recipe.base}, {recipe.locked}",
         will=f"{pull}build {recipe.reference}",
         leaves="all other images and containers",
     )

@@ -29,8 +29,8 @@ UV = f"{TOOLS}/bin/uv"
 
 PYTHON = "3.12"  # that uv's wheel is looked for with; it is for any
 
-# Words of `surroundings` for uv: it has no variable for all.
-OPTIONS = "$GPURIG_UV"
+# A word of `surroundings` for uv, which has no variable for it.
+OPTIONS = "${GPURIG_UV:+--no-index}"
 
 # Wheels that the control machine hands over, while they are installed; /tmp may be in memory.
 HANDED = "/opt/gpurig/wheels"
@@ -115,7 +115,7 @@ def surroundings(
         values |= {name.lower(): value for name, value in values.items() if "PROXY" in name}
     if handed:  # and no index is named: uv asks one that is, whatever else it is told
         values |= {"UV_FIND_LINKS": HANDED, "PIP_FIND_LINKS": HANDED}
-        values |= {"GPURIG_UV": "--no-index", "PIP_NO_INDEX": "1"}
+        values |= {"GPURIG_UV": "1", "PIP_NO_INDEX": "1"}
     else:
         values |= {"UV_DEFAULT_INDEX": downloads.index} if downloads.index else {}
         if lock and lock.index:

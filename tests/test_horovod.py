@@ -12,8 +12,9 @@ import pytest
 from gpurig import horovod
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
+from lock_lines import locked
 
-LOCK = "setuptools==80.9.0\ntensorflow==2.21.0 \\\n    --hash=sha256:00\n"
+LOCK = locked("setuptools==80.9.0", "tensorflow==2.21.0")
 PLACE = "debian-13"
 
 
@@ -53,7 +54,7 @@ def test_the_version_says_what_it_was_built_against(build: horovod.Build) -> Non
 
 def test_pytorchs_build_for_cuda_is_no_base() -> None:
     """It comes where the other's index cannot be used; that is said before any change."""
-    lock = LOCK.replace("tensorflow==2.21.0", "nvidia-cublas==13.0\ntorch==2.13.0")
+    lock = locked("nvidia-cublas==13.0", "torch==2.13.0")
     with pytest.raises(GpurigError, match=r"torch's build for the CPU only"):
         horovod.build(_environment("pytorch"), lock, "x86_64")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import click.testing
 import pytest
@@ -18,9 +20,11 @@ from gpurig import cli, dockerd, images
 from gpurig.dockerd import Offer, devices
 from gpurig.errors import InputError
 from gpurig.image_verbs import _image
+from gpurig.lock_text import ONLY_WHEELS
 from gpurig.settings import Settings
 from gpurig.settings_table import IMAGES
 from gpurig.stack.model import Environment, Image
+from lock_lines import locked
 
 ROOT = Path(__file__).parents[1]
 LOCK = "tensorflow-2.21.0-py3.13-x86_64-cpu"
@@ -50,7 +54,7 @@ def test_the_recipe_is_the_same_until_something_that_counts_changes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Base, Python and lock change its sum; the index that wheels come from does not."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     first = images.recipe(IMAGE, "x86_64")
     again = images.recipe(IMAGE, "x86_64", "http://index.example.com:3141/simple/")
     assert first.context == again.context
@@ -58,19 +62,22 @@ def test_the_recipe_is_the_same_until_something_that_counts_changes(
     assert again.arguments["PIP_TRUSTED_HOST"] == "index.example.com:3141"
     sums = {first.labels[images.RECIPE]}
     sums.add(images.recipe(replace(IMAGE, base="mine:1"), "x86_64").labels[images.RECIPE])
-    (tmp_path / "locks").mkdir()
-    (tmp_path / f"locks/{LOCK}.txt").write_text("setuptools==1 --hash=sha256:00\n")
+    (tmp_path / "gpurig/locks").mkdir(parents=True)
+    (tmp_path / f"gpurig/locks/{LOCK}.txt").write_text(locked("setuptools==1"))
     sums.add(images.recipe(IMAGE, "x86_64").labels[images.RECIPE])
     assert len(sums) == 3
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_each_dockerfile_is_as_promised(name: str) -> None:
-    """A base by argument, hashes required, not root, a health check, and the classic builder."""
+    """A base by argument, wheels by hash, not root, a health check, and the classic builder."""
     text = (ROOT / f"workloads/container/{name}/Dockerfile").read_text()
     assert re.search(r"^ARG BASE=python:\S+-slim\nFROM \$\{BASE\}$", text, re.MULTILINE)
-    for line in re.findall(r"pip install.*(?:\n +-r.*)?", text):
-        assert "--require-hashes" in line
+    for line in re.findall(r"pip install(?:.*\\\n)*.*", text):
+        for each in line.split("&&"):
+            assert "--require-hashes" in each
+            assert "--only-binary :all:" in each
+    assert ONLY_WHEELS in text
     assert "--mount" not in text
     assert "# syntax" not in text
     words = [line.split()[0] for line in text.splitlines() if line[:1].isalpha()]
@@ -208,3 +215,25 @@ def test_lines_of_a_build_are_told_and_its_error_ends_it() -> None:
             "mine", told.append,
         )  # fmt: skip
     assert told == ["Step 1/2", " ---> ab", "more"]
+
+
+class _Image:
+    """What Docker's SDK gives for an image."""
+
+    def save(self, named: str) -> Iterator[bytes]:
+        yield from (b"half ", named.encode())
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_saved_image_is_the_user_s_alone(tmp_path: Path, umask: int) -> None:
+    """As `docker save` has it; no link that lies at its place, or beside it, is followed."""
+    victim, file = tmp_path / "victim", tmp_path / "lab.tar"
+    for link in (file, tmp_path / f"lab.tar.{os.getpid()}"):
+        link.symlink_to(victim)
+    before = os.umask(umask)
+    try:
+        dockerd.save(cast("Any", _Image()), "lab:3", file)
+    finally:
+        os.umask(before)
+    assert (file.read_bytes(), file.lstat().st_mode & 0o777) == (b"half lab:3", 0o600)
+    assert not victim.exists()

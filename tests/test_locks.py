@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,7 @@ from packaging.requirements import Requirement
 from gpurig import locks
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment, Stack
+from lock_lines import locked
 from stack.observations import debian, stack
 
 SHIPPED = sorted((Path(locks.__file__).parent / "stack" / "locks").glob("*.txt"))
@@ -107,24 +110,106 @@ def test_the_build_part_is_of_the_lock(file: Path) -> None:
 
 
 def test_the_nearest_lock_counts(tmp_path: Path) -> None:
-    """locks/ beside the inventory, then of the working folder, the user's own, what ships."""
+    """locks/ beside the inventory, then the user's own, what ships; never of the working folder."""
     name = next(file.stem for file in SHIPPED if file.stem != "uv")
     wanted = _environment(name)
-    assert locks.find(wanted, "x86_64").text == (SHIPPED[0].parent / f"{name}.txt").read_text()
+    Path("locks").mkdir()
+    Path("locks", f"{name}.txt").write_text(locked("here==1"))
+    found = locks.find(wanted, "x86_64")
+    assert found.text == (SHIPPED[0].parent / f"{name}.txt").read_text()
+    assert found.locked == "as locked"
     own = tmp_path / "config/gpurig/locks"
     own.mkdir(parents=True)
-    (own / f"{name}.txt").write_text("own==1\n")
-    assert locks.find(wanted, "x86_64").text == "own==1\n"
-    Path("locks").mkdir()
-    Path("locks", f"{name}.txt").write_text("here==1\n")
-    assert locks.find(wanted, "x86_64").text == "here==1\n"
+    (own / f"{name}.txt").write_text(locked("own==1"))
+    found = locks.find(wanted, "x86_64")
+    assert found.text == locked("own==1")
+    assert found.locked == f"as locked in {own}/{name}.txt", "a plan names one that does not ship"
     locks.look_beside(tmp_path / "lab" / "lab.py")
-    assert locks.find(wanted, "x86_64").text == "here==1\n"
+    assert locks.find(wanted, "x86_64").text == locked("own==1")
     beside = tmp_path / "lab" / "locks"
     beside.mkdir(parents=True)
-    (beside / f"{name}.txt").write_text("beside==1\n")
-    assert locks.find(wanted, "x86_64").text == "beside==1\n"
+    (beside / f"{name}.txt").write_text(locked("beside==1"))
+    assert locks.find(wanted, "x86_64").text == locked("beside==1")
     assert locks.kept() == (name,)
+    locks.look_beside(Path("lab.py"))
+    assert locks.find(wanted, "x86_64").text == locked("here==1"), "the inventory lies here"
+
+
+SUM = f"--hash=sha256:{'0' * 64}"
+NO_LOCKS = {
+    "an address": f"evil @ http://127.0.0.1/evil.tar.gz {SUM}",
+    "an address as the version": f"evil==http://127.0.0.1/evil.tar.gz {SUM}",
+    "a file": f"./evil.whl {SUM}",
+    "a repository": f"-e git+https://127.0.0.1/evil#egg=evil {SUM}",
+    "an index": f"--index-url http://127.0.0.1/\nnumpy==1 {SUM}",
+    "an option behind a pin": f"numpy==1 {SUM} --config-settings=x",
+    "another file": f"-r other.txt\nnumpy==1 {SUM}",
+    "no hash": "numpy==1",
+    "a weaker hash": f"numpy==1 --hash=md5:{'0' * 32}",
+    "a short hash": "numpy==1 --hash=sha256:00",
+    "an open version": f"numpy>=1 {SUM}",
+    "any version": f"numpy==1.* {SUM}",
+    "a marker": f"numpy==1 ; sys_platform == 'linux' {SUM}",
+    "extras": f"numpy[all]==1 {SUM}",
+    "a comment that goes on": f"# \\\n numpy==1 {SUM}",
+    "a form feed": f"numpy==1 {SUM}\fevil==1 {SUM}",
+    "a line end that only Python sees": f"numpy==1\u2028evil==1 {SUM}",
+    "digits that are not ASCII": f"numpy==\uff11 {SUM}",
+    "a letter that looks the same": f"numр\u0443==1 {SUM}",  # noqa: RUF001 # the law
+    "one name twice": f"a-b==1 {SUM}\nA_b==2 {SUM}",
+    "another promise": f"promise==2.3 {SUM}",
+    "nothing": "\n",
+}
+
+
+@pytest.mark.parametrize("text", NO_LOCKS.values(), ids=NO_LOCKS)
+def test_what_is_more_than_a_lock_is_refused(text: str, tmp_path: Path) -> None:
+    """name==version with hashes and nothing else, in one sentence that names the file."""
+    own = tmp_path / "config/gpurig/locks"
+    own.mkdir(parents=True)
+    (own / "mine.txt").write_bytes(text.encode())
+    with pytest.raises(GpurigError, match=r"mine\.txt: is no lock \(line \d+: ") as error:
+        locks.find(_environment("mine"), "x86_64")
+    assert "\n" not in str(error.value)
+
+
+def test_settings_of_uv_in_the_working_folder_do_not_count(tmp_path: Path) -> None:
+    """Neither an index that it names, nor a Python, nor a workspace; none of it is even started."""
+    index, other = tmp_path / "simple", tmp_path / "other"
+    for name in ("framework", locks.BUILD):
+        _published(index, name, "1.0")
+        _published(other, name, "6.6.6")
+    settings = f'index-url = "{other.as_uri()}"\nextra-index-url = ["{other.as_uri()}"]\n'
+    Path("uv.toml").write_text(settings)
+    Path(".venv/bin").mkdir(parents=True)
+    Path(".venv/pyvenv.cfg").write_text("home = /usr/bin\n")
+    Path(".venv/bin/python").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    Path(".venv/bin/python").chmod(0o755)
+    found = locks.find(_environment("own", "framework"), "x86_64", index.as_uri())
+    assert locks.pins(found.text) == {"framework": "1.0", locks.BUILD: "1.0"}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nothing_is_built_to_resolve_a_lock(tmp_path: Path) -> None:
+    """What would build a source does not run on the control machine; such a name is refused."""
+    index = tmp_path / "simple"
+    _published(index, locks.BUILD, "1.0")
+    (index / "evil").mkdir()
+    with tarfile.open(index / "evil" / "evil-1.0.tar.gz", "w:gz") as sdist:
+        for name, text in {
+            "PKG-INFO": "Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n",
+            "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "evil"\n'
+            'backend-path = ["."]\n',
+            "evil.py": f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()",
+        }.items():
+            entry = tarfile.TarInfo(f"evil-1.0/{name}")
+            entry.size = len(text)
+            sdist.addfile(entry, io.BytesIO(text.encode()))
+    page = '<a href="evil-1.0.tar.gz">evil-1.0.tar.gz</a>'
+    (index / "evil" / "index.html").write_text(page)
+    with pytest.raises(GpurigError, match="cannot be resolved"):
+        locks.find(_environment("own", "evil"), "x86_64", index.as_uri())
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_cannot_be_resolved_is_one_sentence(tmp_path: Path) -> None:
@@ -190,7 +275,7 @@ def test_one_that_cannot_be_kept_is_one_sentence(tmp_path: Path) -> None:
 
 def test_arguments_that_pyinfra_prints_are_short() -> None:
     """The text of a lock is not among what is printed of it."""
-    assert "its text" not in repr(locks.Lock("key", "its text"))
+    assert "its==1" not in repr(locks.Lock("key", locked("its==1")))
 
 
 def _torch(tmp_path: Path) -> Environment:
@@ -242,7 +327,7 @@ def test_without_its_own_index_the_usual_build_is_taken_and_said(
     assert fitted.gigabytes > wanted.gigabytes
     assert locks.fitted(after, usual) == after
     other = replace(wanted, lock=f"{wanted.lock}-jupyter")
-    (tmp_path / "config/gpurig/locks" / f"{found.key}-jupyter.txt").write_text("numpy==1.0\n")
+    (tmp_path / "config/gpurig/locks" / f"{found.key}-jupyter.txt").write_text(locked("numpy==1.0"))
     assert locks.find(other, "x86_64", usual).key == f"{found.key}-jupyter"
 
 
@@ -309,14 +394,15 @@ def test_two_runs_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.Monkey
     other = (
         "import fcntl, sys, time; file = open(sys.argv[1], 'w');"
         " fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); time.sleep(0.5);"
-        " open(sys.argv[2], 'w').write('other==1\\n')"
+        " open(sys.argv[2], 'w').write(sys.argv[3])"
     )
     command = [sys.executable, "-c", other, str(holding / "own"), str(kept / "own.txt")]
+    command.append(locked("other==1"))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         monkeypatch.setattr(subprocess, "run", _never)
-        assert locks.find(_environment("own", "numpy"), "x86_64").text == "other==1\n"
+        assert locks.find(_environment("own", "numpy"), "x86_64").text == locked("other==1")
 
 
 def test_a_lock_is_renewed_only_when_asked_and_kept_only_when_told(tmp_path: Path) -> None:

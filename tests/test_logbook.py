@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra import logger
 
-from gpurig import logbook
+from gpurig import logbook, owned, prefetch, redaction, report
 from gpurig.errors import GpurigError
 from gpurig.inventory import HostSpec
 
@@ -41,7 +42,7 @@ def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("debug", [False, True])
 def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
-    secrets = logbook.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
+    secrets = redaction.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
     folder = logbook.open_run(debug=debug, secrets=secrets)
     logger.debug("as Python %r", DATA)
     logger.info("as JSON %s", json.dumps(DATA))
@@ -95,3 +96,29 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(
     with pytest.raises(GpurigError, match="set XDG_STATE_HOME") as error:
         logbook.open_run(debug=False)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077, 0o177])
+def test_modes_do_not_depend_on_the_umask(
+    umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs, reports and caches hold details of hosts: they are the user's alone, from $HOME on."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    before = os.umask(umask)
+    try:
+        folder = logbook.open_run(debug=False)
+        logger.info("a line")
+        report.write(folder, "plan", [], 0)
+        prefetch.remember("gpu01", [("gpurig.facts.users", "Users", ())])
+        owned.write(owned.configuration() / "locks" / "x.txt", "x", mode=0o644)
+    finally:
+        os.umask(before)
+    found = {path: path.lstat().st_mode & 0o7777 for path in tmp_path.rglob("*")}
+    files = {path.name: mode for path, mode in found.items() if path.is_file()}
+    files.pop("latest", None)
+    assert files.pop("x.txt") == 0o644
+    assert set(files) == {"log", "report.json", "report.html", "junit.xml", "gpu01.json"}
+    assert set(files.values()) == {0o600}
+    assert {m for path, m in found.items() if path.is_dir() and path.name != "latest"} == {0o700}

@@ -82,8 +82,9 @@ def test_all_three_are_written_for_their_reader_only(tmp_path: Path) -> None:
     ElementTree.parse(tmp_path / "junit.xml")
 
 
-def test_a_folder_that_is_gone_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     """A report that could not be written is said, not lost."""
+    (tmp_path / "gone").touch()
     with pytest.raises(GpurigError, match="cannot be written"):
         report.write(tmp_path / "gone", "up", [_result()], 1)
 

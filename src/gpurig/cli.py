@@ -8,13 +8,14 @@ gevent.monkey.patch_all()  # before anything opens a socket: each host is a gree
 
 # What follows is imported after the patch on purpose (E402), so that it gets patched modules.
 import json  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import Any  # noqa: E402
 
 import click  # noqa: E402
 
-from gpurig import __version__, image_verbs, verbs  # noqa: E402
+from gpurig import __version__, image_verbs, owned, verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
 from gpurig.given import Given  # noqa: E402
 from gpurig.training import verb as training  # noqa: E402
@@ -181,6 +182,8 @@ def save(name: str, file: str, debug: bool) -> None:
 def main() -> None:
     """Run the command line; errors are sentences, and tracebacks are for ``--debug``."""
     arguments = sys.argv[1:]
+    # sudo, a ProxyCommand of ssh's, this machine's own shell: none comes from a folder of others.
+    os.environ["PATH"] = owned.search_path(os.environ.get("PATH", os.defpath))
     try:
         gpurig.main(args=arguments, standalone_mode=False)
     except GpurigError as error:

@@ -10,8 +10,10 @@ is refused there by ``dockerd --validate``.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from gpurig.redaction import is_secret
 
 TEXT, SWITCH, NUMBER, LIST, TABLE, TEXTS = (
     "a text",
@@ -66,6 +68,19 @@ def wrong(daemon: Mapping[str, Any]) -> str | None:
         if not _is(KINDS[key], value):
             return f"a table whose {key} is {KINDS[key]}"
     return None
+
+
+def secret(daemon: Any, below: str = "") -> Iterator[str]:
+    """Keys that are secret by name, also deeper or as ``NAME=…``: ``log-opts.splunk-token``."""
+    if isinstance(daemon, list):
+        named = [text.partition("=") for text in daemon if isinstance(text, str)]
+        daemon = {name: value for name, equals, value in named if equals}
+    if isinstance(daemon, dict):
+        for name, value in daemon.items():
+            if is_secret(name):
+                yield f"{below}{name}"
+            else:
+                yield from secret(value, f"{below}{name}.")
 
 
 def _is(kind: str, value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import shutil
 import tempfile
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from gevent.lock import RLock
 
+from gpurig import owned
 from gpurig.errors import InputError
 from gpurig.settings import Settings
 from gpurig.workloads.mnist import ARCHIVES, ORIGINAL, kind
@@ -37,6 +37,7 @@ def archives(mirror: str | None) -> Path:
     Unreached: it does not answer, or is a folder that this machine does not have.
     """
     kept = _cache()
+    owned.refuse_foreign(kept)
     with _one_at_a_time:
         if all(_sum(kept / name) == checksum for name, checksum in ARCHIVES.items()):
             return kept
@@ -102,11 +103,9 @@ def _sum(file: Path) -> str:
 
 def _keep(folder: Path, kept: Path) -> None:
     try:
-        kept.mkdir(parents=True, exist_ok=True)
         for name in ARCHIVES:
-            staged = kept / f"{name}.{os.getpid()}"
-            shutil.copyfile(folder / name, staged)
-            staged.replace(kept / name)
+            with owned.written(kept / name) as out, (folder / name).open("rb") as source:
+                shutil.copyfileobj(source, out)
     except OSError as error:
         raise InputError(
             "data-unkept", f"cannot be written ({error.strerror})", str(kept), "check its owner"
@@ -114,4 +113,4 @@ def _keep(folder: Path, kept: Path) -> None:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpurig" / "data"
+    return owned.cache() / "data"

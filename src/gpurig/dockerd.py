@@ -17,6 +17,7 @@ import requests
 from docker.models.images import Image
 from docker.types import DeviceRequest, Mount
 
+from gpurig import owned
 from gpurig.errors import GpurigError, InputError
 from gpurig.images import Recipe
 
@@ -222,19 +223,15 @@ def run(client: docker.DockerClient, what: Container) -> int:
 
 
 def save(image: Image, name: str, file: Path) -> None:
-    """Write an image into a file, under this name; the file is there whole or not at all."""
-    staged = file.with_name(f"{file.name}.{os.getpid()}")
+    """Write an image into a file of the user's own; it is there whole or not at all."""
     try:
-        with staged.open("wb") as target:
+        with owned.written(file) as target:
             for piece in image.save(named=name):
                 target.write(piece)
-        staged.replace(file)
     except BROKEN as error:
         raise GpurigError("image-unsaved", f"cannot be written ({_last(error)})", str(file)) from (
             error
         )
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _last(error: BaseException) -> str:

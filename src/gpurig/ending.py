@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import PurePosixPath
 
@@ -77,7 +78,7 @@ def _try(result: HostResult, stack: Stack, settings: Settings) -> list[str]:
     lines = []
     if stack.environments:
         path = PurePosixPath(settings.venv_root) / stack.environments[0].name
-        lines.append(f"  try: source {path}/bin/activate")
+        lines.append(f"  try: source {shlex.quote(f'{path}/bin/activate')}")
     if stack.docker:
         gpu = "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all " if stack.container_toolkit else ""
         what = "nvidia-smi" if gpu else "sh"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, TypeVar
 
 from pyinfra import host
@@ -22,6 +23,11 @@ def framed(script: str | StringCommand) -> StringCommand:
     is never empty, and an output that was cut off is told from one that ended.
     """
     return StringCommand("(", script, f"\n); printf '\\n{_FRAME}%s\\n' $?")
+
+
+def words(text: str) -> str:
+    """Words that blanks separate, each as one word of a shell's."""
+    return " ".join(map(shlex.quote, text.split()))
 
 
 class Fact(FactBase[T | Absent | Unknown]):

@@ -15,6 +15,7 @@ from gpurig.stack.tables import tables
 
 NAME = "given"  # what the one host is called that nobody named
 
+_DIGITS = frozenset("0123456789")
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}|1ae0:[0-9a-f]{4}")
 
 
@@ -98,10 +99,10 @@ def _distribution(word: str) -> tuple[DistributionRow, dict[str, Any]]:
     name, _, version = word.strip().lower().partition(":")
     for row in tables().distribution:
         if name in row.ids and _named(row, version):
-            numbered = row.release if row.release[:1].isdigit() else ""
+            numbered = row.release if row.release[:1] in _DIGITS else ""
             identity = {
                 "id": name,
-                "version": version if version[:1].isdigit() else numbered,
+                "version": version if version[:1] in _DIGITS else numbered,
                 "codename": row.codename,
                 "name": row.name,
                 "like": [],
@@ -132,7 +133,7 @@ def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
 
 
 def _kernel(release: str | None) -> str:
-    if release and not re.fullmatch(r"\d+\.\d+[\w.+~-]*", release):
+    if release and not re.fullmatch(r"[0-9]+\.[0-9]+[A-Za-z0-9_.+~-]*", release):
         raise InputError("given-wrong", f"{release!r} is no kernel release", "--kernel",
                          "write it as uname -r does: 6.12.117+deb13-amd64")  # fmt: skip
     return release or ""
@@ -145,7 +146,7 @@ def _virtualization(word: str) -> dict[str, str]:
 def _pythons(version: str | None) -> list[dict[str, str]]:
     if version is None:
         return []
-    if not re.fullmatch(r"3\.\d{1,2}(\.\d+)?", version):
+    if not re.fullmatch(r"3\.[0-9]{1,2}(\.[0-9]+)?", version):
         raise InputError("given-wrong", f"{version!r} is no version of Python 3", "--python",
                          "write it as 3.13")  # fmt: skip
     return [{"path": "/usr/bin/python3", "version": version}]

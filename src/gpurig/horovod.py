@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import gevent
 
-from gpurig import locks
+from gpurig import locks, owned
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
 from gpurig.stack.tables import tables
@@ -103,8 +102,12 @@ def kept(build: Build, distribution: str) -> bytes | None:
     The wheel that was built for this lab, or None if there is none that is whole.
 
     + distribution: ``debian-13``; its compiler and libc are in the wheel
+
+    No lock knows its hash, so that nobody else may have written it: InputError if they may.
     """
     file = _file(build, distribution)
+    for each in (file, file.with_suffix(".sha256")):
+        owned.refuse_foreign(each)
     try:
         wheel, checksum = file.read_bytes(), file.with_suffix(".sha256").read_text().strip()
     except OSError:
@@ -120,11 +123,9 @@ def keep(build: Build, distribution: str, wheel: bytes) -> None:
         file: wheel,
     }
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         for path, content in parts.items():
-            staged = path.with_suffix(f".{os.getpid()}")
-            staged.write_bytes(content)
-            staged.replace(path)
+            with owned.written(path) as out:
+                out.write(content)
     except OSError as error:
         raise GpurigError(
             "wheel-unwritable",
@@ -154,8 +155,7 @@ _builders: dict[Path, gevent.Greenlet] = {}
 
 def cache() -> Path:
     """The folder of the wheels that were built, on the control machine."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "gpurig" / "wheels"
+    return owned.cache() / "wheels"
 
 
 def _file(build: Build, distribution: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gpurig import __version__, dockerd, images
+from gpurig import __version__, dockerd, images, owned
 from gpurig.errors import InputError
 from gpurig.given import Given, described
 from gpurig.setting_kinds import image_reference
@@ -41,6 +41,7 @@ def build(
         image = _image(name, settings, offered)
         recipe = images.recipe(image, offered.architecture, settings.pypi_index)
         recipe = replace(recipe, reference=_named(tag)) if tag else recipe
+        click.echo(f"building {recipe.reference}, {recipe.locked}")
         dockerd.build(client, recipe, click.echo)
         click.echo(f"built {recipe.reference}")
         return 0
@@ -51,6 +52,7 @@ def build(
         raise InputError("image-wrong", what, do=do)
     if not (folder / "Dockerfile").is_file():
         raise InputError("image-wrong", "there is no Dockerfile in it", name)
+    owned.refuse_foreign(folder / "Dockerfile")
     named = _named(tag or folder.resolve().name.lower())
     arguments = {"BASE": settings.base_image} if settings.base_image else {}
     arguments |= {"PIP_INDEX_URL": settings.pypi_index} if settings.pypi_index else {}

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gpurig import __version__, locks
+from gpurig import __version__, locks, owned
 from gpurig.errors import InputError
 from gpurig.settings import Settings
 from gpurig.stack.model import Image
@@ -31,6 +31,7 @@ class Recipe:
     + reference: its name on the host; base: the image that it is built on
     + arguments, labels: as ``docker build`` takes them
     + context: a tar with the Dockerfile and what it copies
+    + locked: by which lock, in words
     """
 
     reference: str
@@ -38,6 +39,7 @@ class Recipe:
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
     context: bytes = field(repr=False)  # pyinfra prints the arguments of operations
+    locked: str = "as locked"
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def recipe(image: Image, architecture: str, index: str | None = None) -> Recipe:
             arguments["PIP_TRUSTED_HOST"] = urlsplit(index).netloc
     if lock.index:  # either index may have any of the wheels: what is right is told by its hash
         arguments["PIP_EXTRA_INDEX_URL"] = lock.index
-    return Recipe(reference(image.name), image.base, arguments, labels, _tar(contents))
+    return Recipe(reference(image.name), image.base, arguments, labels, _tar(contents), lock.locked)
 
 
 def refuse_unreadable(settings: Settings, where: str) -> None:
@@ -106,6 +108,7 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
 
 def saved(path: str, where: str = "rig_images") -> Saved:
     """What a saved image holds; InputError, one sentence, if that cannot be told."""
+    owned.refuse_foreign(Path(path))
     try:
         state = Path(path).stat()
         return _saved(path, (state.st_mtime_ns, state.st_size))

@@ -20,7 +20,7 @@ from pyinfra_cli.exceptions import UnexpectedExternalError  # type: ignore[impor
 from pyinfra_cli.inventory import make_inventory_from_files  # type: ignore[import-untyped]
 from pyinfra_cli.util import exec_file  # type: ignore[import-untyped]
 
-from gpurig import programs
+from gpurig import owned, programs
 from gpurig.errors import InputError
 from gpurig.settings import Settings, validate
 
@@ -116,13 +116,17 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
     file = str(path)
     if not path.is_file():
         raise InputError("inventory-missing", "there is no such inventory", file, "check the path")
+    group_data = path.parent / "group_data"
+    for each in (path, group_data, *sorted(group_data.glob("*.py"))):
+        owned.refuse_foreign(each)
     names = list(_names(_groups(path), file))
     if not names:
         raise InputError(
             "inventory-empty", "the inventory names no host", file, 'add hosts = ["gpu01"]'
         )
     targets = {name: _target(name, file) for name in names}
-    inventory = _run(path, lambda: make_inventory_from_files(file, overrides, str(Path.cwd())))
+    # Not told the working folder: pyinfra would run the group_data/*.py that lie there.
+    inventory = _run(path, lambda: make_inventory_from_files(file, overrides))
     assert isinstance(inventory, Inventory)
     folder = Path.cwd() if programs.KEY in overrides else path.parent
     hosts = []

@@ -9,13 +9,26 @@ from tempfile import TemporaryDirectory
 
 from packaging.requirements import Requirement
 
+from gpurig import owned
 from gpurig.errors import GpurigError
+from gpurig.lock_text import ONLY_WHEELS
 from gpurig.stack.model import Environment
 from gpurig.uv_compile import uv_compile
 
-# What must be there before the rest: sdists in a lock are built with it, without a network of
-# their own (promise, which tensorflow-datasets wants, has no wheel).
+# What must be there before the rest: the sources in a lock are built with it, without a network of
+# their own.
 BUILD = "setuptools"
+
+# What sources need at run time, so that nothing is built on the control machine to learn it
+# (promise, which tensorflow-datasets wants).
+_SOURCE = """
+[tool.uv]
+constraint-dependencies = ["promise==2.3"]
+[[tool.uv.dependency-metadata]]
+name = "promise"
+version = "2.3"
+requires-dist = ["six"]
+"""
 
 _LIBC = "manylinux_2_28"  # glibc 2.28: older than that of every distribution in the tables
 
@@ -33,13 +46,14 @@ def resolved(
     """
     # An index of its own may be out of reach, and what is done then needs no patience.
     patience = {"UV_HTTP_RETRIES": "1"} if own and "UV_HTTP_RETRIES" not in os.environ else {}
-    with TemporaryDirectory(prefix="gpurig-") as folder:
+    # In a folder of gpurig's own: uv also reads the pyproject.toml of those above.
+    with TemporaryDirectory(prefix="resolving-", dir=owned.folder(owned.cache())) as folder:
         file = Path(folder) / "pyproject.toml"
         file.write_text(_project(environment, own))
         try:
             done = uv_compile(
-                "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-find-links",
-                "--no-emit-index-url", str(file),
+                *ONLY_WHEELS.split(), "--generate-hashes", "--no-header", "--no-annotate",
+                "--no-emit-find-links", "--no-emit-index-url", str(file),
                 python=environment.python, platform=f"{architecture}-{_LIBC}",
                 index=index, variables=patience,
             )  # fmt: skip
@@ -82,7 +96,7 @@ def _project(environment: Environment, own: str | None) -> str:
             "[tool.uv.sources]",
             f'{framework_wheel(environment)} = {{ index = "framework" }}',
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _SOURCE
 
 
 def framework_wheel(environment: Environment) -> str:

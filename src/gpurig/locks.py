@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
-from gpurig import lock_resolving
+from packaging.utils import canonicalize_name
+
+from gpurig import lock_resolving, lock_text, owned
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
 from gpurig.stack.frameworks import cpu_bases, gigabytes
@@ -25,12 +26,32 @@ class Lock:
     + text: as ``pip install --require-hashes -r`` takes it
     + index: where those of its wheels are that the usual index does not have
     + warning: what is to be said of it, or empty
+    + place: the file in which it is kept, ``this run`` where it is new, empty where it ships
+
+    GpurigError, one sentence, for a text that has anything else than pins with hashes.
     """
 
     key: str
     text: str = field(repr=False)  # pyinfra prints the arguments of operations
     index: str | None = None
     warning: str = ""
+    place: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            lock_text.read(self.text)
+        except ValueError as error:
+            raise GpurigError(
+                "lock-wrong",
+                f"is no lock ({error})",
+                self.place or self.key,
+                "remove it; gpurig resolves another",
+            ) from error
+
+    @property
+    def locked(self) -> str:
+        """How a plan names it: by its file, unless it ships."""
+        return f"as locked in {self.place}" if self.place else "as locked"
 
 
 def find(
@@ -43,20 +64,18 @@ def find(
     + index: where wheels are looked for if it has to be resolved first
     + renew: resolve it anew, once a run, and keep it only when `keep` says so
 
-    Looked for in ``locks/`` beside the inventory and of the working folder, in the user's own
-    locks, then among those that ship; one that is there outranks the tables. With none, this
-    machine resolves it once, however many hosts and runs want it, and keeps it. GpurigError if
-    that is not possible.
+    Looked for in ``locks/`` beside the inventory, in the user's own locks, then among those that
+    ship; one that is there outranks the tables. With none, this machine resolves it once, however
+    many hosts and runs want it, and keeps it. GpurigError if that is not possible; InputError for
+    one that others can change.
     """
     with one_at_a_time(environment.lock):
         if renew and environment.lock not in _renewed:
-            new = _resolved(environment, architecture, index)
+            new = replace(_resolved(environment, architecture, index), place="this run")
             _renewed.update({environment.lock: new, new.key: new})
         if found := _renewed.get(environment.lock) or _there(environment):
             return found
-        resolved = _resolved(environment, architecture, index)
-        _write(resolved)
-        return resolved
+        return _write(_resolved(environment, architecture, index))
 
 
 def fitted(stack: Stack, index: str | None, renew: bool = False) -> Stack:
@@ -103,35 +122,23 @@ def keep() -> None:
 
 
 def look_beside(inventory: Path) -> None:
-    """Look for locks, and keep them, beside this inventory rather than in the working folder."""
+    """Look for locks, and keep them, beside this inventory."""
     _inventories.insert(0, inventory.parent)
 
 
 def pins(lock: str) -> dict[str, str]:
     """What a lock pins: version by normalised name."""
-    found = {}
-    for line in lock.splitlines():
-        requirement = line.split(";")[0].split("\\")[0].strip()
-        if line and not line[0].isspace() and "==" in requirement:
-            name, version = requirement.split("==")
-            found[normalised(name.split("[")[0])] = version.strip()
-    return found
+    return {name: pin.version for name, pin in lock_text.read(lock).items()}
 
 
 def normalised(name: str) -> str:
     """A distribution's name as it is compared (PEP 503)."""
-    return name.strip().lower().replace("_", "-").replace(".", "-")
+    return canonicalize_name(name.strip())
 
 
 def build_part(lock: str) -> str:
-    """The lines of a lock that are installed first, because others are built with them."""
-    kept, on = [], False
-    for line in lock.splitlines():
-        if line and not line[0].isspace():
-            on = normalised(line.split("==")[0]) == BUILD
-        if on:
-            kept.append(line)
-    return "\n".join(kept) + "\n"
+    """The part of a lock that is installed first, because others are built with it."""
+    return lock_text.written(lock_text.read(lock), [BUILD])
 
 
 _renewed: dict[str, Lock] = {}  # by key, in this run
@@ -140,11 +147,8 @@ _inventories: list[Path] = []
 
 def _folders() -> list[Path]:
     """Where locks may be kept, the nearest first."""
-    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return [
-        *(folder / "locks" for folder in (*_inventories[:1], Path())),
-        Path(config) / "gpurig" / "locks",
-    ]
+    beside = [folder / "locks" for folder in _inventories[:1]]
+    return [*beside, owned.configuration() / "locks"]
 
 
 def _there(environment: Environment) -> Lock | None:
@@ -157,12 +161,12 @@ def _there(environment: Environment) -> Lock | None:
 
 
 def _read(key: str, index: str | None) -> Lock | None:
-    shipped = files("gpurig.stack") / "locks"
-    for folder in (*_folders(), shipped):
+    for folder in _folders():
         file = folder / f"{key}.txt"
         if file.is_file():
-            return Lock(key, file.read_text(), index)
-    return None
+            return Lock(key, owned.read(file), index, place=str(file))
+    shipped = files("gpurig.stack") / "locks" / f"{key}.txt"
+    return Lock(key, shipped.read_text(), index) if shipped.is_file() else None
 
 
 def _resolved(environment: Environment, architecture: str, index: str | None) -> Lock:
@@ -210,28 +214,23 @@ def _without_index(environment: Environment, lock: str) -> str:
     )
 
 
-def _write(lock: Lock) -> None:
-    nearest, *others = _folders()
-    folder = next((f for f in (nearest, *others[:-1]) if f.is_dir()), others[-1])
+def _write(lock: Lock) -> Lock:
+    *beside, own = _folders()
+    folder = next((there for there in beside if there.is_dir()), own)
     file = folder / f"{lock.key}.txt"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = file.with_suffix(f".{os.getpid()}")
-        staged.write_text(lock.text)
-        staged.replace(file)
+        owned.write(file, lock.text, mode=0o644)  # a lab shares them, and they name no host
     except OSError as error:
         raise GpurigError(
             "lock-unwritable", f"cannot be written ({error.strerror})", str(file), "check its owner"
         ) from error
+    return replace(lock, place=str(file))
 
 
 @contextmanager
 def one_at_a_time(key: str) -> Iterator[None]:
     """Keep others off a lock: the hosts of this run, which are greenlets, and other runs."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache) / "gpurig" / "resolving"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / key).open("w") as file:
+    with (owned.folder(owned.cache() / "resolving") / key).open("w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import shlex
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from pyinfra import logger
 
+from gpurig import owned
 from gpurig.errors import GpurigError
-from gpurig.inventory import HostSpec
+from gpurig.redaction import Redaction
 
 
 class _Redacted(logging.Formatter):
@@ -21,37 +20,10 @@ class _Redacted(logging.Formatter):
 
     def __init__(self, form: str, secrets: Iterable[str]) -> None:
         super().__init__(form)
-        # Also in the forms in which values are logged: as Python, JSON and a shell write them.
-        written = {f(s) for s in secrets if s for f in (str, _as_python, _as_json, _as_shell)}
-        self.secrets = sorted(written, key=len, reverse=True)
+        self.redacted = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        for secret in self.secrets:
-            line = line.replace(secret, "*****")
-        return line
-
-
-def _as_python(secret: str) -> str:
-    return repr(secret)[1:-1]
-
-
-def _as_json(secret: str) -> str:
-    return json.dumps(secret)[1:-1]
-
-
-def _as_shell(secret: str) -> str:
-    return shlex.quote(secret).removeprefix("'").removesuffix("'")
-
-
-def secrets_of(hosts: Iterable[HostSpec]) -> list[str]:
-    """The values among the hosts' data that must be printed nowhere."""
-    found = []
-    for host in hosts:
-        for key, value in host.data.items():
-            if isinstance(value, str) and ("password" in key or key == "rig_proxy"):
-                found.append(value)
-    return found
+        return self.redacted(super().format(record))
 
 
 def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
@@ -61,13 +33,12 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
     + debug: also on standard error
     + secrets: words that are never written
     """
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    runs = Path(state) / "gpurig" / "runs"
+    runs = owned.state() / "runs"
     folder = runs / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     try:
-        folder.mkdir(parents=True, mode=0o700)
+        owned.folder(folder)
         log = folder / "log"
-        log.touch(mode=0o600)
+        owned.write(log, "")
         latest = runs / f".latest-{os.getpid()}"
         latest.symlink_to(folder.name)
         latest.replace(runs / "latest")

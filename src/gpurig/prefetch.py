@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api import FactBase, StringCommand
+
+from gpurig import owned
+from gpurig.errors import InputError
 
 Asked = tuple[str, str, tuple[tuple[str, Any], ...]]  # module, class, arguments
 
@@ -24,22 +26,17 @@ def asked(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> Asked:
 def remembered(host: str) -> list[Asked]:
     """What was asked of this host last time; empty when that is not known or not readable."""
     try:
-        rows = json.loads(_file(host).read_text())
+        rows = json.loads(owned.read(_file(host)))
         return [(module, name, tuple((k, v) for k, v in rest)) for module, name, rest in rows]
-    except (OSError, ValueError, TypeError):
+    except (InputError, ValueError, TypeError):
         return []
 
 
 def remember(host: str, questions: list[Asked]) -> None:
     """Keep what was asked; a cache that cannot be written costs time and nothing else."""
-    file = _file(host)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staged = file.with_suffix(f".{os.getpid()}")
-        staged.touch(mode=0o600)
-        staged.write_text(json.dumps(questions))
-        staged.replace(file)
-    except (OSError, TypeError):
+        owned.write(_file(host), json.dumps(questions))
+    except (InputError, OSError, TypeError):
         return
 
 
@@ -60,5 +57,4 @@ def commands(questions: list[Asked]) -> list[StringCommand]:
 
 
 def _file(host: str) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "gpurig" / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', host)}.json"
+    return owned.cache() / f"{re.sub(r'[^A-Za-z0-9.@_-]', '_', host)}.json"

@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from gpurig import owned
 from gpurig.errors import InputError
 from gpurig.setting_kinds import OWN_PROGRAM, PROGRAMS
 from gpurig.settings import Settings
@@ -81,6 +82,7 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
         if item in PROGRAMS:
             continue
         environment, _, path = item.rpartition(":")
+        owned.refuse_foreign(Path(path))
         try:
             Path(path).read_text()
         except (OSError, ValueError) as error:

@@ -27,6 +27,13 @@ from gpurig.stack.model import Stack
 
 PROOFS = Path(gpurig.__file__).parent / "proofs"
 
+# As `-m` would, but that the working folder is not where modules are looked for first. (-P does
+# the same from Python 3.11 on; -I would also lose a gpurig that `pip --user` installed.)
+_CHILD = (
+    "import sys; sys.path[:] = filter(None, sys.path);"
+    " from gpurig import proving; sys.exit(proving.main())"
+)
+
 
 def prove(
     spec: HostSpec,
@@ -51,7 +58,7 @@ def prove(
         "workloads": workloads,
         "locks": _locks(spec, result.answer),
     }
-    command = [sys.executable, "-m", "gpurig.proving"]
+    command = [sys.executable, "-c", _CHILD]
     proofs = []
     # A file takes any number of words of pytest's; a pipe that nobody reads meanwhile would fill.
     with TemporaryFile("w+", errors="replace") as words:
@@ -121,7 +128,3 @@ def main() -> int:
         return int(pytest.main(arguments, plugins=[plugin]))
     finally:
         link.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

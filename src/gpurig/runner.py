@@ -22,6 +22,7 @@ from gpurig.connector import LOCAL, GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError, InternalError
 from gpurig.inventory import HostSpec
 from gpurig.promise import Finding, Record, recording
+from gpurig.redaction import Redaction, secrets_of
 from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
 
 Deploy = Callable[[], None]
@@ -82,6 +83,7 @@ class Link:
         self.spec, self.batch = spec, batch
         self.on_finding, self.on_done, self.on_line = on_finding, on_done, on_line
         self.data = dict(spec.data)
+        self._redacted = Redaction(secrets_of([spec]))
         self.commands = 0
         self._transport: Transport | None = None
 
@@ -93,7 +95,7 @@ class Link:
         else:
             ssh = SSHTransport(host.connector.ssh())
             self._transport, root = ssh, ssh.user == "root"
-        self._transport.on_line = self.on_line
+        self._transport.on_line = lambda line: self.on_line(self._redacted(line))
         self.data.setdefault("_sudo", not root)
 
     def plan(self, deploy: Deploy) -> Record:
@@ -200,7 +202,7 @@ class Link:
         said = (errors or told or ["no output"])[-1]
         return HostError(
             "operation-failed",
-            f"could not {doing}: {said}",
+            f"could not {doing}: {self._redacted(said)}",
             where=self.spec.name,
             do="the log has the whole output",
             host=self.spec.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,10 +19,15 @@ from packaging.requirements import InvalidRequirement, Requirement
 from gpurig import daemon_keys
 
 _PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
-# Portable user names (POSIX, 3.437): and not all digits, which tools take for a uid.
-_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9._][A-Za-z0-9._-]{0,31}")
+# Portable user names (POSIX, 3.437): but not all digits, which tools take for a uid, and without a
+# dot in front, which makes them `.` or `..`.
+_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
+_NO_SCRIPT = "without a quote, dollar, backtick, backslash or colon"
 _USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
+_USER_IN_PLACE = re.compile(
+    r"[^/\s@:]*:[^/\s@]*@[A-Za-z0-9\[]"
+)  # dockerd takes http:// for granted
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # One component of an image's name, and the whole with registry, tag and digest, as
 # github.com/distribution/reference has them.
@@ -105,7 +110,7 @@ def version_or(*words: str) -> Callable[[Any], str]:
     """One of a few words, or a version."""
 
     def check(value: Any) -> str:
-        if isinstance(value, str) and (value in words or re.fullmatch(r"\d+(\.\d+)*", value)):
+        if isinstance(value, str) and (value in words or re.fullmatch(r"[0-9]+(\.[0-9]+)*", value)):
             return value
         raise ValueError(f"{', '.join(words)} or a version in quotes")
 
@@ -191,11 +196,22 @@ def image_reference(value: Any) -> str:
 
 
 def absolute_path(value: Any) -> str:
-    """An absolute path without ``..``, a trailing slash or a line end."""
+    """An absolute path without ``.``, ``..``, a trailing slash or a line end."""
     right = isinstance(value, str) and value.startswith("/") and value.isprintable()
-    if not right or ".." in value.split("/") or not value.strip("/"):
-        raise ValueError("an absolute path below /, without ..")
+    if not right or {".", ".."} & set(value.split("/")) or not value.strip("/"):
+        raise ValueError("an absolute path below /, without . and ..")
     return "/" + "/".join(part for part in value.split("/") if part)
+
+
+def venv_root(value: Any) -> str:
+    """A folder of environments: scripts in these name it, within quotes, and PATH does."""
+    try:
+        path = absolute_path(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, and {_NO_SCRIPT}") from error
+    if set(path) & set("'\"$`\\:"):
+        raise ValueError(f"an absolute path {_NO_SCRIPT}")
+    return path
 
 
 def users(value: Any) -> tuple[str, ...]:
@@ -257,9 +273,20 @@ def daemon(value: Any) -> dict[str, Any]:
         raise ValueError("a table of values that JSON knows") from error
     if refused := daemon_keys.wrong(plain):
         raise ValueError(refused)
-    if _USER_IN_URL.search(json.dumps(plain)):
+    if any(_USER_IN_URL.search(text) or _USER_IN_PLACE.match(text) for text in _texts(plain)):
         raise ValueError("without user or password in a URL: everybody can read daemon.json")
+    if any("@" in text for text in _texts(plain.get("proxies", {}))):
+        raise ValueError("without user or password of a proxy: everybody can read daemon.json")
     return dict(plain)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def repositories(value: Any) -> dict[str, dict[str, str]]:

@@ -24,6 +24,7 @@ from gpurig.setting_kinds import (
     url,
     url_or_path,
     users,
+    venv_root,
     version_or,
 )
 
@@ -150,9 +151,10 @@ _ALL = (
         "venv_root",
         "path",
         "/opt/gpurig/venvs",
-        absolute_path,
+        venv_root,
         '"/opt/gpurig/venvs"',
-        "The folder that holds the environments.",
+        "The folder that holds the environments; its name has no quote, dollar, backtick, backslash"
+        " or colon.",
     ),
     Setting(
         "keep_extras",

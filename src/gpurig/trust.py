@@ -59,6 +59,12 @@ def trust(spec: HostSpec, confirm: Callable[[str, str, str], bool]) -> Trusted:
             link.close()
 
 
+def ssh_config(spec: HostSpec) -> Path:
+    """The file that says how this host is reached: it may name programs, which ssh then runs."""
+    given = spec.data.get("ssh_config_file")
+    return Path(given or "~/.ssh/config").expanduser()
+
+
 def _append(path: str, line: str) -> None:
     if not path:
         what = "ssh_config names no file of known hosts to write to"

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpurig import owned
+
 
 def uv_compile(
     *words: str,
@@ -24,7 +26,8 @@ def uv_compile(
     + index: where wheels are looked for, None for where uv looks
     + variables: for its environment, beside that of this program
 
-    OSError if uv does not start.
+    uv reads its settings, and looks for a Python, in the folder where it works and above: that is
+    one of gpurig's own, never the one that the user happens to be in. OSError if uv does not start.
     """
     surroundings = {**os.environ, "UV_SYSTEM_CERTS": "1", **(variables or {})}
     if index:
@@ -35,5 +38,6 @@ def uv_compile(
         [str(here.with_name("uv")), "pip", "compile", "-q", "--python", str(here),
          "--no-python-downloads", "--python-version", python, "--python-platform", platform,
          *words],
-        env=surroundings, input=stdin, capture_output=True, text=True, check=False,
+        cwd=owned.folder(owned.cache()), env=surroundings, input=stdin, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip

@@ -14,12 +14,24 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from gpurig import datasets, ending, images, inventory, locks, logbook, observed, programs, report
+from gpurig import (
+    datasets,
+    ending,
+    images,
+    inventory,
+    locks,
+    logbook,
+    observed,
+    owned,
+    programs,
+    report,
+)
 from gpurig import trust as hosts_keys
 from gpurig.errors import GpurigError, InputError
 from gpurig.given import NAME, Given, described
 from gpurig.observed import Observed
 from gpurig.passwords import with_sudo_password
+from gpurig.redaction import secrets_of
 from gpurig.result import HostResult, exit_code
 from gpurig.run import Options, run
 from gpurig.runner import prepare_engine
@@ -58,6 +70,7 @@ class Asked:
         hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
         for spec in hosts:
             where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
+            owned.refuse_foreign(hosts_keys.ssh_config(spec))
             refuse_unknown_releases(spec.settings, where)
             images.refuse_unreadable(spec.settings, where)
             programs.refuse_unreadable(spec.settings, where)
@@ -84,7 +97,7 @@ def work(asked: Asked) -> int:
     prepare_engine()
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     asked = replace(asked, hosts=[with_sudo_password(spec, person) for spec in asked.hosts])
-    folder = logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
+    folder = logbook.open_run(asked.debug, secrets_of(asked.hosts))
     options = Options(
         asked.command,
         ask=person and not asked.yes and asked.command == "up",
@@ -134,7 +147,7 @@ def _facts_lines(result: HostResult) -> None:
 
 def _read(asked: Asked) -> list[HostResult]:
     prepare_engine()
-    logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
+    logbook.open_run(asked.debug, secrets_of(asked.hosts))
     with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
         return run(asked.hosts, Options(asked.command), screen)
 
@@ -179,7 +192,7 @@ def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> Hos
 def trust(asked: Asked) -> int:
     """Each new host key, shown and, after a yes, written to known_hosts."""
     prepare_engine()
-    logbook.open_run(asked.debug, logbook.secrets_of(asked.hosts))
+    logbook.open_run(asked.debug, secrets_of(asked.hosts))
 
     def confirm(host: str, kind: str, seen: str) -> bool:
         click.echo(f"{host}: {kind} {seen}")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -16,39 +13,19 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from gevent.pool import Pool
-from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
 
+from gpurig import owned
 from gpurig.errors import GpurigError
 from gpurig.lock_resolving import BUILD
-from gpurig.locks import Lock, normalised, one_at_a_time
+from gpurig.locks import Lock, one_at_a_time
 from gpurig.uv_compile import uv_compile
+from gpurig.wheel_choice import LIBC, Wheel, chosen, refuse_others
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-_LIBC = 28  # of glibc 2, as in the locks
 _SECONDS = 60  # without a byte
 _TRIES = 3
 _AT_ONCE = 4  # downloads for one host
 
 _whole: set[Path] = set()  # files of the cache whose hash was compared in this process
-
-
-@dataclass(frozen=True)
-class Wheel:
-    """
-    One file of a lock that a host installs; an sdist where there is no wheel for it.
-
-    + name: the distribution's, normalised; filename, url, sha256: of the file
-    """
-
-    name: str
-    filename: str
-    url: str = field(repr=False)
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +58,7 @@ class Shelf:
 
     def _file(self, wheel: Wheel) -> Path:
         file = self.folder / wheel.sha256[:16] / wheel.filename
+        owned.refuse_foreign(file)
         with one_at_a_time(f"wheel-{wheel.sha256[:16]}"):
             if file in _whole or (file.is_file() and _hash(file) == wheel.sha256):
                 _whole.add(file)
@@ -96,38 +74,32 @@ class Shelf:
             return file
 
     def _download(self, wheel: Wheel, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        staged, digest = file.with_name(f".{os.getpid()}"), sha256()
-        headers = _authorization(wheel.url, self.index)
-        try:
-            with (
-                urlopen(Request(wheel.url, headers=headers), timeout=_SECONDS) as answer,
-                staged.open("wb") as out,
-            ):
+        digest, request = sha256(), Request(wheel.url)
+        for name, value in _authorization(wheel.url, self.index).items():
+            request.add_unredirected_header(name, value)  # nor is it told to whom this one sends us
+        with owned.written(file) as out:
+            with urlopen(request, timeout=_SECONDS) as answer:
                 while block := answer.read(1 << 20):
                     digest.update(block)
                     out.write(block)
             if digest.hexdigest() != wheel.sha256:
                 raise ValueError(f"its SHA256 is {digest.hexdigest()}, not the lock's")
-            staged.replace(file)
-        finally:
-            staged.unlink(missing_ok=True)
 
     def _wanted(self, lock: Lock, python: str) -> list[Wheel]:
         """The files of a lock for this Python and architecture; where they are is asked once."""
         key = sha256(f"{lock.text}{python}{self.architecture}{self.index}".encode()).hexdigest()
         kept = self.folder / f"{key[:16]}.json"
         with one_at_a_time(f"wheels-{key[:16]}"):
-            try:
-                return [Wheel(**row) for row in json.loads(kept.read_text())]
-            except (OSError, ValueError, TypeError):
-                pass
+            if kept.exists():
+                try:
+                    rows = [Wheel(**row) for row in json.loads(owned.read(kept))]
+                    refuse_others(rows, lock.text)
+                    return rows
+                except (ValueError, TypeError, AttributeError):
+                    pass  # it is not what was written: it is made again
             found = chosen(self._pylock(lock, python), lock.text, python, self.architecture)
             try:
-                kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                staged = kept.with_suffix(f".{os.getpid()}")
-                staged.write_text(json.dumps([asdict(wheel) for wheel in found]))
-                staged.replace(kept)
+                owned.write(kept, json.dumps([asdict(wheel) for wheel in found]))
             except OSError as error:
                 raise GpurigError(
                     "cache-unwritable",
@@ -144,7 +116,7 @@ class Shelf:
             extra = {"UV_INDEX": lock.index, "UV_INDEX_STRATEGY": "unsafe-best-match"}
         done = uv_compile(
             "--no-deps", "--format", "pylock.toml", "-",
-            python=python, platform=f"{self.architecture}-manylinux_2_{_LIBC}",
+            python=python, platform=f"{self.architecture}-manylinux_2_{LIBC}",
             index=self.index, variables=extra, stdin=lock.text,
         )  # fmt: skip
         if done.returncode:
@@ -158,67 +130,11 @@ class Shelf:
         return done.stdout
 
 
-def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel]:
-    """
-    Which file of each distribution this Python and architecture installs, by PEP 425's order.
-
-    + pylock: where files are; lock: which hashes are accepted, a file with another is not there
-    """
-    hashes = set(re.findall(r"sha256:([0-9a-f]{64})", lock))
-    rank = {tag: place for place, tag in enumerate(_tags(python, architecture))}
-    found = []
-    for package in tomllib.loads(pylock)["packages"]:
-        name = normalised(package["name"])
-        files = [_wheel(name, one) for one in package.get("wheels", [])]
-        wheels = [wheel for wheel in files if wheel.sha256 in hashes]
-        best = min(wheels, key=lambda wheel: _rank(wheel, rank), default=None)
-        if best is None or _rank(best, rank) == len(rank):
-            best = _wheel(name, package["sdist"]) if "sdist" in package else None
-        if best is None or best.sha256 not in hashes:
-            raise GpurigError(
-                "wheels-unknown",
-                f"the index has no file of {name} {package['version']} that is in the lock and"
-                f" fits Python {python} on {architecture}",
-                where=name,
-                do="renew the lock (up --upgrade)",
-            )
-        found.append(best)
-    return found
-
-
-def _wheel(name: str, file: dict[str, object]) -> Wheel:
-    url = str(file["url"]) if "url" in file else Path(str(file["path"])).absolute().as_uri()
-    filename = unquote(urlsplit(url).path.rpartition("/")[2])
-    hashes = file["hashes"]
-    assert isinstance(hashes, dict)
-    return Wheel(name, filename, url, str(hashes.get("sha256", "")))
-
-
-def _rank(wheel: Wheel, rank: dict[Tag, int]) -> int:
-    tags = parse_wheel_filename(wheel.filename)[3]
-    return min((rank[tag] for tag in tags if tag in rank), default=len(rank))
-
-
-def _tags(python: str, architecture: str) -> list[Tag]:
-    version = tuple(int(part) for part in python.split("."))
-    interpreter = f"cp{version[0]}{version[1]}"
-    old = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-    platforms = []
-    for minor in range(_LIBC, 4, -1):
-        platforms.append(f"manylinux_2_{minor}_{architecture}")
-        if minor in old:
-            platforms.append(f"{old[minor]}_{architecture}")
-    platforms.append(f"linux_{architecture}")
-    return [
-        *cpython_tags(version, [interpreter], platforms),
-        *compatible_tags(version, interpreter, platforms),
-    ]
-
-
 def _authorization(url: str, index: str | None) -> dict[str, str]:
-    """The index's own user and password, for files on the same machine: uv leaves them out."""
-    place = urlsplit(index or "")
-    if not place.username or urlsplit(url).hostname != place.hostname:
+    """The index's own user and password, for files of the same server: uv leaves them out."""
+    place, asked = urlsplit(index or ""), urlsplit(url)
+    same = (asked.scheme, asked.hostname, asked.port) == (place.scheme, place.hostname, place.port)
+    if not place.username or not same:
         return {}
     told = f"{unquote(place.username)}:{unquote(place.password or '')}"
     return {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}

@@ -28,6 +28,7 @@ REQUIRED = {  # a command, or a file: the package that brings it
     "ssh": "openssh-client",
     "gcc": "gcc",
     "/usr/include/stdio.h": "libc6-dev",
+    "shellcheck": "shellcheck",
     "gpg": "gpg",
     "gpg-agent": "gpg-agent",
     "apt-ftparchive": "apt-utils",

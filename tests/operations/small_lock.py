@@ -15,7 +15,7 @@ def small_lock(lab: Lab, *pins: str) -> Lock:
     """What these pins need on Python 3.13, and setuptools, which every lock has."""
     done = subprocess.run(
         [Path(sys.executable).with_name("uv"), "pip", "compile", "-q", "--generate-hashes",
-         "--no-header", "--no-emit-index-url", "--python-version", "3.13", "-"],
+         "--no-header", "--no-annotate", "--no-emit-index-url", "--python-version", "3.13", "-"],
         input="\n".join([*pins, "setuptools"]) + "\n",
         env=os.environ | {"UV_DEFAULT_INDEX": lab.index_url}, capture_output=True, text=True,
         check=True,

@@ -416,3 +416,25 @@ def test_branches_of_nvidia_stand_in_the_order_in_which_they_are_taken():
     here = site(settings, debian("12", [H100]), Draft(settings))
     branches = [found.branch for found in candidates(here) if found.source == "nvidia"]
     assert list(dict.fromkeys(branches)) == [580, 595, 615, 570, 610, 575]
+
+
+SECRET_KEYS = {
+    "log-opts.splunk-token": {"log-opts": {"splunk-token": "geheim"}},
+    "log-opts.gelf-PASSWORD": {"log-opts": {"gelf-PASSWORD": "geheim"}},
+    "proxies.secret": {"proxies": {"secret": "geheim"}},
+    "runtimes.mine.options.passphrase": {
+        "runtimes": {"mine": {"path": "/x", "options": {"passphrase": "geheim"}}}
+    },
+    "labels.api_token": {"labels": ["site=here", "api_token=geheim"]},
+    "exec-opts.client-secret": {"exec-opts": ["client-secret=geheim"]},
+}
+
+
+@pytest.mark.parametrize(("key", "daemon"), SECRET_KEYS.items(), ids=SECRET_KEYS)
+def test_a_secret_in_daemon_json_is_warned_of(key, daemon):
+    """By the name of its key, never with its value: everybody can read that file."""
+    found = stack(debian("13"), docker_daemon=daemon | {"log-driver": "splunk"})
+    (warning,) = (one for one in found.warnings if "daemon.json" in one)
+    assert warning.startswith(f"{key} of rig_docker_daemon ")
+    assert "geheim" not in str(found)
+    assert not stack(debian("13"), docker_daemon={"log-opts": {"tag": "secret"}}).warnings

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gpurig import owned
 from gpurig.errors import GpurigError
 from gpurig.report.html import page
 from gpurig.report.junit import suites
@@ -30,16 +31,11 @@ def write(folder: Path, command: str, results: list[HostResult], code: int) -> P
     told = frame(command, results)
     html = folder / "report.html"
     try:
-        _private(folder / "report.json", json.dumps(told, indent=2) + "\n")
-        _private(folder / "junit.xml", suites(results))
-        _private(html, page(command, results, code))
+        owned.write(folder / "report.json", json.dumps(told, indent=2) + "\n")
+        owned.write(folder / "junit.xml", suites(results))
+        owned.write(html, page(command, results, code))
     except OSError as error:
         raise GpurigError(
             "report-unwritten", f"the report cannot be written ({error.strerror})", str(folder)
         ) from error
     return html
-
-
-def _private(file: Path, text: str) -> None:
-    file.touch(mode=0o600)
-    file.write_text(text)

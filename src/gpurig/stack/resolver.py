@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gpurig import daemon_keys
 from gpurig.observed import Observed
 from gpurig.settings import Settings
 from gpurig.stack.containers import container_toolkit, docker
@@ -43,6 +44,8 @@ def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str
     if its_driver and observed.secure_boot == "enabled" and not here.assumed:
         draft.warn("Secure Boot is on: the driver's module loads only once its key is enrolled")
     its_docker = docker(here, draft)
+    for key in daemon_keys.secret(settings.docker_daemon) if its_docker else ():
+        draft.warn(f"{key} of rig_docker_daemon is for everybody to read: daemon.json has mode 644")
     its_rootless = rootless(here, draft, its_docker)
     toolkit = container_toolkit(here, draft, its_docker)
     toolchain = system_cuda(here, draft, its_driver)

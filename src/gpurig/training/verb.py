@@ -14,6 +14,7 @@ from rich.console import Console
 from gpurig import logbook
 from gpurig.errors import InputError
 from gpurig.passwords import with_sudo_password
+from gpurig.redaction import secrets_of
 from gpurig.runner import prepare_engine
 from gpurig.training import told
 from gpurig.training.engines import DEFAULT_ENVIRONMENT
@@ -62,7 +63,7 @@ def run(asked: Asked, wished: Wish) -> int:
     prepare_engine()
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     hosts = [with_sudo_password(spec, person) for spec in asked.hosts]
-    logbook.open_run(asked.debug, logbook.secrets_of(hosts))
+    logbook.open_run(asked.debug, secrets_of(hosts))
     lines = told.Lines([spec.name for spec in hosts], quiet=asked.json)
     ours = gevent.getcurrent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

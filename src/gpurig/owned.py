@@ -1,0 +1,205 @@
+"""
+Files of the control machine: read where nobody else may write, written for the user alone.
+
+As ssh and sudo have it: what somebody else can change is not read, since it may become root on
+hosts. Every folder, link and file on the way to a file belongs to the user or to root, and nobody
+else may write to it. Two rights are no danger and are usual: a folder like /tmp, whose sticky bit
+leaves each entry to its owner, and a group that has no other member than the user and root (Debian
+and Ubuntu give each user such a group).
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from gpurig.errors import InputError
+
+_LINKS = 40  # as many in one path as Linux follows
+_ACL = "system.posix_acl_access"  # with one, the group's bits stand for all that it names
+
+
+def cache() -> Path:
+    """gpurig's folder of what can be had again."""
+    return _folder_of("XDG_CACHE_HOME", ".cache")
+
+
+def configuration() -> Path:
+    """gpurig's folder of what the user has decided."""
+    return _folder_of("XDG_CONFIG_HOME", ".config")
+
+
+def state() -> Path:
+    """gpurig's folder of what runs leave behind."""
+    return _folder_of("XDG_STATE_HOME", ".local/state")
+
+
+def _folder_of(variable: str, usual: str) -> Path:
+    # The XDG base directory specification has relative ones ignored.
+    given = os.environ.get(variable, "")
+    return (Path(given) if given.startswith("/") else Path.home() / usual) / "gpurig"
+
+
+def refuse_foreign(path: Path) -> None:
+    """InputError if anybody but the user and root can change what is, or comes to be, at a path."""
+    ours, whole = _users(), Path.cwd() / path
+    for step, found in _way(whole):
+        because = "because it" if step == whole else f"because {step}"
+        if found.st_uid not in ours:
+            raise InputError(
+                "file-foreign",
+                f"is not used, {because} belongs to {_user(found.st_uid)}",
+                str(path),
+                "make it yours, or use a copy in a folder of yours",
+            )
+        if _open_to_others(step, found, ours):
+            raise InputError(
+                "file-open",
+                f"is not used, {because} can be written by others",
+                str(path),
+                f"look who changed it, then run: chmod go-w {shlex.quote(str(step))}",
+            )
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether `refuse_foreign` refuses it."""
+    try:
+        refuse_foreign(path)
+    except InputError:
+        return True
+    return False
+
+
+def read(file: Path) -> str:
+    """The text of a file; InputError if others can change it, or it cannot be read."""
+    refuse_foreign(file)
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it is not text"
+        raise InputError(
+            "file-unreadable", f"cannot be read ({said})", str(file), "check its owner"
+        ) from error
+
+
+def folder(path: Path) -> Path:
+    """
+    The folder, made where it is missing: for the user alone, whatever the umask, with its parents.
+
+    InputError if others can change it, OSError if it cannot be made.
+    """
+    for each in reversed((path, *path.parents)):
+        if each.exists():
+            continue
+        refuse_foreign(each)
+        each.mkdir(mode=0o700, exist_ok=True)
+        each.chmod(0o700)
+    refuse_foreign(path)
+    return path
+
+
+@contextmanager
+def written(file: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """
+    A file that is there whole when the block ends, or not at all; its folder is made.
+
+    + mode: of the file, whatever the umask
+
+    Errors as of `folder`.
+    """
+    descriptor, name = tempfile.mkstemp(dir=folder(file.parent), prefix=f".{file.name[:100]}.")
+    try:
+        with open(descriptor, "wb") as out:
+            yield out
+            os.fchmod(out.fileno(), mode)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write(file: Path, text: str, mode: int = 0o600) -> None:
+    """A text, as `written` has it."""
+    with written(file, mode) as out:
+        out.write(text.encode())
+
+
+def search_path(given: str) -> str:
+    """The folders of a PATH in which only the user and root can put a program; relative ones go."""
+    folders = given.split(os.pathsep)
+    return os.pathsep.join(f for f in folders if f.startswith("/") and not is_foreign(Path(f)))
+
+
+def _users() -> set[int]:
+    """Whose files are the user's own; under sudo, as git has it, also those of who called it."""
+    ours = {0, os.geteuid()}
+    caller = os.environ.get("SUDO_UID", "")
+    if os.geteuid() == 0 and caller.isascii() and caller.isdigit():
+        ours.add(int(caller))
+    return ours
+
+
+def _way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Each folder, link and file on an absolute path, from the root on, as far as it is there."""
+    here, links = Path("/"), 0
+    yield here, here.lstat()
+    left = list(reversed(path.parts[1:]))
+    while left:
+        part = left.pop()
+        if part == "..":
+            here = here.parent
+            continue
+        step = here / part
+        try:
+            found = step.lstat()
+        except OSError:
+            return  # not there, or not to be reached: whoever opens it is told
+        yield step, found
+        if not stat.S_ISLNK(found.st_mode):
+            here = step
+            continue
+        if (links := links + 1) > _LINKS:
+            return
+        target = Path(os.readlink(step))
+        here = Path("/") if target.is_absolute() else here
+        left += reversed([part for part in target.parts if part != "/"])
+
+
+def _open_to_others(step: Path, found: os.stat_result, ours: set[int]) -> bool:
+    mode = found.st_mode
+    if stat.S_ISLNK(mode) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+        return False
+    if mode & stat.S_IWOTH:
+        return True
+    return bool(mode & stat.S_IWGRP) and (_has_acl(step) or not _private(found.st_gid, ours))
+
+
+def _private(group: int, ours: set[int]) -> bool:
+    """Whether nobody else is in a group: by its entry, or with it as the first group."""
+    try:
+        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(group).gr_mem}
+    except KeyError:
+        return False  # a group or a member that nobody knows
+    return members | {user.pw_uid for user in pwd.getpwall() if user.pw_gid == group} <= ours
+
+
+def _has_acl(step: Path) -> bool:
+    try:
+        return _ACL in os.listxattr(step)
+    except OSError:
+        return False  # a file system without them
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
