@@ -18,6 +18,7 @@ import click  # noqa: E402
 from gpurig import __version__, image_verbs, owned, verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
 from gpurig.given import Given  # noqa: E402
+from gpurig.shown import prepare_output, say, shown_json, shown_line  # noqa: E402
 from gpurig.training import verb as training  # noqa: E402
 from gpurig.training.engines import ENGINES  # noqa: E402
 
@@ -181,6 +182,7 @@ def save(name: str, file: str, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; errors are sentences, and tracebacks are for ``--debug``."""
+    prepare_output()
     arguments = sys.argv[1:]
     # sudo, a ProxyCommand of ssh's, this machine's own shell: none comes from a folder of others.
     os.environ["PATH"] = owned.search_path(os.environ.get("PATH", os.defpath))
@@ -194,7 +196,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("gpurig: interrupted; what was done stays done, run it again", err=True)
+        say("gpurig: interrupted; what was done stays done, run it again", err=True)
         sys.exit(130)
 
 
@@ -202,8 +204,8 @@ def _tell(error: GpurigError, arguments: list[str]) -> int:
     if "--json" in arguments:
         command = next((word for word in arguments if word in gpurig.commands), "")
         frame = {"schema": 1, "command": command, "hosts": {}, "errors": [error.as_json()]}
-        click.echo(json.dumps(frame, indent=2))
-    click.echo(f"gpurig: {error}", err=True)
+        say(json.dumps(shown_json(frame), indent=2))
+    say(f"gpurig: {shown_line(str(error))}", err=True)
     return error.exit_code
 
 

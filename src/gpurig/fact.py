@@ -13,6 +13,8 @@ from gpurig.values import Absent, Unknown
 T = TypeVar("T")
 
 _FRAME = "gpurig-exit:"
+# What reading text of somebody else's can raise: JSON may nest without end or have other types.
+_UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 def framed(script: str | StringCommand) -> StringCommand:
@@ -39,7 +41,7 @@ class Fact(FactBase[T | Absent | Unknown]):
     """
 
     def parse(self, lines: list[str], code: int) -> T | Absent | Unknown:
-        """The value of these output lines and exit status; may raise ValueError or LookupError."""
+        """The value of these output lines and exit status; may raise what `_UNEXPECTED` lists."""
         raise TypeError(f"{type(self).__name__} does not say how its output is read")
 
     def process(self, output: list[str]) -> T | Absent | Unknown:
@@ -54,7 +56,7 @@ class Fact(FactBase[T | Absent | Unknown]):
             lines.pop()
         try:
             return self.parse(lines, code)
-        except (ValueError, LookupError) as error:
+        except _UNEXPECTED as error:
             return Unknown(f"unexpected output: {error}")
 
 

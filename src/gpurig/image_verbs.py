@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click
-
 from gpurig import __version__, dockerd, images, owned
 from gpurig.errors import InputError
 from gpurig.given import Given, described
 from gpurig.setting_kinds import image_reference
 from gpurig.settings import Settings, parse_set, validate
 from gpurig.settings_table import IMAGES
+from gpurig.shown import say
 from gpurig.stack.model import Image, Stack
 from gpurig.stack.resolver import resolve
 from gpurig.stack.tables import tables
@@ -41,9 +40,9 @@ def build(
         image = _image(name, settings, offered)
         recipe = images.recipe(image, offered.architecture, settings.pypi_index)
         recipe = replace(recipe, reference=_named(tag)) if tag else recipe
-        click.echo(f"building {recipe.reference}, {recipe.locked}")
-        dockerd.build(client, recipe, click.echo)
-        click.echo(f"built {recipe.reference}")
+        say(f"building {recipe.reference}, {recipe.locked}")
+        dockerd.build(client, recipe, say)
+        say(f"built {recipe.reference}")
         return 0
     if "/" not in name and not folder.is_dir():
         near = difflib.get_close_matches(name.lower(), IMAGES, n=1, cutoff=0.5)
@@ -57,8 +56,8 @@ def build(
     arguments = {"BASE": settings.base_image} if settings.base_image else {}
     arguments |= {"PIP_INDEX_URL": settings.pypi_index} if settings.pypi_index else {}
     labels = {"gpurig.version": __version__}
-    dockerd.build_folder(dockerd.connect(), folder, named, arguments, labels, click.echo)
-    click.echo(f"built {named}")
+    dockerd.build_folder(dockerd.connect(), folder, named, arguments, labels, say)
+    say(f"built {named}")
     return 0
 
 
@@ -125,7 +124,7 @@ def save(name: str, file: str) -> int:
         raise InputError("image-missing", f"{name} is no name of an image", do="name it by a tag")
     saved = names[0]
     dockerd.save(found, saved, Path(file))
-    click.echo(f"saved {saved} in {file}")
+    say(f"saved {saved} in {file}")
     return 0
 
 

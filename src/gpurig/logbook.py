@@ -13,6 +13,7 @@ from pyinfra import logger
 from gpurig import owned
 from gpurig.errors import GpurigError
 from gpurig.redaction import Redaction
+from gpurig.shown import shown
 
 
 class _Redacted(logging.Formatter):
@@ -23,7 +24,7 @@ class _Redacted(logging.Formatter):
         self.redacted = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return self.redacted(super().format(record))
+        return shown(self.redacted(super().format(record)))
 
 
 def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
@@ -53,7 +54,10 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
     logger.propagate = False
     logger.handlers.clear()
     words = list(secrets)
-    _add(logging.FileHandler(log), _Redacted("%(asctime)s %(levelname)s %(message)s", words))
+    _add(
+        logging.FileHandler(log, encoding="utf-8"),
+        _Redacted("%(asctime)s %(levelname)s %(message)s", words),
+    )
     if debug:
         _add(logging.StreamHandler(), _Redacted("%(message)s", words))
     return folder

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 import gevent
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.prompt import Confirm
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from gpurig.promise import Finding, Verdict
 from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.shown import Terminal, shown_line
 
 QUIET_SECONDS = 30  # without a terminal, how often a long step says that it moves
 
@@ -57,7 +58,7 @@ class Screen:
 
     def __init__(self, hosts: list[str], quiet: bool = False, asks: bool = False) -> None:
         self.asks = asks
-        self.console = Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.console = Terminal(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
         self.rows = {host: _Row() for host in hosts}
         self.changing: set[str] = set()
         self.live: Live | None = None
@@ -93,7 +94,7 @@ class Screen:
 
     def line(self, host: str, text: str) -> None:
         if text.strip():
-            self.rows[host].line = text.strip()
+            self.rows[host].line = text.strip().rpartition("\r")[2]  # as a terminal shows progress
 
     def finding(self, host: str, finding: Finding) -> None:
         if host in self.changing and finding.verdict is Verdict.DRIFTED:
@@ -110,7 +111,8 @@ class Screen:
         if self.console.is_terminal:
             self.console.print(plan_table([result]))
         else:
-            self.console.print("\n".join(plan_lines(result)), markup=False)
+            for line in plan_lines(result):
+                self.console.print(Text(shown_line(line)))
 
     def proof(self, host: str, proof: Proof) -> None:
         self.rows[host].begin("proving")
@@ -152,7 +154,7 @@ class Screen:
 
     def _say(self, host: str, text: str, style: str = "") -> None:
         name = f"{host}  " if len(self.rows) > 1 else ""
-        self.console.print(Text(name, "bold") + Text(text, style))
+        self.console.print(Text(name, "bold") + Text(shown_line(text), style))
 
     def _tick(self) -> None:
         quiet: dict[str, float] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class Absent(Enum):
@@ -30,6 +30,12 @@ class Unknown:
 
     def __bool__(self) -> bool:
         return False
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a number that can be computed with and shown; a program may print any."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and -1e300 < value < 1e300
 
 
 def as_json(value: Any) -> Any:

@@ -9,8 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import click
-from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
@@ -37,6 +35,7 @@ from gpurig.run import Options, run
 from gpurig.runner import prepare_engine
 from gpurig.screen import Screen
 from gpurig.settings import parse_set, validate
+from gpurig.shown import Terminal, say, say_lines, shown_line
 from gpurig.stack import explain
 from gpurig.stack.frameworks import refuse_unknown_releases
 from gpurig.stack.resolver import resolve as resolve_stack
@@ -115,14 +114,12 @@ def work(asked: Asked) -> int:
     code = exit_code(asked.command, results)
     written = report.write(folder, asked.command, results, code)
     if asked.json:
-        print(json.dumps(report.frame(asked.command, results), indent=2))
+        say(report.text(asked.command, results))
         return code
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
+    say("")
     for spec, result in zip(asked.hosts, results, strict=True):
-        for line in ending.ending(result, spec.settings, asked.command):
-            console.print(line, markup=False)
-    console.print(f"report: {written}", markup=False)
+        say_lines(ending.ending(result, spec.settings, asked.command))
+    say(f"report: {written}")
     return code
 
 
@@ -130,7 +127,7 @@ def facts(asked: Asked) -> int:
     """Everything that is there, for people or as JSON."""
     results = _read(asked)
     if asked.json:
-        print(json.dumps(report.frame("facts", results), indent=2))
+        say(report.text("facts", results))
     else:
         for result in results:
             _facts_lines(result)
@@ -138,11 +135,9 @@ def facts(asked: Asked) -> int:
 
 
 def _facts_lines(result: HostResult) -> None:
-    print(f"{result.name}:")
-    for error in result.errors:
-        print(f"  error: {error}")
-    for section, text in observed.readable(result.facts):
-        print(f"  {section:18} {text}")
+    lines = [f"{result.name}:", *(f"  error: {error}" for error in result.errors)]
+    lines += [f"  {section:18} {text}" for section, text in observed.readable(result.facts)]
+    say_lines(lines)
 
 
 def _read(asked: Asked) -> list[HostResult]:
@@ -159,14 +154,13 @@ def resolve(asked: Asked, saved: str | None, given: Given | None) -> int:
     else:
         results = _saved(saved, asked.wishes) if saved else _read(asked)
     if asked.json:
-        print(json.dumps(report.frame("resolve", results), indent=2))
+        say(report.text("resolve", results))
     else:
         for result in results:
-            print(f"{result.name}:")
             told = [f"error: {error}" for error in result.errors]
             if result.answer is not None:
                 told += explain.readable(result.answer)
-            print("\n".join(f"  {line}".rstrip() for line in told))
+            say_lines([f"{result.name}:", *(f"  {line}".rstrip() for line in told)])
     return exit_code("resolve", results)
 
 
@@ -195,7 +189,7 @@ def trust(asked: Asked) -> int:
     logbook.open_run(asked.debug, secrets_of(asked.hosts))
 
     def confirm(host: str, kind: str, seen: str) -> bool:
-        click.echo(f"{host}: {kind} {seen}")
+        say(f"{host}: {kind} {seen}")
         if asked.yes:
             return True
         if not sys.stdin.isatty():
@@ -209,11 +203,11 @@ def trust(asked: Asked) -> int:
         try:
             done = hosts_keys.trust(spec, confirm)
         except GpurigError as error:
-            click.echo(f"gpurig: {error}", err=True)
+            say(f"gpurig: {shown_line(str(error))}", err=True)
             code = max(code, error.exit_code)
             continue
         where = f" (written to {done.file})" if done.file else ""
-        click.echo(f"{done.host}: {done.outcome}{where}")
+        say(f"{done.host}: {done.outcome}{where}")
         code = code or (1 if done.outcome == "declined" else 0)
     return code
 
@@ -231,12 +225,12 @@ def show_tables(as_json: bool) -> int:
         )
     if as_json:
         frame = {"schema": report.SCHEMA, "command": "tables", "hosts": {}, "errors": []}
-        print(json.dumps(frame | {"tables": listed}, indent=2))
+        say(json.dumps(frame | {"tables": listed}, indent=2))
         return 0
     grid = Table(box=None, pad_edge=False)
     for title in ("table", "rows", "oldest row", "days old"):
         grid.add_column(title, justify="right" if title in ("rows", "days old") else "left")
     for one in listed:
         grid.add_row(*(str(value) for value in one.values()))
-    Console(highlight=False).print(grid)
+    Terminal(highlight=False).print(grid)
     return 0

@@ -11,6 +11,7 @@ from gpurig.errors import GpurigError
 from gpurig.report.html import page
 from gpurig.report.junit import suites
 from gpurig.result import HostResult
+from gpurig.shown import shown_json
 
 SCHEMA = 1
 
@@ -26,12 +27,16 @@ def frame(command: str, results: list[HostResult]) -> dict[str, Any]:
     }
 
 
+def text(command: str, results: list[HostResult]) -> str:
+    """The frame as it is printed and written: all text in it is shown."""
+    return json.dumps(shown_json(frame(command, results)), indent=2)
+
+
 def write(folder: Path, command: str, results: list[HostResult], code: int) -> Path:
     """Write all three into the run's folder; the path of the one that people open."""
-    told = frame(command, results)
     html = folder / "report.html"
     try:
-        owned.write(folder / "report.json", json.dumps(told, indent=2) + "\n")
+        owned.write(folder / "report.json", text(command, results) + "\n")
         owned.write(folder / "junit.xml", suites(results))
         owned.write(html, page(command, results, code))
     except OSError as error:

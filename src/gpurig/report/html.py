@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from html import escape
+from html import escape as _html
 from typing import Any
 
 from gpurig import __version__, observed
 from gpurig.report import training
 from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.shown import shown, shown_line
 from gpurig.stack import explain
 
 STYLE = """
@@ -49,6 +50,11 @@ def page(command: str, results: list[HostResult], code: int) -> str:
         f"<h1>gpurig {escape(command)}: {escape(EXITS.get(code, ''))}</h1>"
         f"<p>{now}, gpurig {__version__}, exit {code}</p>\n{_overview(results)}\n{hosts}</html>\n"
     )
+
+
+def escape(text: object) -> str:
+    """Text of anybody's, as the page shows it."""
+    return _html(shown(str(text)))
 
 
 def _overview(results: list[HostResult]) -> str:
@@ -99,7 +105,8 @@ def _proofs(proofs: list[Proof]) -> str:
     rows, pictures = [], []
     for proof in proofs:
         detail = {key: value for key, value in proof.detail.items() if key != "plots"}
-        for name, data in proof.detail.get("plots", {}).items():
+        plots = proof.detail.get("plots")  # a program of the user's may have put anything there
+        for name, data in plots.items() if isinstance(plots, dict) else ():
             pictures.append(
                 f"<img alt='{escape(name)}' src='data:image/png;base64,{escape(data)}'>"
             )
@@ -116,7 +123,7 @@ def _lines(detail: dict[str, Any]) -> Iterable[str]:
 
 
 def _pre(lines: Iterable[str]) -> str:
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    return f"<pre>{escape(chr(10).join(map(shown_line, lines)))}</pre>"
 
 
 def _verdict(verdict: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from gpurig.result import HostResult, ProofVerdict
+from gpurig.shown import shown
 
 
 def suites(results: list[HostResult]) -> str:
@@ -35,5 +36,8 @@ def suites(results: list[HostResult]) -> str:
         suite.set("tests", str(len(cases)))
         for kind, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             suite.set(name, str(sum(case.find(kind) is not None for case in cases)))
+    for element in root.iter():  # one character that XML cannot hold costs all hosts their report
+        element.attrib = {name: shown(value) for name, value in element.attrib.items()}
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    # Not xml_declaration=True, which declares the locale's encoding; the file is UTF-8.
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, "unicode") + "\n"

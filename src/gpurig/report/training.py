@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from gpurig.result import Proof
+from gpurig.values import is_number
 
 HEADS = ["proof", "program", "on", "accuracy", "to the threshold", "training", "speed", "GPUs"]
 
@@ -30,7 +31,7 @@ def _row(proof: Proof) -> list[str]:
         f"{told.get('workload', '')} ({data})" if data else str(told.get("workload", "")),
         str(told.get("device", "")),
         _number(told.get("accuracy"), ".4f"),
-        f"{told.get('threshold')} after {reached:.1f} s" if _is_number(reached) else "",
+        f"{told.get('threshold')} after {reached:.1f} s" if is_number(reached) else "",
         _number(seconds.get("train"), ".1f", " s"),
         _number(told["images_per_second"], ",.0f", " images/s"),
         "; ".join(_gpu(_table(gpu)) for gpu in gpus) if isinstance(gpus, list) else "",
@@ -40,7 +41,7 @@ def _row(proof: Proof) -> list[str]:
 def _gpu(gpu: Mapping[str, Any]) -> str:
     use = _number(gpu.get("utilization_percent"), ".0f", " %")
     memory = gpu.get("memory_used_bytes")
-    room = f", {memory / 1e9:.1f} GB" if _is_number(memory) else ""
+    room = f", {memory / 1e9:.1f} GB" if is_number(memory) else ""
     return f"{gpu.get('name', '')} {use}{room}"
 
 
@@ -50,8 +51,4 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 
 def _number(value: Any, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}" if _is_number(value) else ""
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:{form}}{unit}" if is_number(value) else ""

@@ -6,11 +6,12 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict, TypeVar
 
 from gpurig.connector import sudo_error
 from gpurig.errors import HostError, InputError
 from gpurig.runner import Link
+from gpurig.shape import fits
 
 FRAMEWORKS = ("horovod", "tensorflow", "torch")
 
@@ -52,6 +53,27 @@ for one in taken:
 print(json.dumps({"address": address, "interface": interface,
                   "ports": [one.getsockname()[1] for one in taken]}))
 """
+
+
+class _Has(TypedDict):
+    """What `_HAS` prints."""
+
+    versions: dict[str, str]
+    tools: list[str]
+    gpus: int
+    cuda: bool
+    hostname: str
+
+
+class _Way(TypedDict):
+    """What `_WAY` prints."""
+
+    address: str
+    interface: str
+    ports: list[int]
+
+
+T = TypeVar("T", _Has, _Way)
 
 
 @dataclass
@@ -103,14 +125,14 @@ def survey(link: Link, environment: str) -> Node:
     if code:
         what = f"there is no environment {environment} ({folder})"
         raise _missing(name, what, f"set rig_frameworks to have {environment}, and run `gpurig up`")
-    said = _asked(link, user, folder, _HAS, *FRAMEWORKS)
+    said = _asked(link, user, folder, _Has, _HAS, *FRAMEWORKS)
     gpus = said["gpus"] if said["cuda"] else 0
     return Node(link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["hostname"])
 
 
 def find_way(node: Node, peer: str, ports: int = 2) -> None:
     """How other hosts reach the node: its side of the way to `peer`, and free ports there."""
-    said = _asked(node.link, node.user, node.environment, _WAY, peer, str(ports))
+    said = _asked(node.link, node.user, node.environment, _Way, _WAY, peer, str(ports))
     node.address, node.interface = said["address"], said["interface"]
     node.ports = tuple(said["ports"])
 
@@ -121,7 +143,7 @@ def reached_at(link: Link) -> str:
     return (output.stdout.split() or [""] * 3)[2] if output.stdout.strip() else ""
 
 
-def _asked(link: Link, user: str, folder: str, script: str, *words: str) -> dict[str, Any]:
+def _asked(link: Link, user: str, folder: str, shape: type[T], script: str, *words: str) -> T:
     command = ["runuser", "-u", user, "--", f"{folder}/bin/python", "-I", "-c", script, *words]
     code, output = link.run(shlex.join(command))
     if code or not output.stdout_lines:
@@ -130,8 +152,17 @@ def _asked(link: Link, user: str, folder: str, script: str, *words: str) -> dict
             "training-unready", f"{folder}/bin/python does not work ({said})", link.spec.name,
             "repair it with `gpurig up`", host=link.spec.name,
         )  # fmt: skip
-    told: dict[str, Any] = json.loads(output.stdout_lines[-1])
-    return told
+    try:
+        told = json.loads(output.stdout_lines[-1])
+    except (ValueError, RecursionError):
+        told = None
+    if not fits(told, shape):
+        raise HostError(
+            "training-unready", f"{folder}/bin/python says {output.stdout_lines[-1][:60]!r} instead"
+            " of what is there", link.spec.name, "repair it with `gpurig up`", host=link.spec.name,
+        )  # fmt: skip
+    answer: T = told
+    return answer
 
 
 def _missing(host: str, what: str, do: str) -> InputError:

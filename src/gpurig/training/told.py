@@ -6,12 +6,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from gpurig.errors import InputError
 from gpurig.report import SCHEMA
+from gpurig.shown import Terminal, shown_line
 from gpurig.training.training import Outcome, Wish
+from gpurig.training.workload import ranks
+from gpurig.values import is_number
 
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
@@ -24,16 +26,16 @@ class Lines:
     """
 
     def __init__(self, hosts: Sequence[str], quiet: bool = False) -> None:
-        self.console = Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.console = Terminal(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
         self.width = max(map(len, hosts))
         self.colours = {host: COLOURS[n % len(COLOURS)] for n, host in enumerate(hosts)}
 
     def stage(self, text: str) -> None:
-        self.console.print(Text(text, "dim"))
+        self.console.print(Text(shown_line(text), "dim"))
 
     def line(self, host: str, text: str) -> None:
         name = Text(f"{host:{self.width}} | ", f"bold {self.colours[host]}")
-        self.console.print(name + Text(text))
+        self.console.print(name + Text(shown_line(text)))
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -55,16 +57,17 @@ def ending(outcome: Outcome) -> list[str]:
     lines += [f"  error: {error}" for error in outcome.errors]
     if not told:
         return lines
-    if isinstance(told.get("accuracy"), float):
+    if is_number(told.get("accuracy")):
         lines.append(f"  accuracy: {told['accuracy']:.4f} (threshold {told.get('threshold')})")
-    source = (told.get("data") or {}).get("source", "")
+    data = told.get("data")
+    source = str(data.get("source", "")) if isinstance(data, dict) else ""
     if source.startswith("fallback"):
         lines.append(f"  {source}")
-    sums = {rank["weights_sha256"] for rank in told.get("ranks", [])}
-    if len(sums) == 1:
-        count = len(told["ranks"])
-        lines.append(f"  weights: the same on {count} ranks (sha256 {sums.pop()[:16]}…)")
-    if told.get("images_per_second"):
+    weights = [rank["weights_sha256"] for rank in ranks(told)]
+    if len(set(weights)) == 1:
+        count = len(weights)
+        lines.append(f"  weights: the same on {count} ranks (sha256 {weights[0][:16]}…)")
+    if is_number(told.get("images_per_second")) and told["images_per_second"]:
         lines.append(f"  images/s: {told['images_per_second']:,.0f}{_compared(outcome)}")
     return lines
 

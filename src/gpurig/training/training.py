@@ -15,7 +15,7 @@ import gevent
 import gevent.queue
 from pyinfra import logger
 
-from gpurig.errors import GpurigError, HostError
+from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
 from gpurig.runner import Link
 from gpurig.training import engines, relay, survey
@@ -23,6 +23,7 @@ from gpurig.training.engines import Command
 from gpurig.training.survey import Node
 from gpurig.training.watched import Told, Watched
 from gpurig.training.workload import Workload, source
+from gpurig.values import is_number
 
 LINES = 5  # of a host that failed, shown again at the end
 
@@ -80,7 +81,7 @@ class Outcome:
     def speed_up(self) -> float | None:
         """Images a second, against those of one process on the first host."""
         speeds = [(one or {}).get("images_per_second") for one in (self.told, self.alone)]
-        together, alone = (speed if isinstance(speed, int | float) else 0 for speed in speeds)
+        together, alone = (speed if is_number(speed) else 0 for speed in speeds)
         return together / alone if together and alone else None
 
 
@@ -281,7 +282,7 @@ class _Training:
         if "out" in told and text.startswith("{"):
             try:
                 found = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 found = None
             if isinstance(found, dict):
                 phase.told = found
@@ -344,3 +345,8 @@ def _quietly(function: Callable[[Link], Any], link: Link) -> Any:
     except OSError as error:
         what = f"the connection broke ({error})"
         return HostError("connection-lost", what, link.spec.name, host=link.spec.name)
+    except Exception as error:  # a bug on one host is one sentence as well
+        logger.exception("%s: internal error", link.spec.name)
+        what = f"internal error: {type(error).__name__}: {error}"
+        do = "please report it with the log"
+        return InternalError("internal", what, link.spec.name, do, host=link.spec.name)

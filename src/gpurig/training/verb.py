@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 
 import gevent
-from rich.console import Console
 
 from gpurig import logbook
 from gpurig.errors import InputError
 from gpurig.passwords import with_sudo_password
 from gpurig.redaction import secrets_of
 from gpurig.runner import prepare_engine
+from gpurig.shown import say, say_lines, shown_json
 from gpurig.training import told
 from gpurig.training.engines import DEFAULT_ENVIRONMENT
 from gpurig.training.training import Wish, train
@@ -70,9 +70,7 @@ def run(asked: Asked, wished: Wish) -> int:
         gevent.signal_handler(number, gevent.kill, ours, KeyboardInterrupt)
     outcome = train(hosts, wished, lines)
     if asked.json:
-        print(json.dumps(told.frame(outcome, wished), indent=2))
+        say(json.dumps(shown_json(told.frame(outcome, wished)), indent=2))
     else:
-        console = Console(highlight=False, soft_wrap=True)
-        for line in told.ending(outcome):
-            console.print(line, markup=False)
+        say_lines(told.ending(outcome))
     return told.exit_code(outcome)

@@ -10,6 +10,7 @@ from typing import Any
 
 from gpurig.errors import GpurigError, HostError, InputError
 from gpurig.training.survey import Node
+from gpurig.values import is_number
 
 MNIST = "mnist"
 DATA = "/var/lib/gpurig/datasets"
@@ -78,21 +79,36 @@ class Workload:
             what = "the workload printed no JSON line"
             return [HostError("training-silent", what, host, host=host)]
         wrong = []
-        ranks = told.get("ranks", [])
-        weights = {rank["weights_sha256"] for rank in ranks}
+        there = ranks(told)
+        if told.get("ranks", there) != there:
+            wrong.append("its ranks are no list of objects with rank, host and weights_sha256")
+        weights = {rank["weights_sha256"] for rank in there}
         if len(weights) > 1:
-            each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in ranks)
+            each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in there)
             wrong.append(f"the ranks have different weights ({each})")
-        count = max(processes, told.get("world_size", 0))  # a process may have several replicas
-        if self.program is None and len(ranks) != count:
-            wrong.append(f"{len(ranks)} ranks told their weights instead of {count}")
+        size = told.get("world_size")  # a process may have several replicas
+        count = max(processes, size if isinstance(size, int) else 0)
+        if self.program is None and len(there) != count:
+            wrong.append(f"{len(there)} ranks told their weights instead of {count}")
         accuracy, threshold = told.get("accuracy"), told.get("threshold")
-        if not told.get("passed"):
-            if isinstance(accuracy, float) and threshold and accuracy < threshold:
+        if told.get("passed") is not True:
+            if is_number(accuracy) and is_number(threshold) and accuracy < threshold:
                 wrong.append(f"accuracy {accuracy:.4f} is below {threshold}")
             elif not wrong:
                 wrong.append("the workload says that it did not pass")
         return [HostError("training-wrong", what, host, host=host) for what in wrong]
+
+
+def ranks(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each rank told of itself, as far as the program kept to the contract."""
+    found = told.get("ranks")
+    return [
+        rank
+        for rank in (found if isinstance(found, list) else [])
+        if isinstance(rank, dict)
+        and rank.keys() >= {"rank", "host"}
+        and isinstance(rank.get("weights_sha256"), str)
+    ]
 
 
 def source(package: str, name: str) -> str:
