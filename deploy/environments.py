@@ -8,6 +8,7 @@ from pyinfra import host
 
 from gpurig import horovod, locks, owned
 from gpurig.layer import layer
+from gpurig.limits import Limits
 from gpurig.operations import (
     environment,
     environment_leftovers,
@@ -97,4 +98,5 @@ def _shelf(stack: Stack, settings: Settings) -> Shelf | None:
     if not settings.cache and not host.data.get(SHARE):
         return None
     folder = (Path(settings.cache) if settings.cache else owned.cache()) / "wheels"
-    return Shelf(folder, stack.architecture, settings.pypi_index, bool(settings.cache))
+    seconds = Limits(**settings.limits).download
+    return Shelf(folder, stack.architecture, settings.pypi_index, bool(settings.cache), seconds)

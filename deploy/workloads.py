@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpurig.layer import layer
+from gpurig.limits import Limits
 from gpurig.operations import workloads as training
 from gpurig.programs import own_programs
 from gpurig.settings import Settings
@@ -16,6 +17,7 @@ def workloads(stack: Stack, settings: Settings) -> None:
     training.user(user=user)
     training.programs()
     training.data(user=user)
-    training.archives(user=user, mirror=settings.data_mirror)
+    seconds = Limits(**settings.limits).download
+    training.archives(user=user, mirror=settings.data_mirror, seconds=seconds)
     if own := own_programs(settings):
         training.own(programs=own)

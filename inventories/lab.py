@@ -80,5 +80,6 @@ all = (  # pyinfra reads the group of this name
         # },
         # A folder of the machine that gpurig runs on; unset: one in ~/.cache/gpurig.
         # "rig_cache": "/srv/cache",
+        # "rig_limits": {"command": 14400},  # seconds without a word, on slow hosts
     },
 )

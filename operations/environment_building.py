@@ -15,6 +15,7 @@ from gpurig.operations.uv import OPTIONS, SECRETS, UV
 RECORD = ".gpurig.json"  # in each environment that gpurig made: which lock it is made from
 CHANGING = ".gpurig-changing"  # in an environment while its packages are changed
 MISSING = ".gpurig-missing"  # in an old one: which of the user's packages the new one lacks
+PATIENCE = 3600  # seconds for what a run whose connection broke still does there
 
 SWAP = f"{SECRETS}.py"  # environment_swap.py on the host
 
@@ -78,7 +79,13 @@ def _kept(place: Place) -> str:
 def _alone(place: Place) -> str:
     """Shell: what a run whose connection broke still does here has ended."""
     folder = place.building
-    return f"umask 022; mkdir -p {folder} && exec 8>>{folder}/lock && flock 8"
+    lock = f"{folder}/lock"
+    # Mode 600 before the first flock: whoever may open a file may hold its lock.
+    return (
+        f"umask 022; mkdir -p {folder} && (umask 077; : >> {lock})"
+        f" && chmod 600 {lock} && exec 8>>{lock} && {{ flock -w {PATIENCE} 8 ||"
+        f" {{ echo E: another process holds {lock}, end it >&2; exit 1; }}; }}"
+    )
 
 
 def filled(place: Place, folder: str, options: str = "") -> str:

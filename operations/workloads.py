@@ -18,6 +18,7 @@ from gpurig.facts.datasets import FOLDER as ARCHIVED
 from gpurig.facts.datasets import Archive, Archives
 from gpurig.facts.environment import Folder
 from gpurig.facts.users import GroupMembership
+from gpurig.limits import Limits
 from gpurig.operations.environment import few
 from gpurig.operations.file import written
 from gpurig.programs import OwnProgram
@@ -123,12 +124,13 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
 
 
 @keeps("workloads.archives")
-def archives(user: str, mirror: str | None) -> Commands:
+def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> Commands:
     """
     The original archives of MNIST are there, as the control machine or a mirror has them.
 
     + user: who reads them, and whose they are
     + mirror: where the control machine looks; ``None``: in the original place
+    + seconds: for downloading one of them
 
     Where it cannot have them, programs look for themselves, and take other data before they fail.
     """
@@ -150,7 +152,7 @@ def archives(user: str, mirror: str | None) -> Commands:
     if account is ABSENT:
         return follows("workloads.user")
     try:
-        folder = datasets.archives(mirror)
+        folder = datasets.archives(mirror, seconds)
     except datasets.Unreached as error:
         # Said and left: neither an error nor a drift that no run could repair.
         return left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from gpurig import transport
+from gpurig import host_lock
 from gpurig.connector import GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError
 from gpurig.transport import LocalTransport
@@ -81,7 +81,7 @@ def test_the_lock_is_held_until_the_connection_ends(
     connector: GpurigConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second run is told who is at work; after the first has gone it gets in."""
-    monkeypatch.setattr(transport, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(host_lock, "LOCK", str(tmp_path / "lock"))
     connector.lock("ann on desk", {})
     second = object.__new__(GpurigConnector)
     second.host, second.facts, second.transport = connector.host, {}, LocalTransport()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import shlex
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,7 +18,10 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from gpurig.errors import GpurigError, HostError
-from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
+from gpurig.exchange import Running
+from gpurig.fact import late
+from gpurig.host_lock import LOCK
+from gpurig.transport import LocalTransport, SSHTransport, Transport
 
 LOCAL = "@local"
 
@@ -26,7 +29,7 @@ LOCAL = "@local"
 reading_fact: ContextVar[bool] = ContextVar("gpurig-reading-fact", default=False)
 
 _BATCH_BYTES = 100_000  # Linux allows 131,072 bytes in one argument (MAX_ARG_STRLEN)
-_BATCH_SECONDS = 60  # a fact that hangs (a daemon that does not answer) must not hang the run
+_LATE = 124  # the exit status of timeout(1)
 
 
 class GpurigConnector(BaseConnector):
@@ -91,8 +94,11 @@ class GpurigConnector(BaseConnector):
             self.facts.clear()
         exit_codes = arguments.pop("_success_exit_codes", None) or [0]
         logger.debug("%s: %s", self.host.name, command)
-        code, output = self.execute(command, arguments)
+        bounded = StringCommand(self._in_time(command)) if reading_fact.get() else command
+        code, output = self.execute(bounded, arguments)
         ok = code in exit_codes
+        if reading_fact.get() and code == _LATE:
+            ok, output = True, self._late()
         if not ok:
             self.failure = (str(command), output.output_lines)
             logger.debug("%s: exit %s: %s", self.host.name, code, output.output)
@@ -105,7 +111,7 @@ class GpurigConnector(BaseConnector):
         batch: list[tuple[str, str]] = []
         size = 0
         for command in commands:
-            script = f"timeout {_BATCH_SECONDS} sh -c {shlex.quote(command.get_raw_value())}"
+            script = self._in_time(command)
             if batch and size + len(script) > _BATCH_BYTES:
                 self._fetch(batch, arguments)
                 batch, size = [], 0
@@ -113,6 +119,14 @@ class GpurigConnector(BaseConnector):
             size += len(script)
         if batch:
             self._fetch(batch, arguments)
+
+    def _in_time(self, command: StringCommand) -> str:
+        """A fact's command, which the host itself ends: a daemon there may never answer."""
+        seconds = self._open.limits.fact
+        return f"timeout -k 5 {seconds} sh -c {shlex.quote(command.get_raw_value())}"
+
+    def _late(self) -> CommandOutput:
+        return CommandOutput([OutputLine("stdout", late(self._open.limits))])
 
     def _fetch(self, batch: list[tuple[str, str]], arguments: dict[str, Any]) -> None:
         mark = f"gpurig-{secrets.token_hex(8)}"  # no fact prints this by accident
@@ -141,13 +155,22 @@ class GpurigConnector(BaseConnector):
             if lines and not lines[-1]:  # the newline that printf puts before the mark
                 lines.pop()
             told = CommandOutput([OutputLine("stdout", each) for each in lines])
-            self.facts[next(answers)[0]] = line == f"{mark} 0", told
+            late = line == f"{mark} {_LATE}"
+            answer = (True, self._late()) if late else (line == f"{mark} 0", told)
+            self.facts[next(answers)[0]] = answer
             lines = []
 
     def execute(
-        self, command: StringCommand, arguments: dict[str, Any]
+        self,
+        command: StringCommand,
+        arguments: dict[str, Any],
+        each: Callable[[str], None] | None = None,
     ) -> tuple[int, CommandOutput]:
-        """Run a command under pyinfra's connector arguments: its exit status and output."""
+        """
+        Run a command under pyinfra's connector arguments: its exit status and output.
+
+        + each: is given the lines of standard output instead
+        """
         arguments = dict(arguments)
         timeout = arguments.pop("_timeout", None)
         stdin = arguments.pop("_stdin", None)
@@ -164,7 +187,9 @@ class GpurigConnector(BaseConnector):
                 raise OSError("a command cannot have both input and a sudo password")
             line, data = _with_sudo(line, user, password, data)
         self.commands += 1
-        return self._open.run(line, data, timeout, told=not reading_fact.get())
+        reading = reading_fact.get()
+        limit = "fact" if reading else "command"
+        return self._open.run(line, data, timeout, told=not reading, limit=limit, each=each)
 
     def begin(self, line: str, arguments: dict[str, Any]) -> Running:
         """
@@ -223,17 +248,19 @@ class GpurigConnector(BaseConnector):
         **arguments: Any,
     ) -> bool:
         command = StringCommand("base64", "--", shlex.quote(remote_filename))
-        token = reading_fact.set(True)  # its lines are for no person's eyes
-        try:
-            code, output = self.execute(command, arguments)
-        finally:
-            reading_fact.reset(token)
+        with get_file_io(filename_or_io, "wb") as file:
+
+            def write(line: str) -> None:
+                file.write(base64.b64decode(line))
+
+            try:
+                code, output = self.execute(command, arguments, each=write)
+            except ValueError as error:
+                self.failure = (str(command), [f"it is no base64: {error}"])
+                return False
         if code:
             self.failure = (str(command), output.output_lines)
-            return False
-        with get_file_io(filename_or_io, "wb") as file:
-            file.write(base64.b64decode("".join(output.stdout_lines)))
-        return True
+        return code == 0
 
     def lock(self, holder: str, arguments: dict[str, Any]) -> None:
         """Take the host's lock for as long as the connection lives, or say who has it."""
@@ -250,13 +277,24 @@ class GpurigConnector(BaseConnector):
         answer = self._open.lock(holder, as_root)
         if answer is None:
             return
+        what = " ".join(answer[1:])
+        if answer[0] == "stranger":
+            raise HostError(
+                "host-locked", f"its lock {LOCK} is held by {what}, which is no run of gpurig",
+                name, "end that process", host=name,
+            )  # fmt: skip
+        if answer[0] == "foreign":
+            raise HostError(
+                "host-unlockable", f"its lock cannot be taken: {LOCK} {what}",
+                name, "look who made it so, and remove it", host=name,
+            )  # fmt: skip
         if answer[0] != "held":
             raise sudo_error(name, answer) or HostError(
                 "host-unlockable", f"its lock cannot be taken ({' '.join(answer)})", name, host=name
             )
         raise HostError(
             "host-locked",
-            f"another run is at work there: {' '.join(answer[1:]) or 'somebody'}",
+            f"another run is at work there: {what or 'somebody'}",
             where=name,
             do="wait until it has ended",
             host=name,

@@ -6,17 +6,19 @@ import hashlib
 import http.client
 import shutil
 import tempfile
-import urllib.request
 from pathlib import Path
 
 from gevent.lock import RLock
 
 from gpurig import owned
+from gpurig.download import pieces
 from gpurig.errors import InputError
+from gpurig.limits import Limits
 from gpurig.settings import Settings
 from gpurig.workloads.mnist import ARCHIVES, ORIGINAL, kind
 
 SECONDS = 10  # without an answer of the mirror, not for the whole file
+LARGEST = 100  # megabytes; the four archives together have 12
 
 
 class Unreached(Exception):
@@ -27,11 +29,12 @@ _one_at_a_time = RLock()  # of this run's hosts
 _unreached: dict[str | None, str] = {}  # by mirror, in this run
 
 
-def archives(mirror: str | None) -> Path:
+def archives(mirror: str | None, seconds: int = Limits.download) -> Path:
     """
     The folder of the archives on this machine, fetched first if they are not all there.
 
     + mirror: rig_data_mirror, an address or a folder of this machine; ``None``: the original place
+    + seconds: for each of them, as rig_limits has it
 
     Every file is compared with its sha256 each time. InputError: the mirror has another file;
     Unreached: it does not answer, or is a folder that this machine does not have.
@@ -45,7 +48,7 @@ def archives(mirror: str | None) -> Path:
             raise Unreached(_unreached[mirror])
         with tempfile.TemporaryDirectory(prefix="gpurig-data-") as name:
             try:
-                _fetch(mirror, Path(name))
+                _fetch(mirror, Path(name), seconds)
             except Unreached as error:
                 _unreached[mirror] = str(error)
                 raise
@@ -59,7 +62,7 @@ def refuse_wrong(settings: Settings, where: str) -> None:
     if settings.data_mirror is None or not wanted:
         return
     try:
-        archives(settings.data_mirror)
+        archives(settings.data_mirror, Limits(**settings.limits).download)
     except InputError as error:
         error.where = f"{where}, {error.where}"
         raise
@@ -67,11 +70,11 @@ def refuse_wrong(settings: Settings, where: str) -> None:
         return  # perhaps the host reaches it; workloads.archives says what is the case
 
 
-def _fetch(mirror: str | None, folder: Path) -> None:
+def _fetch(mirror: str | None, folder: Path, seconds: int) -> None:
     for name, checksum in ARCHIVES.items():
         target = folder / name
         try:
-            _copy(mirror or ORIGINAL, name, target)
+            _copy(mirror or ORIGINAL, name, target, seconds)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
             raise Unreached(f"{mirror or ORIGINAL} does not give {name} ({reason})") from error
@@ -85,13 +88,13 @@ def _fetch(mirror: str | None, folder: Path) -> None:
             )
 
 
-def _copy(mirror: str, name: str, target: Path) -> None:
+def _copy(mirror: str, name: str, target: Path, seconds: int) -> None:
     if mirror.startswith("/"):
         shutil.copyfile(Path(mirror) / name, target)
         return
     address = f"{mirror.rstrip('/')}/{name}"
-    with urllib.request.urlopen(address, timeout=SECONDS) as source, target.open("wb") as to:
-        shutil.copyfileobj(source, to)
+    with target.open("wb") as to:
+        to.writelines(pieces(address, SECONDS, seconds, LARGEST))
 
 
 def _sum(file: Path) -> str:

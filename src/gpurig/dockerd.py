@@ -20,6 +20,7 @@ from docker.types import DeviceRequest, Mount
 from gpurig import owned
 from gpurig.errors import GpurigError, InputError
 from gpurig.images import Recipe
+from gpurig.limits import Limits
 
 Say = Callable[[str], None]
 KIND = "nvidia.com/gpu"
@@ -27,8 +28,12 @@ KIND = "nvidia.com/gpu"
 BROKEN = (docker.errors.DockerException, requests.RequestException, OSError)
 
 
-def connect() -> docker.DockerClient:
-    """The daemon that DOCKER_HOST names, or this machine's; InputError if none answers."""
+def connect(seconds: int = Limits.command) -> docker.DockerClient:
+    """
+    The daemon that DOCKER_HOST names, or this machine's; InputError if none answers.
+
+    + seconds: how long it may be silent, as rig_limits has it: a step of a build says nothing
+    """
     where = os.environ.get("DOCKER_HOST", "this machine")
     try:
         client = docker.from_env(timeout=20)
@@ -40,8 +45,7 @@ def connect() -> docker.DockerClient:
             where,
             "start it, join the group docker, or set DOCKER_HOST",
         ) from error
-    # A step of a build may be silent for many minutes.
-    client.api.timeout = None  # type: ignore[assignment]  # requests: no bound
+    client.api.timeout = seconds
     return client
 
 

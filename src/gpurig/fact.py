@@ -8,13 +8,20 @@ from typing import Any, TypeVar
 from pyinfra import host
 from pyinfra.api import FactBase, StringCommand
 
+from gpurig.limits import Limits
 from gpurig.values import Absent, Unknown
 
 T = TypeVar("T")
 
 _FRAME = "gpurig-exit:"
+_LATE = "gpurig-late:"
 # What reading text of somebody else's can raise: JSON may nest without end or have other types.
 _UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def late(limits: Limits) -> str:
+    """What is put in place of the output of a fact that did not answer in time."""
+    return f"{_LATE}it was not read within {limits.fact} s; {limits.raised('fact')}"
 
 
 def framed(script: str | StringCommand) -> StringCommand:
@@ -49,6 +56,8 @@ class Fact(FactBase[T | Absent | Unknown]):
         while lines and not lines[-1].strip():
             lines.pop()
         frame, _, status = lines.pop().partition(":") if lines else ("", "", "")
+        if f"{frame}:" == _LATE:
+            return Unknown(status)
         if f"{frame}:" != _FRAME or not (status.isascii() and status.isdigit()):
             return Unknown("the output was cut off")
         code = int(status)

@@ -13,6 +13,7 @@ from typing import Any
 from gpurig import __version__, dockerd, images, owned
 from gpurig.errors import InputError
 from gpurig.given import Given, described
+from gpurig.limits import Limits
 from gpurig.setting_kinds import image_reference
 from gpurig.settings import Settings, parse_set, validate
 from gpurig.settings_table import IMAGES
@@ -33,9 +34,10 @@ def build(
     data |= {"rig_base_image": base} if base else {}
     data |= {"rig_pypi_index": index} if index else {}
     settings = validate(data, "gpurig image build")
+    seconds = Limits(**settings.limits).command
     folder = Path(name)
     if name in IMAGES:
-        client = dockerd.connect()
+        client = dockerd.connect(seconds)
         offered = dockerd.offer(client)
         image = _image(name, settings, offered)
         recipe = images.recipe(image, offered.architecture, settings.pypi_index)
@@ -56,7 +58,7 @@ def build(
     arguments = {"BASE": settings.base_image} if settings.base_image else {}
     arguments |= {"PIP_INDEX_URL": settings.pypi_index} if settings.pypi_index else {}
     labels = {"gpurig.version": __version__}
-    dockerd.build_folder(dockerd.connect(), folder, named, arguments, labels, say)
+    dockerd.build_folder(dockerd.connect(seconds), folder, named, arguments, labels, say)
     say(f"built {named}")
     return 0
 
@@ -91,7 +93,7 @@ def run(name: str, command: Sequence[str], gpus: str | None, volumes: Sequence[s
     if gpus not in (None, "all", "none") and not re.fullmatch(r"[1-9][0-9]?", gpus or ""):
         raise InputError("gpus-wrong", f"{gpus!r} is not all, none or a number of GPUs", "--gpus")
     mounts = {"/workspace": str(Path.cwd())} | dict(map(_mount, volumes))
-    client = dockerd.connect()
+    client = dockerd.connect(Limits.training)  # what runs there may be somebody's training
     found = dockerd.find(client, images.reference(name), name)
     offered = dockerd.offer(client)
     devices = dockerd.devices(gpus, offered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from packaging.requirements import Requirement
 
 from gpurig import owned
 from gpurig.errors import GpurigError
+from gpurig.limits import Limits
 from gpurig.lock_text import ONLY_WHEELS
 from gpurig.stack.model import Environment
 from gpurig.uv_compile import uv_compile
@@ -57,6 +59,11 @@ def resolved(
                 python=environment.python, platform=f"{architecture}-{_LIBC}",
                 index=index, variables=patience,
             )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise GpurigError(
+                "lock-unresolved", f"uv did not resolve it within {Limits.download} s",
+                environment.lock, "check the index (rig_pypi_index) and the way to it",
+            ) from error  # fmt: skip
         except OSError as error:
             raise GpurigError(
                 "lock-unresolved",

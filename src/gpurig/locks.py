@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from gpurig import lock_resolving, lock_text, owned
 from gpurig.errors import GpurigError
+from gpurig.limits import Limits
 from gpurig.lock_resolving import BUILD
 from gpurig.stack.frameworks import cpu_bases, gigabytes
 from gpurig.stack.model import Environment, Stack
@@ -230,11 +231,17 @@ def _write(lock: Lock) -> Lock:
 @contextmanager
 def one_at_a_time(key: str) -> Iterator[None]:
     """Keep others off a lock: the hosts of this run, which are greenlets, and other runs."""
-    with (owned.folder(owned.cache() / "resolving") / key).open("w") as file:
+    until = time.monotonic() + 2 * Limits.download
+    folder = owned.folder(owned.cache() / "resolving")
+    folder.chmod(0o700)  # whoever may open a file may hold its lock
+    with (folder / key).open("w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    what = f"another process has held it for more than {2 * Limits.download} s"
+                    raise GpurigError("lock-held", what, str(folder / key), "end it") from error
                 time.sleep(0.1)  # waiting in flock itself would hold up every greenlet
         yield

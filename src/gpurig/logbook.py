@@ -50,9 +50,10 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
             str(runs),
             "set XDG_STATE_HOME to a folder that can be written",
         ) from error
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.handlers.clear()
+    for one, level in ((logger, logging.DEBUG), (logging.getLogger("paramiko"), logging.WARNING)):
+        one.setLevel(level)
+        one.propagate = False
+        one.handlers.clear()
     words = list(secrets)
     _add(
         logging.FileHandler(log, encoding="utf-8"),
@@ -66,3 +67,4 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
 def _add(handler: logging.Handler, formatter: logging.Formatter) -> None:
     handler.setFormatter(formatter)
     logger.addHandler(handler)
+    logging.getLogger("paramiko").addHandler(handler)

@@ -8,22 +8,29 @@ proof. The child opens its own connection and shares nothing else with what chan
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import gevent
+from gevent.os import nb_read
 from gevent.subprocess import PIPE, Popen
 from pyinfra import logger
 
 import gpurig
 from gpurig import locks
 from gpurig.errors import InternalError
+from gpurig.exchange import PIECE, Flooded, LineRoom, lines
 from gpurig.inventory import HostSpec
+from gpurig.limits import MB, Limits
 from gpurig.result import HostResult, Proof, ProofVerdict
 from gpurig.stack.model import Stack
+
+LATER = 60  # seconds that the child has for telling what its own bound ended
 
 PROOFS = Path(gpurig.__file__).parent / "proofs"
 
@@ -61,26 +68,47 @@ def prove(
     command = [sys.executable, "-c", _CHILD]
     proofs = []
     # A file takes any number of words of pytest's; a pipe that nobody reads meanwhile would fill.
-    with TemporaryFile("w+", errors="replace") as words:
-        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words, text=True)
-        child.stdin.write(json.dumps(given, default=str))
-        child.stdin.close()
-        for line in child.stdout:
-            told = json.loads(line)
-            if "line" in told:
-                on_line(told["line"])
-                continue
-            proof = Proof(**(told["proof"] | {"verdict": ProofVerdict(told["proof"]["verdict"])}))
-            proofs.append(proof)
-            on_proof(proof)
-        code = child.wait()
-        words.seek(0)
-        said = words.read()
+    with TemporaryFile() as words:
+        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words)
+        try:
+            child.stdin.write(json.dumps(given, default=str).encode())
+            child.stdin.close()
+            for line in _lines(spec, child.stdout.fileno()):
+                told = json.loads(line)
+                if "line" in told:
+                    on_line(told["line"])
+                    continue
+                verdict = ProofVerdict(told["proof"]["verdict"])
+                proof = Proof(**(told["proof"] | {"verdict": verdict}))
+                proofs.append(proof)
+                on_proof(proof)
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.stdout.close()
+        words.seek(-min(words.seek(0, os.SEEK_END), MB), os.SEEK_END)
+        said = words.read().decode("utf-8", "replace")
     logger.debug("%s: proofs: %s", spec.name, said)
     if code not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
         lines = said.strip().splitlines() or ["no output"]
         raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
     return proofs
+
+
+def _lines(spec: HostSpec, descriptor: int) -> Iterator[str]:
+    """What the child says. Its own bounds on the host are as long, and come first."""
+    limits = Limits(**spec.settings.limits)
+    late = limits.silent(spec.name, "command", "it was proven")
+
+    def read() -> bytes:
+        with gevent.Timeout(limits.command + LATER, late):
+            return bytes(nb_read(descriptor, PIECE))
+
+    try:
+        yield from lines(read, LineRoom(limits.answer * MB))
+    except Flooded as error:
+        raise limits.flooded(spec.name) from error
 
 
 def _locks(spec: HostSpec, stack: Stack) -> dict[str, dict[str, str]]:

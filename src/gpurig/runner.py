@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +21,12 @@ from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 from gpurig import prefetch
 from gpurig.connector import LOCAL, GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError, InternalError
+from gpurig.exchange import Running
 from gpurig.inventory import HostSpec
+from gpurig.limits import Limits
 from gpurig.promise import Finding, Record, recording
 from gpurig.redaction import Redaction, secrets_of
-from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
+from gpurig.transport import LocalTransport, SSHTransport, Transport
 
 Deploy = Callable[[], None]
 
@@ -61,6 +64,10 @@ def prepare_engine() -> None:
         object.__setattr__(context.context, "_container", _PerGreenlet())
     pyinfra.api.host.get_fact = _marked_get_fact  # type: ignore[assignment]  # as Host calls it
     pyinfra.is_cli = True
+    # What paramiko says of a host goes to the run's log, if there is one, and never to a terminal.
+    paramiko = logging.getLogger("paramiko")
+    paramiko.propagate = False
+    paramiko.addHandler(logging.NullHandler())
 
 
 class Link:
@@ -90,10 +97,11 @@ class Link:
     def open(self) -> None:
         """Connect; HostError when that is refused or impossible."""
         _, host = self._state(executing=False)
+        limits = Limits(**self.spec.settings.limits)
         if self.spec.transport == "local":
-            self._transport, root = LocalTransport(), os.geteuid() == 0
+            self._transport, root = LocalTransport(limits=limits), os.geteuid() == 0
         else:
-            ssh = SSHTransport(host.connector.ssh())
+            ssh = SSHTransport(host.connector.ssh(), limits)
             self._transport, root = ssh, ssh.user == "root"
         self._transport.on_line = lambda line: self.on_line(self._redacted(line))
         self.data.setdefault("_sudo", not root)

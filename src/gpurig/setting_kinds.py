@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from gpurig import daemon_keys
+from gpurig.limits import KEYS as LIMITS
 
 _PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
 # Portable user names (POSIX, 3.437): but not all digits, which tools take for a uid, and without a
@@ -287,6 +288,16 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | dict):
         for one in value.values() if isinstance(value, dict) else value:
             yield from _texts(one)
+
+
+def limits(value: Any) -> dict[str, int]:
+    """Bounds by their name, each a whole number of seconds or megabytes."""
+    if not isinstance(value, Mapping) or any(key not in LIMITS for key in value):
+        raise ValueError(f"a table with some of {', '.join(LIMITS)}")
+    for key, given in value.items():
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 10**7:
+            raise ValueError(f"a table whose {key} is a whole number from 1 to 10000000")
+    return dict(value)
 
 
 def repositories(value: Any) -> dict[str, dict[str, str]]:

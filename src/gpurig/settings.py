@@ -55,6 +55,7 @@ class Settings:
     data_mirror: str | None = None
     proxy: str | None = field(default=None, repr=False)
     cache: str | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
     reboot: str = "ask"
     assume_gpu: tuple[str, ...] = ()
 

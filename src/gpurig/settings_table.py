@@ -13,6 +13,7 @@ from gpurig.setting_kinds import (
     frameworks,
     image_reference,
     images,
+    limits,
     one_of,
     pci_ids,
     programs,
@@ -299,6 +300,17 @@ _ALL = (
         "A folder on the control machine where wheels are kept for all hosts, which then need no"
         " index; unset: hosts download themselves, but in a run over several this machine does,"
         " once, and keeps them in ~/.cache/gpurig/wheels.",
+    ),
+    Setting(
+        "limits",
+        "table",
+        {},
+        limits,
+        '{"command": 14400}',
+        "After how many seconds gpurig gives up: connect (30) for a connection, fact (60) for one"
+        " fact, command (7200) without a word from a command or proof, training (86400) without a"
+        " line of `train`, download (7200) for one file; and answer (16): how many megabytes one"
+        " command may print.",
     ),
     Setting(
         "reboot",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gpurig import owned
+from gpurig.limits import Limits
 
 
 def uv_compile(
@@ -18,6 +19,7 @@ def uv_compile(
     index: str | None,
     variables: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    seconds: int = Limits.download,
 ) -> subprocess.CompletedProcess[str]:
     """
     Run ``uv pip compile`` with these words, and give what it answered.
@@ -27,7 +29,9 @@ def uv_compile(
     + variables: for its environment, beside that of this program
 
     uv reads its settings, and looks for a Python, in the folder where it works and above: that is
-    one of gpurig's own, never the one that the user happens to be in. OSError if uv does not start.
+    one of gpurig's own, never the one that the user happens to be in.
+
+    OSError if uv does not start, TimeoutExpired if it has not ended after `seconds`.
     """
     surroundings = {**os.environ, "UV_SYSTEM_CERTS": "1", **(variables or {})}
     if index:
@@ -40,4 +44,5 @@ def uv_compile(
          *words],
         cwd=owned.folder(owned.cache()), env=surroundings, input=stdin, capture_output=True,
         text=True, check=False,
+        timeout=seconds,
     )  # fmt: skip

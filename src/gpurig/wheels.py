@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from gevent.pool import Pool
 
 from gpurig import owned
+from gpurig.download import pieces
 from gpurig.errors import GpurigError
+from gpurig.limits import Limits
 from gpurig.lock_resolving import BUILD
 from gpurig.locks import Lock, one_at_a_time
 from gpurig.uv_compile import uv_compile
 from gpurig.wheel_choice import LIBC, Wheel, chosen, refuse_others
 
 _SECONDS = 60  # without a byte
+_LARGEST = 16_000  # megabytes, more than any wheel has
 _TRIES = 3
 _AT_ONCE = 4  # downloads for one host
 
@@ -36,12 +40,14 @@ class Shelf:
     + folder: of the cache; index: as in `locks.find`
     + architecture: of the hosts, ``x86_64`` or ``aarch64``
     + asked_for: whether the settings name it; hosts download themselves where another one fails
+    + seconds: for one file, as rig_limits has it
     """
 
     folder: Path
     architecture: str
     index: str | None = field(default=None, repr=False)
     asked_for: bool = True
+    seconds: int = Limits.download
 
     def files(self, lock: Lock, python: str, names: Sequence[str] | None = None) -> list[Path]:
         """
@@ -78,10 +84,9 @@ class Shelf:
         for name, value in _authorization(wheel.url, self.index).items():
             request.add_unredirected_header(name, value)  # nor is it told to whom this one sends us
         with owned.written(file) as out:
-            with urlopen(request, timeout=_SECONDS) as answer:
-                while block := answer.read(1 << 20):
-                    digest.update(block)
-                    out.write(block)
+            for piece in pieces(request, _SECONDS, self.seconds, _LARGEST):
+                digest.update(piece)
+                out.write(piece)
             if digest.hexdigest() != wheel.sha256:
                 raise ValueError(f"its SHA256 is {digest.hexdigest()}, not the lock's")
 
@@ -114,11 +119,17 @@ class Shelf:
         extra: dict[str, str] = {}
         if lock.index:
             extra = {"UV_INDEX": lock.index, "UV_INDEX_STRATEGY": "unsafe-best-match"}
-        done = uv_compile(
-            "--no-deps", "--format", "pylock.toml", "-",
-            python=python, platform=f"{self.architecture}-manylinux_2_{LIBC}",
-            index=self.index, variables=extra, stdin=lock.text,
-        )  # fmt: skip
+        try:
+            done = uv_compile(
+                "--no-deps", "--format", "pylock.toml", "-",
+                python=python, platform=f"{self.architecture}-manylinux_2_{LIBC}",
+                index=self.index, variables=extra, stdin=lock.text, seconds=self.seconds,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise GpurigError(
+                "wheels-unknown", f"its wheels were not found within {self.seconds} s", lock.key,
+                Limits(download=self.seconds).raised("download"),
+            ) from error  # fmt: skip
         if done.returncode:
             said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise GpurigError(

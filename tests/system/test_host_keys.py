@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from gpurig import host_lock
 from lab.hosts import Host
 from system.person import Person
 
@@ -97,10 +99,24 @@ def test_a_refused_key_is_one_sentence(host: Host, somebody: Person) -> None:
 
 
 def test_two_runs_at_once(host: Host, somebody: Person) -> None:
-    """The second is told who is at work there."""
-    holder = "exec 9>>/run/gpurig.lock; flock 9; echo 'ann on desk' > /run/gpurig.lock"
-    host.ssh(f"nohup sh -c '{holder.replace(chr(39), chr(34))}; sleep 60' >/dev/null 2>&1 &")
+    """The second is told who is at work there; a user of the host can hold up nobody."""
+    host.run("useradd bob")
     data = host.ssh_data() | {"rig_components": ["docker"]}
+    hold = f"sleep 60 | sh -c {shlex.quote(host_lock.script('ann on desk'))}"
+    host.ssh(f"nohup sh -c {shlex.quote(hold)} >/dev/null 2>&1 &")
     answer = somebody.gpurig("up", somebody.inventory({"keys": data}))
     assert answer.code == 1
     assert "ann on desk" in answer.out
+    assert host.run("stat -c %a:%U /run/gpurig.lock").stdout == "600:root\n"
+    tried = host.run("runuser -u bob -- flock -n /run/gpurig.lock true", check=False)
+    assert "Permission denied" in tried.stderr
+
+
+def test_a_shell_that_prints_by_itself(host: Host, somebody: Person) -> None:
+    """A .bashrc with a line, a title and half a line: facts, lock and folder are what they are."""
+    host.run("printf '%s\\n' 'echo hello' 'printf \"\\033]0;t\\007half a line\"' > /root/.bashrc")
+    data = host.ssh_data() | {"rig_components": ["docker"]}
+    answer = somebody.gpurig("plan", somebody.inventory({"keys": data}))
+    host.run("rm /root/.bashrc")
+    assert answer.code == 3, answer.out
+    assert "hello" not in answer.out

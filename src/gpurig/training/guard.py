@@ -28,6 +28,7 @@ MARK = '{"gpurig"'
 PATIENCE = 10  # seconds without a word from the control machine; it says one every second
 GRACE = 3  # seconds between being asked to end and being killed
 LAST = 20  # seconds after which a process that cannot even be killed is left to its fate
+LONGEST = 1 << 18  # characters of a line; what is longer is told in parts
 NEW_MOUNTS, PRIVATE, BIND = 0x20000, 0x44000, 0x1000  # CLONE_NEWNS; MS_REC | MS_PRIVATE; MS_BIND
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: whoever is orphaned below becomes a child of this process
 
@@ -136,7 +137,7 @@ class Guard:
         return [pid for pid in found if sessions[pid] == child]
 
     def _read(self, number: int, name: str, stream: Any) -> None:
-        for line in stream:
+        while line := stream.readline(LONGEST):
             self.tell(run=number, **{name: line.rstrip("\n")})
 
     def _wait(

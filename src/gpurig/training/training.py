@@ -17,6 +17,7 @@ from pyinfra import logger
 
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.inventory import HostSpec
+from gpurig.limits import Limits
 from gpurig.runner import Link
 from gpurig.training import engines, relay, survey
 from gpurig.training.engines import Command
@@ -26,6 +27,8 @@ from gpurig.training.workload import Workload, source
 from gpurig.values import is_number
 
 LINES = 5  # of a host that failed, shown again at the end
+WIDTH = 4000  # characters of a line that are kept for that
+QUEUED = 32  # words of all hosts that wait to be read
 
 _PREFIX = re.compile(r"^(\[\d+\]<std(?:out|err)>:|\[(?:rank|default)\d+\]: ?)+")  # of the engines
 _ERROR = re.compile(r"^[\w.]*(Error|Exception)\b.*: ?\S")
@@ -116,7 +119,8 @@ class _Training:
         self, links: Sequence[Link], wish: Wish, listener: Listener, outcome: Outcome
     ) -> None:
         self.links, self.wish, self.listener, self.outcome = links, wish, listener, outcome
-        self.queue: gevent.queue.Queue[Told] = gevent.queue.Queue()
+        # Bounded: a program that says more than is read here waits, as for any pipe.
+        self.queue: gevent.queue.Queue[Told] = gevent.queue.Queue(QUEUED)
         self.folder = f"/tmp/gpurig-{secrets.token_hex(8)}"
         self.hosts: dict[str, Watched] = {}
         self.last: dict[str, deque[str]] = {link.spec.name: deque(maxlen=200) for link in links}
@@ -217,13 +221,16 @@ class _Training:
         for node, command in zip(self.nodes, commands, strict=False):
             if command is not None:
                 self._start(phase, node, command)
-        failed_at = 0.0
+        failed_at, heard = 0.0, time.monotonic()
         while phase.open:
             try:
                 host, told = self.queue.get(timeout=0.5)
+                if told is None or "alive" not in told:
+                    heard = time.monotonic()
                 self._take(phase, host, told)
             except gevent.queue.Empty:
                 pass
+            self._refuse_silence(heard)
             for host in self.hosts.values():
                 if not host.alive:
                     raise host.lost()
@@ -235,6 +242,13 @@ class _Training:
         if phase.failed:
             self._failed(phase)
         return phase.told
+
+    def _refuse_silence(self, heard: float) -> None:
+        """Every host is there, but nothing that was started says a word."""
+        limits = [Limits(**node.link.spec.settings.limits) for node in self.nodes]
+        longest = max(limits, key=lambda one: one.training)
+        if time.monotonic() - heard > longest.training:
+            raise longest.silent(self.nodes[0].name, "training", "the program trained")
 
     def _start(self, phase: _Phase, node: Node, command: Command) -> int:
         given = engines.surroundings(self.wish.engine, node, self.folder)
@@ -260,9 +274,10 @@ class _Training:
             self._line(phase, host.name, told)
 
     def _ask(self, phase: _Phase, host: Watched, told: dict[str, Any]) -> None:
-        """horovodrun wants a command on another host."""
+        """horovodrun, which runs on the first host, wants a command on another one."""
+        asks = self.wish.engine == "horovod" and host.name == self.nodes[0].name
         for node in self.nodes:
-            if node.address == told["host"]:
+            if asks and node.address == told["host"]:
                 command = Command(["/bin/sh", "-c", told["command"]], {})
                 number = self._start(phase, node, command)
                 self.relayed[node.name, number] = host, told["ask"]
@@ -288,7 +303,7 @@ class _Training:
                 phase.told = found
                 return
         if text.strip():
-            self.last[host].append(text)
+            self.last[host].append(text[:WIDTH])
             logger.debug("%s: %s", host, text)
             self.listener.line(host, text)
 
@@ -322,7 +337,9 @@ class _Training:
             host.close()
         hosts, self.hosts = list(self.hosts.values()), {}
         waiting = [gevent.spawn(host.wait) for host in hosts]
+        unread = gevent.spawn(lambda: [None for _ in self.queue])  # or they could not say the last
         gevent.joinall(waiting)
+        unread.kill()
         for host, done in zip(hosts, waiting, strict=True):
             if not (done.value or host.gone):
                 what = "it did not say in time that nothing is left of the training"
