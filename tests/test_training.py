@@ -165,7 +165,7 @@ def test_each_engine_is_called_as_its_users_call_it() -> None:
     assert others == [None, None]
     assert "10.0.0.1:1,10.0.0.2:2,10.0.0.3:1" in only.words
     assert only.words[1:3] == ["-np", "4"]
-    assert engines.rank_script(nodes[1]) == (
+    assert engines.rank_script(nodes[1], {}) == (
         "exec env HOROVOD_GLOO_IFACE=eth2 NCCL_SOCKET_IFNAME=eth2 '/venvs/x y/bin/python' \"$@\"\n"
     )
 

@@ -132,8 +132,8 @@ class _WithProgram(click.Command):
               help="Default: one a GPU, else one.")  # fmt: skip
 @click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
               help="Do not train with one process first.")  # fmt: skip
-@click.option("-x", "variables", multiple=True, metavar="NAME=VALUE",
-              help="A variable of its environment.")  # fmt: skip
+@click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
+              help="A variable of its environment; no value: the one here.")  # fmt: skip
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on all hosts together, with an engine that their environments have."""

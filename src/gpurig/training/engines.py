@@ -5,22 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from shlex import join
+from shlex import join, quote
 
 from gpurig.errors import InputError
+from gpurig.training import way
 from gpurig.training.survey import Node
 
 ENGINES = ("torchrun", "horovod", "multiworker")
 DEFAULT_ENVIRONMENT = {"torchrun": "pytorch", "horovod": "horovod", "multiworker": "tensorflow"}
 _NEEDS = {"torchrun": "torchrun", "horovod": "horovodrun", "multiworker": "tensorflow"}
+# What each engine opens that is bound to no address and lets in whoever asks: c10d's TCPStore, the
+# rendezvous server of horovodrun, and the gRPC server of every worker. gloo and NCCL are bound to
+# the interface that `surroundings` names.
+LISTENERS = {
+    "torchrun": "torchrun's rendezvous",
+    "horovod": "horovodrun's rendezvous",
+    "multiworker": "TensorFlow's gRPC server",
+}
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a host starts; environment: beside the one that every command gets."""
+    """
+    What a host starts.
+
+    + environment: beside the one that every command gets
+    + shown: whether it writes its environment into command lines, which everybody on a host reads
+    """
 
     words: Sequence[str]
     environment: Mapping[str, str]
+    shown: bool = False
 
 
 def refuse_unfit(engine: str, environment: str, nodes: Sequence[Node]) -> None:
@@ -117,7 +132,17 @@ def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
         *(("--network-interfaces", first.interface) if first.interface else ()),
         "sh", "rank", *program,
     ]  # fmt: skip
-    return Command(words, {})
+    return Command(words, {}, shown=True)
+
+
+def exposed(engine: str, nodes: Sequence[Node]) -> str:
+    """What a person must know of the ports that an engine opens, in one sentence."""
+    public = [node.address for node in nodes if not way.is_private(node.address)]
+    at = f" (public: {', '.join(public)})" if public else ""
+    return (
+        f"while it trains, {LISTENERS[engine]} listens on every address of the hosts{at} and asks"
+        f" for no password: whoever reaches them may run programs there as {nodes[0].user}"
+    )
 
 
 def hosts_lines(nodes: Sequence[Node]) -> str:
@@ -130,13 +155,19 @@ def hosts_lines(nodes: Sequence[Node]) -> str:
     return "".join(f"{node.address} {node.hostname}\n" for node in nodes)
 
 
-def rank_script(node: Node) -> str:
-    """What horovodrun starts on each host: its own Python, on its own interface."""
+def rank_script(node: Node, variables: Mapping[str, str]) -> str:
+    """
+    What horovodrun starts on each host: its own Python, on its own interface.
+
+    + variables: of the user's. horovodrun would write what it has in its own environment into the
+      command lines of all hosts, so they stand here, in a file that only the user reads.
+    """
     given = {}
     if node.interface:
         given = {"HOROVOD_GLOO_IFACE": node.interface, "NCCL_SOCKET_IFNAME": node.interface}
     words = ["env", *(f"{name}={value}" for name, value in given.items()), node.python]
-    return f'exec {join(words)} "$@"\n'
+    exports = "".join(f"export {name}={quote(value)}\n" for name, value in variables.items())
+    return f'{exports}exec {join(words)} "$@"\n'
 
 
 def ssh_script(node: Node, folder: str) -> str:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypedDict, TypeVar
 
+import gevent
+
 from gpurig.connector import sudo_error
 from gpurig.errors import HostError, InputError
+from gpurig.exchange import BROKEN, Flooded, Room, lines
+from gpurig.limits import MB
 from gpurig.runner import Link
 from gpurig.shape import fits
+from gpurig.training import way
 
 FRAMEWORKS = ("horovod", "tensorflow", "torch")
 
@@ -39,18 +45,22 @@ import fcntl, json, socket, struct, sys
 peer, ports = sys.argv[1], int(sys.argv[2])
 asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 asking.connect((peer, 9))  # nothing is sent: the kernel only chooses the way
-address, interface = asking.getsockname()[0], ""
+address, interface, own = asking.getsockname()[0], "", []
 for _, name in socket.if_nameindex():
+    asked = struct.pack("256s", name.encode())
     try:
-        found = fcntl.ioctl(asking, 0x8915, struct.pack("256s", name.encode()))  # SIOCGIFADDR
+        found = fcntl.ioctl(asking, 0x8915, asked)  # SIOCGIFADDR
+        mask = fcntl.ioctl(asking, 0x891B, asked)  # SIOCGIFNETMASK
     except OSError:
         continue
-    if socket.inet_ntoa(found[20:24]) == address:
+    here = socket.inet_ntoa(found[20:24])
+    own.append({"address": f"{here}/{socket.inet_ntoa(mask[20:24])}", "interface": name})
+    if here == address:
         interface = name
 taken = [socket.socket() for _ in range(ports)]
 for one in taken:
     one.bind((address, 0))
-print(json.dumps({"address": address, "interface": interface,
+print(json.dumps({"address": address, "interface": interface, "own": own,
                   "ports": [one.getsockname()[1] for one in taken]}))
 """
 
@@ -71,9 +81,26 @@ class _Way(TypedDict):
     address: str
     interface: str
     ports: list[int]
+    own: list[way.Address]
 
 
 T = TypeVar("T", _Has, _Way)
+
+
+# Whether another host is heard at an address of this one's, and then what it says.
+_HEAR = """
+import socket, sys
+with socket.create_server((sys.argv[1], int(sys.argv[2]))) as listening:
+    print("listening", flush=True)
+    listening.settimeout(5)
+    for _ in range(int(sys.argv[3])):
+        listening.accept()[0].close()
+print("heard", flush=True)
+"""
+_SPEAK = """
+import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), 4, (sys.argv[3], 0)).close()
+"""
 
 
 @dataclass
@@ -84,7 +111,7 @@ class Node:
     + environment: its folder there; user: who trains
     + versions: of `FRAMEWORKS`, as far as they are in it; tools: launchers in its ``bin``
     + gpus: those that the environment can compute on; hostname: its own name
-    + address, interface, ports: by which the other hosts reach it
+    + address, interface, ports: by which the other hosts reach it; own: all its addresses
     + processes: how many it is to run
     """
 
@@ -98,6 +125,7 @@ class Node:
     address: str = ""
     interface: str = ""
     ports: tuple[int, ...] = ()
+    own: Sequence[way.Address] = ()
     processes: int = 1
     files: dict[str, str] = field(default_factory=dict)
 
@@ -134,7 +162,43 @@ def find_way(node: Node, peer: str, ports: int = 2) -> None:
     """How other hosts reach the node: its side of the way to `peer`, and free ports there."""
     said = _asked(node.link, node.user, node.environment, _Way, _WAY, peer, str(ports))
     node.address, node.interface = said["address"], said["interface"]
-    node.ports = tuple(said["ports"])
+    node.ports, node.own = tuple(said["ports"]), said["own"]
+
+
+def keep_private(nodes: Sequence[Node]) -> None:
+    """Move all hosts to private addresses of theirs, where one leads over a public one."""
+    if all(way.is_private(node.address) for node in nodes):
+        return
+    addresses = way.common([node.own for node in nodes])
+    if not addresses or not _hear_one_another(nodes, addresses):
+        return
+    for node, address in zip(nodes, addresses, strict=True):
+        node.address = address
+        for own in node.own:
+            if own["address"].split("/")[0] == address:
+                node.interface = own["interface"]
+
+
+def _hear_one_another(nodes: Sequence[Node], addresses: Sequence[str]) -> bool:
+    """Whether the first host is reached from all others at these addresses."""
+    (first, *others), (there, *theirs) = nodes, addresses
+    port = str(first.ports[-1])
+    words = [first.python, "-I", "-c", _HEAR, there, port, str(len(others))]
+    hearing = first.link.begin(f"exec {shlex.join(words)}")
+    try:
+        with gevent.Timeout(20, False), suppress(*BROKEN, Flooded):
+            said = lines(hearing.out, Room(MB))
+            if next(said, "") != "listening":
+                return False
+            for node, own in zip(others, theirs, strict=True):
+                words = [node.python, "-I", "-c", _SPEAK, there, port, own]
+                if node.link.run(shlex.join(words))[0]:
+                    return False
+            return next(said, "") == "heard"
+        return False
+    finally:
+        with gevent.Timeout(5, False), suppress(*BROKEN):
+            hearing.close()
 
 
 def reached_at(link: Link) -> str:

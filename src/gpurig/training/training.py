@@ -142,6 +142,7 @@ class _Training:
             if self.wish.engine != "multiworker":
                 node.processes = self.wish.processes or node.gpus or 1
         self._find_ways()
+        self.listener.stage(engines.exposed(self.wish.engine, self.nodes))
         try:
             for node in self.nodes:
                 self._guard(node)
@@ -192,6 +193,7 @@ class _Training:
             survey.find_way(first, reached[1])
             for node in others:
                 survey.find_way(node, first.address)
+        survey.keep_private(self.nodes)
 
     def _guard(self, node: Node) -> None:
         host = Watched(node.link, node.python, self.queue)
@@ -200,7 +202,7 @@ class _Training:
         horovod = self.wish.engine == "horovod"
         if horovod:
             contents |= {
-                "rank": engines.rank_script(node),
+                "rank": engines.rank_script(node, self.wish.variables),
                 "relay.py": source("gpurig.training", "relay.py"),
                 "bin/ssh": engines.ssh_script(node, self.folder),
             }
@@ -252,9 +254,11 @@ class _Training:
 
     def _start(self, phase: _Phase, node: Node, command: Command) -> int:
         given = engines.surroundings(self.wish.engine, node, self.folder)
-        given |= {**command.environment, **self.wish.variables}
+        given |= command.environment
+        if not command.shown:
+            given |= self.wish.variables
         number = self.hosts[node.name].run(command.words, given)
-        logger.debug("%s: %s", node.name, " ".join(command.words))
+        logger.debug("%s: %s", node.name, command.words[0])
         phase.open.add((node.name, number))
         return number
 
@@ -278,7 +282,7 @@ class _Training:
         asks = self.wish.engine == "horovod" and host.name == self.nodes[0].name
         for node in self.nodes:
             if asks and node.address == told["host"]:
-                command = Command(["/bin/sh", "-c", told["command"]], {})
+                command = Command(["/bin/sh", "-c", told["command"]], {}, shown=True)
                 number = self._start(phase, node, command)
                 self.relayed[node.name, number] = host, told["ask"]
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -23,6 +24,7 @@ from gpurig.training.workload import Workload
 from gpurig.verbs import Asked
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET = 6  # characters; what is shorter, as 1 or INFO, is no secret and would blot out the log
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -51,11 +53,14 @@ def wish(
 
 
 def _variable(word: str) -> tuple[str, str]:
-    name, equals, value = word.partition("=")
-    if not equals or not _VARIABLE.fullmatch(name):
-        raise InputError("training-wish", f"{word!r} is not NAME=VALUE", "-x",
-                         "for example -x NCCL_DEBUG=INFO")  # fmt: skip
-    return name, value
+    name, equals, value = word.partition("=")  # the value may be secret, and is said nowhere
+    if not _VARIABLE.fullmatch(name):
+        raise InputError("training-wish", f"{name!r} is no name of a variable", "-x",
+                         "write -x NAME=VALUE, or -x NAME for the value it has here")  # fmt: skip
+    if not equals and name not in os.environ:
+        raise InputError("training-wish", f"{name} is not set here", "-x",
+                         f"set it, or write -x {name}=VALUE")  # fmt: skip
+    return name, value if equals else os.environ[name]
 
 
 def run(asked: Asked, wished: Wish) -> int:
@@ -63,7 +68,8 @@ def run(asked: Asked, wished: Wish) -> int:
     prepare_engine()
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     hosts = [with_sudo_password(spec, person) for spec in asked.hosts]
-    logbook.open_run(asked.debug, secrets_of(hosts))
+    given = [value for value in wished.variables.values() if len(value) >= SECRET]
+    logbook.open_run(asked.debug, [*secrets_of(hosts), *given])
     lines = told.Lines([spec.name for spec in hosts], quiet=asked.json)
     ours = gevent.getcurrent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,0 +1,203 @@
+"""Who reaches a training, and who reads what it was given: ports, addresses, variables."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra import logger
+
+from gpurig.errors import InputError
+from gpurig.inventory import HostSpec
+from gpurig.runner import Link, prepare_engine
+from gpurig.training import engines, survey, verb, way
+from gpurig.training.survey import Node
+from gpurig.training.training import Outcome, Wish, _Phase, _Training
+from gpurig.training.workload import Workload
+
+SECRET = "hush '$(touch x)' \\ \n\"é"
+
+
+def _node(name: str, address: str, own: tuple[str, ...] = (), transport: str = "ssh") -> Node:
+    link = Link(HostSpec.of(name, transport, name, {}))
+    node = Node(link, sys.prefix, "ann", {"tensorflow": "2.21.0"}, ("torchrun",), 0, name)
+    node.address, node.interface, node.ports = address, "eth0", (4001, 5001)
+    node.own = [{"address": one, "interface": f"eth{n}"} for n, one in enumerate(own)]
+    return node
+
+
+def _given(*words: str) -> dict[str, str]:
+    return dict(
+        verb.wish("torchrun", "mnist", None, None, False, words, []).variables,
+    )
+
+
+COMMON: dict[str, tuple[list[list[str]], list[str]]] = {
+    "a private network beside the public one": (
+        [["198.51.100.1/24", "10.0.0.1/24"], ["198.51.100.2/24", "10.0.0.2/24"]],
+        ["10.0.0.1", "10.0.0.2"],
+    ),
+    "Docker's bridge, the same on each host": (
+        [["172.17.0.1/16", "192.168.9.1/24"], ["172.17.0.1/16", "192.168.9.2/24"]],
+        ["192.168.9.1", "192.168.9.2"],
+    ),
+    "only Docker's bridge": ([["172.17.0.1/16"], ["172.17.0.1/16"]], []),
+    "one host lacks it": ([["10.0.0.1/24"], ["10.0.0.2/24"], ["10.0.1.3/24"]], []),
+    "loopback and what is no network": (
+        [["127.0.0.1/8", "10.0.0.1/32"], ["127.0.0.2/8", "10.0.0.1/32"]], [],
+    ),
+    "link-local and documentation": (
+        [["169.254.1.1/16", "192.0.2.1/24"], ["169.254.1.2/16", "192.0.2.2/24"]], [],
+    ),
+    "a mask in dots": (
+        [["10.1.0.1/255.255.0.0"], ["10.1.9.2/255.255.0.0"]], ["10.1.0.1", "10.1.9.2"],
+    ),
+    "nobody": ([], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("hosts", "chosen"), COMMON.values(), ids=COMMON)
+def test_a_private_network_is_one_that_all_have(hosts: list[list[str]], chosen: list[str]) -> None:
+    """The same network, another address on each host."""
+    own: list[list[way.Address]] = [
+        [{"address": one, "interface": ""} for one in host] for host in hosts
+    ]
+    assert way.common(own) == chosen
+
+
+@pytest.mark.parametrize(
+    ("addresses", "heard", "used"),
+    [
+        (("198.51.100.1", "198.51.100.2"), True, ["10.0.0.1", "10.0.0.2"]),
+        (("198.51.100.1", "198.51.100.2"), False, ["198.51.100.1", "198.51.100.2"]),
+        (("192.168.7.1", "192.168.7.2"), True, ["192.168.7.1", "192.168.7.2"]),
+    ],
+    ids=["public", "public, and the private one leads nowhere", "private already"],
+)
+def test_hosts_move_to_private_addresses_that_lead_somewhere(
+    addresses: tuple[str, str], heard: bool, used: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Address and interface, and only where they would train over a public one."""
+    monkeypatch.setattr(survey, "_hear_one_another", lambda nodes, addresses: heard)
+    nodes = [_node(f"gpu0{n}", one, (f"{one}/24", f"10.0.0.{n}/24"))
+             for n, one in enumerate(addresses, 1)]  # fmt: skip
+    survey.keep_private(nodes)
+    assert [node.address for node in nodes] == used
+    assert {node.interface for node in nodes} == {"eth1" if used[0] == "10.0.0.1" else "eth0"}
+
+
+@pytest.mark.lab  # as root, as whom gpurig asks hosts
+def test_whether_hosts_hear_one_another_is_tried() -> None:
+    """A real listener and a real connection; an address that is nobody's is not heard."""
+    prepare_engine()
+    nodes = [_node("a", "", transport="local"), _node("b", "", transport="local")]
+    for node in nodes:
+        node.link.open()
+    assert survey._hear_one_another(nodes, ["127.0.0.1", "127.0.0.2"])
+    assert not survey._hear_one_another(nodes, ["192.0.2.1", "127.0.0.2"])
+    for node in nodes:
+        node.link.close()
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_what_listens_is_said(engine: str) -> None:
+    """The engine's own name for it, that it asks for nothing, as whom; and what is public."""
+    nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "8.8.8.8")]
+    said = engines.exposed(engine, nodes)
+    assert engines.LISTENERS[engine] in said
+    assert "asks for no password" in said
+    assert "as ann" in said
+    assert "(public: 8.8.8.8)" in said
+    assert "public" not in engines.exposed(engine, nodes[:1])
+
+
+class _Recorded:
+    """A guard that notes what it is told to run."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(self, words: list[str], environment: dict[str, str]) -> int:
+        self.told.append((list(words), dict(environment)))
+        return 1
+
+
+@pytest.mark.parametrize("engine", engines.ENGINES)
+def test_what_x_gives_stands_in_no_command_line_and_no_log(
+    engine: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command of every engine, also what horovodrun asks for on other hosts."""
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.DEBUG)
+    nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "10.0.0.2")]
+    training = object.__new__(_Training)
+    training.wish = Wish(engine, "x", Workload("a.py", {}), variables={"TOKEN": SECRET})
+    training.outcome, training.folder = Outcome(nodes), "/tmp/x"
+    guard: Any = _Recorded()
+    training.hosts, training.relayed = {"gpu01": guard, "gpu02": guard}, {}
+    for command, node in zip(engines.commands(engine, nodes, ["a.py"], "id"), nodes, strict=True):
+        if command:
+            training._start(_Phase(), node, command)
+    guard.name = "gpu01"
+    asked = {"ask": 1, "host": "10.0.0.2", "command": "cd /x; SECRET_KEY=1 sh rank"}
+    if engine == "horovod":
+        training._ask(_Phase(), guard, asked)
+    for words, environment in guard.told:
+        assert SECRET not in " ".join(words)
+        assert ("TOKEN" in environment) == (engine != "horovod"), "horovodrun would show it"
+    assert "hush" not in caplog.text
+    assert "SECRET_KEY" not in caplog.text
+
+
+def test_a_rank_of_horovod_has_what_x_gives(tmp_path: Path) -> None:
+    """Byte for byte, and in no command line of the processes that start it."""
+    node = _node("gpu01", "10.0.0.1")
+    (tmp_path / "rank").write_text(engines.rank_script(node, {"TOKEN": SECRET}))
+    program = (
+        "import os, pathlib; print(repr(os.environ['TOKEN']));"
+        " print('tou' + 'ch' in pathlib.Path('/proc/self/cmdline').read_text())"
+    )
+    done = subprocess.run(
+        ["sh", "rank", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [repr(SECRET), "False"]
+    assert not (tmp_path / "x").exists()
+
+
+def test_only_the_host_of_horovodrun_may_ask_for_commands() -> None:
+    """A host of another engine, or another host, gets nothing run elsewhere."""
+    for engine, name, allowed in (("torchrun", "gpu01", False), ("horovod", "gpu02", False),
+                                  ("horovod", "gpu01", True)):  # fmt: skip
+        training = object.__new__(_Training)
+        training.wish = Wish(engine, "x", Workload("a.py", {}))
+        training.outcome = Outcome([_node("gpu01", "10.0.0.1"), _node("gpu02", "10.0.0.2")])
+        training.folder, training.relayed = "/tmp/x", {}
+        guard: Any = _Recorded()
+        guard.name, guard.answered = name, []
+        guard.answer = lambda ask, code, to=guard.answered: to.append(code)
+        training.hosts = {"gpu01": guard, "gpu02": guard}
+        training._ask(_Phase(), guard, {"ask": 1, "host": "10.0.0.2", "command": "id"})
+        assert bool(guard.told) is allowed
+        assert guard.answered == ([] if allowed else [255])
+
+
+def test_a_variable_may_come_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a secret need not stand in gpurig's own command line either."""
+    monkeypatch.setenv("TOKEN", SECRET)
+    assert _given("TOKEN", "A=b=c", "EMPTY=") == {"TOKEN": SECRET, "A": "b=c", "EMPTY": ""}
+
+
+@pytest.mark.parametrize("word", ["1TOKEN=hush", "TO KEN=hush", "=hush", "TÖKEN=hush", "NOT_SET"])
+def test_a_wrong_variable_does_not_repeat_its_value(
+    word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, which may be seen by others."""
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(InputError) as error:
+        _given(word)
+    assert "hush" not in str(error.value)
+    assert "-x" in str(error.value)
