@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shlex
 from typing import TypedDict
 
@@ -11,6 +12,8 @@ from pyinfra.api import StringCommand
 from gpurig.fact import Fact, framed
 from gpurig.openpgp import LARGEST, certificate, fingerprints
 from gpurig.values import ABSENT, Absent, Unknown
+
+_FINGERPRINT = re.compile("[0-9A-Fa-f]{40}")
 
 
 class KeyFile(TypedDict):
@@ -82,8 +85,9 @@ class Found(TypedDict):
 def _question(fingerprint: str) -> str:
     """A signature that nobody made, which says that this key made it, in base64."""
     made = b"\x05\x02\x65\x53\xf1\x00"  # 2023-11-14
-    issuer = b"\x16\x21\x04" + bytes.fromhex(fingerprint)
-    hashed, plain = made + issuer, b"\x09\x10" + bytes.fromhex(fingerprint)[-8:]
+    # What is no fingerprint is the name of no key: it is not found, and the fact does not raise.
+    key = bytes.fromhex(fingerprint if _FINGERPRINT.fullmatch(fingerprint) else "00" * 20)
+    hashed, plain = made + b"\x16\x21\x04" + key, b"\x09\x10" + key[-8:]
     body = b"\x04\x00\x01\x0a" + len(hashed).to_bytes(2, "big") + hashed  # binary, RSA, SHA-512
     body += len(plain).to_bytes(2, "big") + plain + bytes(2) + b"\x08\x00" + b"\xaa" * 256
     return base64.b64encode(b"\x89" + len(body).to_bytes(2, "big") + body).decode()
