@@ -106,7 +106,7 @@ class AptFinds(Fact[Found]):
     def command(self, path: str, fingerprint: str) -> StringCommand:
         file = shlex.quote(path)
         return framed(
-            f"LC_ALL=C; export LC_ALL; echo {fingerprint};"
+            f"LC_ALL=C; export LC_ALL; echo {shlex.quote(fingerprint)};"
             f" q() {{ echo {_question(fingerprint)} | base64 -d; }};"
             f" if command -v sqv >/dev/null; then q | sqv --keyring {file} /dev/stdin /dev/null;"
             " elif command -v gpgv >/dev/null; then"
