@@ -65,6 +65,19 @@ def cleared(place: Place) -> str:
     )
 
 
+def taken(place: Place) -> str:
+    """
+    Shell: an environment that others could write to is root's, so that root may write into it.
+
+    Only its folder: what is in there is replaced with it, and no link of theirs is followed.
+    """
+    return (
+        f"if [ -L {place.quoted} ]; then"
+        f" echo {shlex.quote(f'{place.path} is a link; remove it')} >&2; exit 1; fi;"
+        f" chown root:root {place.quoted} && chmod 755 {place.quoted} && "
+    )
+
+
 def _kept(place: Place) -> str:
     return f'old={place.old}; [ ! -e "$old" ] || old=$old-$(date +%s); mv {place.new} "$old"'
 
@@ -72,7 +85,7 @@ def _kept(place: Place) -> str:
 def _alone(place: Place) -> str:
     """Shell: what a run whose connection broke still does here has ended."""
     folder = f"$(dirname {place.new})"
-    return f"umask 022; mkdir -p {folder} && exec 8>>{folder}/lock && flock 8"
+    return f"mkdir -p {folder} && exec 8>>{folder}/lock && flock 8"
 
 
 def filled(place: Place, folder: str, options: str = "") -> str:

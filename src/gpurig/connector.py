@@ -18,7 +18,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from gpurig.errors import GpurigError, HostError
-from gpurig.transport import LocalTransport, Running, SSHTransport, Transport
+from gpurig.transport import UMASK, LocalTransport, Running, SSHTransport, Transport
 
 LOCAL = "@local"
 
@@ -285,10 +285,10 @@ def _with_sudo(
     """The line under sudo, and its stdin. The password is sudo's first line of stdin."""
     who = f" -u {shlex.quote(user)}" if user else ""
     if not password:
-        return f"sudo -H -n{who} -- {line}", data
+        return f"sudo -H -n{who} -- sh -c {shlex.quote(UMASK + line)}", data
     # Where sudo asks for none after all, the password line must not reach the command's stdin.
     rest = "" if keep_stdin else " </dev/null"
-    inner = shlex.quote(f"{line}{rest}")
+    inner = shlex.quote(f"{UMASK}{line}{rest}")
     return f"sudo -H -S -k -p ''{who} -- sh -c {inner}", f"{password}\n".encode() + data
 
 

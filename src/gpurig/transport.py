@@ -28,6 +28,10 @@ from gpurig.hostkeys import (
 
 LOCK = "/run/gpurig.lock"  # a folder that only root can write to
 
+# In front of every command line, also behind sudo, which may set one of its own: the modes of what
+# gpurig makes do not depend on the host's. What only root may read says `umask 077` itself.
+UMASK = "umask 022; "
+
 OnLine = Callable[[str], None]
 
 
@@ -61,7 +65,7 @@ class Transport:
         told: bool = True,
     ) -> tuple[int, CommandOutput]:
         """Run a shell command line; its exit status and output. Facts' lines are not told."""
-        into, out, err, status, close = self._start(line)
+        into, out, err, status, close = self.begin(line)
         try:
             # A command may end without reading its input; its status says whether that is bad.
             with suppress(OSError):
@@ -77,7 +81,7 @@ class Transport:
 
     def begin(self, line: str) -> Running:
         """Start a shell command line that is talked with while it runs; it ends with its input."""
-        return Running(*self._start(line))
+        return Running(*self._start(UMASK + line))
 
     def folder(self) -> str:
         """A private folder of this run on the host (mode 0700), for uploads."""
@@ -101,7 +105,7 @@ class Transport:
             f" echo locked; cat >/dev/null; else echo held; cat {LOCK}; fi"
         )
         line, stdin = as_root(script)
-        into, out, err, status, close = self._start(line)
+        into, out, err, status, close = self.begin(line)
         into.write(stdin)
         into.flush()
         first = _text(next(iter(out), "")).strip()
