@@ -56,7 +56,7 @@ within() {
     found=$(find "$1/" -ignore_readdir_race ! -uid 0 -printf 'open %p belongs to %u\n' -o \
         ! -type l -perm /022 -printf 'open others may write %p, mode %m\n' -o \
         \( -type d ! -perm -005 -o -type f ! -perm -004 \) \
-        -printf 'closed users cannot read %p, mode %m\n') ||
+        -printf 'closed users cannot read %p, mode %m\n' 2>/dev/null) ||
         found="unseen $1 cannot be looked through"
     printf '%s\n' "$found" | LC_ALL=C sort -r | head -n 1
 }

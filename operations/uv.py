@@ -85,7 +85,8 @@ def tools(downloads: Downloads) -> Commands:
     # pip comes from the distribution's own wheels, so that nothing unverified is ever run.
     yield StringCommand(
         within(
-            f"rm -rf {TOOLS} {TOOLS}.data && /usr/bin/virtualenv -q --no-download --app-data {TOOLS}.data"
+            f"rm -rf {TOOLS} {TOOLS}.data &&"
+            f" /usr/bin/virtualenv -q --no-download --app-data {TOOLS}.data"
             f" --python /usr/bin/python3 {TOOLS} && rm -rf {TOOLS}.data &&"
             f" {TOOLS}/bin/python -m pip install -q --no-cache-dir --disable-pip-version-check"
             f" --only-binary :all: --require-hashes -r {SECRETS}.lock"
