@@ -14,6 +14,7 @@ from gpurig.operations import (
     environment_leftovers,
     host_name,
     jupyter,
+    ownership,
     packages,
     uv,
     uv_python,
@@ -56,6 +57,8 @@ def environments(stack: Stack, settings: Settings) -> None:
 
 
 def _made(stack: Stack, settings: Settings) -> None:
+    root = settings.venv_root
+    ownership.folders(layer="environments", paths=(ownership.OURS, root, f"{root}/.gpurig"))
     packages.packages(layer="environments", packages=environment.PACKAGES)
     downloads = uv.Downloads(settings.pypi_index, settings.proxy, _shelf(stack, settings))
     uv.tools(downloads=downloads)

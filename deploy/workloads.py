@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpurig.layer import layer
 from gpurig.limits import Limits
+from gpurig.operations import ownership
 from gpurig.operations import workloads as training
 from gpurig.programs import own_programs
 from gpurig.settings import Settings
@@ -14,10 +15,13 @@ from gpurig.stack.model import Stack
 def workloads(stack: Stack, settings: Settings) -> None:
     """The user, the programs, their data, and what the user brings of both."""
     user = settings.users[0] if settings.users else training.USER
+    own = own_programs(settings)
+    paths = [ownership.OURS, training.FOLDER, *[training.OWN] * bool(own), training.STATE]
+    ownership.folders(layer="workloads", paths=tuple(paths))
     training.user(user=user)
     training.programs()
     training.data(user=user)
     seconds = Limits(**settings.limits).download
     training.archives(user=user, mirror=settings.data_mirror, seconds=seconds)
-    if own := own_programs(settings):
+    if own:
         training.own(programs=own)

@@ -7,6 +7,7 @@ from typing import TypedDict
 from pyinfra.api import StringCommand
 
 from gpurig.fact import Fact, framed
+from gpurig.facts.ownership import GUARD
 from gpurig.values import ABSENT, Absent, Unknown
 
 LINK = "/usr/local/cuda"
@@ -21,7 +22,8 @@ class Toolkit(TypedDict):
     """
     One toolkit that has nvcc.
 
-    + version: as nvcc says it, ``12.4``; empty where nvcc does not run
+    + version: as nvcc says it, ``12.4``; empty where nvcc does not run, and where others than root
+      can change it: then it is not started
     + origin: ``distribution``, ``nvidia`` (a package of theirs) or ``other`` (a runfile, a copy)
     + home: its folder; nvcc: its compiler driver
     """
@@ -43,11 +45,12 @@ class CudaToolkits(Fact[list[Toolkit]]):
     def command(self) -> StringCommand:
         # A path of dpkg's that was moved by hand is nobody's: that is "other", too.
         return framed(
-            f"for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
+            f"{GUARD}for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
             ' do [ -x "$n" ] || continue; h=${n%/bin/nvcc};'
             ' [ "$n" = ' + DEBIAN_NVCC + ' ] || [ ! -L "$h" ] || continue;'
             ' p=$(dpkg-query -S "$n" 2>/dev/null | head -n 1 | cut -d: -f1);'
-            ' v=$("$n" --version 2>/dev/null | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
+            ' v=; [ -n "$(guarded "$n")" ] || v=$("$n" --version 2>/dev/null'
+            ' | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
             ' echo "$n|$p|$v"; done; :'
         )
 

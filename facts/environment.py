@@ -9,6 +9,7 @@ from typing import TypedDict
 from pyinfra.api import StringCommand
 
 from gpurig.fact import Fact, framed
+from gpurig.facts.ownership import GUARD
 from gpurig.values import ABSENT, Absent, Unknown
 
 # Run by the environment's own interpreter, without site so that nothing in it can interfere.
@@ -59,6 +60,8 @@ class Contents(TypedDict):
     + record: the key of the lock that gpurig made it from; empty where it did not make it
     + changing: whether a change of its packages was cut off; unfinished: whether a building of it
     + aside: what old environments beside it hold that this one lacks, in words
+    + open: what in it others than root can change, a sentence; closed: what users cannot read;
+      empty where there is nothing such
     """
 
     python: str
@@ -69,6 +72,8 @@ class Contents(TypedDict):
     changing: bool
     unfinished: bool
     aside: str
+    open: str
+    closed: str
 
 
 class EnvironmentContents(Fact[Contents]):
@@ -78,18 +83,25 @@ class EnvironmentContents(Fact[Contents]):
     + path: its folder
 
     ``{"python": "3.13", "installed": {"numpy": "2.5.5", …}, "broken": [], …}``; ``python`` is empty
-    where the interpreter does not start or has no packages of its own, and nothing is known to be
-    broken then.
+    where the interpreter does not start, is not started because others can change something in the
+    environment, or has no packages of its own, and nothing is known to be broken then.
+
+    Unknown where others can change what leads to the environment, or the Python it is made from.
     """
 
     def command(self, path: str) -> StringCommand:
         root, _, name = path.rpartition("/")
         site = "lib/python$v/site-packages"
+        version = "import sys; print('%d.%d' % sys.version_info[:2])"
         return framed(
-            f"cd {shlex.quote(root)} 2>/dev/null || exit 3; n={shlex.quote(name)};"
-            f' [ -d "$n" ] || exit 3;{_BESIDE}echo; cd "$n"; v=$(bin/python -I -S -c'
-            " 'import sys; print(\"%d.%d\" % sys.version_info[:2])' 2>/dev/null) || v=;"
-            f' [ -d "{site}" ] || v=;'
+            f"{GUARD}p={shlex.quote(path)}; w=$(guarded {shlex.quote(root)});"
+            ' [ -z "$w" ] || { echo "$w"; exit 4; };'
+            f" cd {shlex.quote(root)} 2>/dev/null || exit 3; n={shlex.quote(name)};"
+            f' [ -d "$n" ] || exit 3;{_BESIDE}w=$(within "$p"); [ -z "$w" ] || echo "$w"; echo;'
+            ' case $w in open*) v= ;; unseen*) echo "${w#* }"; exit 4 ;; *)'
+            ' w=$(guarded_python "$p"); [ -z "$w" ] || { echo "$w"; exit 4; };'
+            f' v=$("$n/bin/python" -I -S -c {shlex.quote(version)} 2>/dev/null) || v= ;; esac;'
+            f' cd "$n"; [ -d "{site}" ] || v=;'
             ' if [ -z "$v" ]; then echo; for d in lib/python*/site-packages/*.dist-info; do'
             ' [ -d "$d" ] || continue; [ ! -e "$d/direct_url.json" ] || echo "elsewhere $d";'
             ' echo "$d"; done; exit 0; fi; echo "$v"; '
@@ -99,6 +111,8 @@ class EnvironmentContents(Fact[Contents]):
     def parse(self, lines: list[str], code: int) -> Contents | Absent | Unknown:
         if code == 3:
             return ABSENT
+        if code == 4 and lines:
+            return Unknown(lines[-1])
         if code or not lines:
             return Unknown("its packages cannot be listed")
         end = lines.index("")
@@ -114,6 +128,8 @@ class EnvironmentContents(Fact[Contents]):
             changing="changing" in beside,
             unfinished="unfinished" in beside,
             aside=" ".join(line[6:] for line in beside if line.startswith("aside ")),
+            open=" ".join(line[5:] for line in beside if line.startswith("open ")),
+            closed=" ".join(line[7:] for line in beside if line.startswith("closed ")),
         )
 
 
@@ -141,26 +157,12 @@ def _lock_of(record: str) -> str:
         return ""
 
 
-class Tools(Fact[str]):
-    """
-    The version of uv in gpurig's tools environment; ABSENT where it does not answer.
-
-    + path: the environment's folder
-
-    ``"0.13.9"``
-    """
-
-    def command(self, path: str) -> StringCommand:
-        return framed(f"{shlex.quote(path)}/bin/uv --version 2>/dev/null")
-
-    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
-        if code or not lines:
-            return ABSENT
-        return lines[0].split()[1]
-
-
 class Content(TypedDict):
-    """A folder's files by name: checksum; and the owner and mode of the folder."""
+    """
+    A folder's files by name, and the owner and mode of the folder.
+
+    + files: checksum; empty where others than root can change the file, or users cannot read it
+    """
 
     files: dict[str, str]
     owner: str
@@ -179,7 +181,9 @@ class Folder(Fact[Content]):
     def command(self, path: str) -> StringCommand:
         return framed(
             f"cd {shlex.quote(path)} 2>/dev/null || exit 3; stat -c '%U %a' .;"
-            ' for f in *; do [ -f "$f" ] && sha256sum "$f"; done; :'
+            ' for f in *; do [ -f "$f" ] || continue;'
+            ' s=$(find "./$f" -uid 0 ! -perm /022 -perm -004 -exec sha256sum {} +);'
+            ' echo "${s%% *}  $f"; done; :'
         )
 
     def parse(self, lines: list[str], code: int) -> Content | Absent | Unknown:
@@ -196,15 +200,18 @@ class Environments(Fact[dict[str, str]]):
 
     + root: the folder
 
-    ``{"tensorflow": "3.13.5"}``; empty text where an interpreter does not start.
+    ``{"tensorflow": "3.13.5"}``; empty text where an interpreter does not start, a sentence where
+    others than root can change what it runs, and it is not started.
     """
 
     def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
         return framed(
-            f"cd {shlex.quote(root)} 2>/dev/null || exit 3; for e in */pyvenv.cfg; do"
-            ' [ -e "$e" ] || continue; e=${e%/pyvenv.cfg}; echo "$e'
-            " $(\"$e/bin/python\" -I -S -c 'import platform; print(platform.python_version())'"
-            ' 2>/dev/null)"; done'
+            f"{GUARD}cd {shlex.quote(root)} 2>/dev/null || exit 3; for e in */pyvenv.cfg; do"
+            ' [ -e "$e" ] || continue; e=${e%/pyvenv.cfg};'
+            f' w=$(guarded_python {shlex.quote(root)}/"$e");'
+            ' [ -n "$w" ] || w=$("$e/bin/python" -I -S -c'
+            " 'import platform; print(platform.python_version())' 2>/dev/null);"
+            ' echo "$e $w"; done'
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import shlex
-
 from pyinfra.api import StringCommand
 
 from gpurig.fact import Fact, framed
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.facts.ownership import GUARD
+from gpurig.facts.tools import Tool, asked, tool
+from gpurig.values import Absent, Unknown
 
 
-class UvPython(Fact[str]):
+class UvPython(Fact[Tool]):
     """
     What an interpreter says that it is, having imported what environments need.
 
-    + executable: its path
+    + executable: its path, ``bin/python3.12`` of its folder
 
-    ``"3.12.16"``; ABSENT where it is not there or does not start.
+    ``{"version": "3.12.16", "open": ""}``; ABSENT where it is not there or does not start. Not
+    started where others than root can change a file of it; ``open`` also says what users cannot
+    read.
     """
 
     def command(self, executable: str) -> StringCommand:
-        return framed(
-            f"{shlex.quote(executable)} -I -c"
-            " 'import hashlib, platform, ssl, zlib; print(platform.python_version())' 2>/dev/null"
-        )
+        folder = executable.rsplit("/", 2)[0]
+        look = "'import hashlib, platform, ssl, zlib; print(platform.python_version())'"
+        return framed(f"{GUARD}{asked(folder, executable, f'-I -c {look}', closed=True)}")
 
-    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
-        return ABSENT if code or not lines else lines[0]
+    def parse(self, lines: list[str], code: int) -> Tool | Absent | Unknown:
+        return tool(lines, code, str)

@@ -12,8 +12,16 @@ from gpurig.fact import read
 from gpurig.facts.environment import Contents, EnvironmentContents
 from gpurig.facts.package_manager import InstalledPackages
 from gpurig.locks import Lock
-from gpurig.operations import environment_swap
-from gpurig.operations.environment_building import SWAP, Place, built, cleared, extras, repaired
+from gpurig.operations import environment_swap, ownership
+from gpurig.operations.environment_building import (
+    SWAP,
+    Place,
+    built,
+    cleared,
+    extras,
+    repaired,
+    taken,
+)
 from gpurig.operations.uv import SECRETS, Commands, Downloads, surroundings, uploaded, within
 from gpurig.promise import drift, follows, holds, keeps, unknown
 from gpurig.values import Absent, Unknown
@@ -43,8 +51,11 @@ def interpreter(
       install in it
 
     One that is missing, broken or half changed is completed beside its place, and takes it in one
-    step: until then the old one is where it was.
+    step: until then the old one is where it was. So is one in which others than root could change
+    something; nothing of it is taken over.
     """
+    if ownership.waits("environments", _root(path)):
+        return
     contents = read(EnvironmentContents, path=path)
     packages = read(InstalledPackages, packages="virtualenv")
     for fact in (contents, packages):
@@ -54,19 +65,19 @@ def interpreter(
     place, added, lost = Place(path), {}, []
     if isinstance(contents, dict):
         if contents["python"] == python and not contents["changing"]:
-            if not contents["unfinished"]:
+            if not contents["unfinished"] and not contents["closed"]:
                 return holds(f"Python {python} in {path}{_aside(contents)}")
             drift(
-                actual="what a run that was cut off left beside it",
-                wanted=f"Python {python}",
-                will="clear that away",
+                actual=contents["closed"] or "what a run that was cut off left beside it",
+                wanted=f"Python {python}" + ", for all users" * bool(contents["closed"]),
+                will="let users read it" if contents["closed"] else "clear that away",
             )
-            yield StringCommand(cleared(place))
+            yield StringCommand(f"{cleared(place)} && chmod -R go+rX {place.quoted}")
             return
         if keep_extras:
             added = extras(contents["installed"], locks.pins(lock.text), SEEDS | set(besides))
             elsewhere = {locks.normalised(name) for name in contents["elsewhere"]}
-            lost = [name for name in added if name in elsewhere]
+            lost = [name for name in added if contents["open"] or name in elsewhere]
         if not contents["record"]:
             lost.append("whatever gpurig did not put there")
     warning = f" ({lock.warning})" if lock.warning else ""
@@ -82,7 +93,8 @@ def interpreter(
     yield from uploaded(inspect.getsource(environment_swap), SWAP)
     again = [f"{name}=={version}" for name, version in added.items() if name not in lost]
     made_from = shlex.quote(executable or f"/usr/bin/python{python}")
-    yield StringCommand(within(built(place, made_from, lock, again, lost)))
+    secured = taken(place) if isinstance(contents, dict) and contents["open"] else ""
+    yield StringCommand(within(secured + built(place, made_from, lock, again, lost)))
 
 
 @keeps("environment.{title}.packages")
@@ -100,6 +112,8 @@ def packages(
     + title: the environment's name; path: its folder; lock: what it should hold
     + keep_extras: whether what the user added stays; besides: what other operations install in it
     """
+    if ownership.waits("environments", _root(path)):
+        return
     contents = read(EnvironmentContents, path=path)
     if isinstance(contents, Unknown):
         return unknown(contents.reason)
@@ -128,9 +142,15 @@ def packages(
     yield StringCommand(within(repaired(Place(path), site, lock, broken, gone)))
 
 
+def _root(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
 def _wrong(path: str, contents: Contents | Absent) -> str:
     if isinstance(contents, Absent):
         return f"no {path}"
+    if contents["open"]:
+        return contents["open"]
     if contents["changing"]:
         return "a change of its packages was cut off"
     return f"Python {contents['python']}" if contents["python"] else "it does not start"

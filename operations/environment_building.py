@@ -72,6 +72,19 @@ def cleared(place: Place) -> str:
     )
 
 
+def taken(place: Place) -> str:
+    """
+    Shell: an environment that others could write to is root's, so that root may write into it.
+
+    Only its folder: what is in there is replaced with it, and no link of theirs is followed.
+    """
+    return (
+        f"if [ -L {place.quoted} ]; then"
+        f" echo {shlex.quote(f'{place.path} is a link; remove it')} >&2; exit 1; fi;"
+        f" chown root:root {place.quoted} && chmod 755 {place.quoted} && "
+    )
+
+
 def _kept(place: Place) -> str:
     return f'old={place.old}; [ ! -e "$old" ] || old=$old-$(date +%s); mv {place.new} "$old"'
 
@@ -82,7 +95,7 @@ def _alone(place: Place) -> str:
     lock = f"{folder}/lock"
     # Mode 600 before the first flock: whoever may open a file may hold its lock.
     return (
-        f"umask 022; mkdir -p {folder} && (umask 077; : >> {lock})"
+        f"mkdir -p {folder} && (umask 077; : >> {lock})"
         f" && chmod 600 {lock} && exec 8>>{lock} && {{ flock -w {PATIENCE} 8 ||"
         f" {{ echo E: another process holds {lock}, end it >&2; exit 1; }}; }}"
     )

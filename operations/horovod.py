@@ -15,6 +15,7 @@ from gpurig.facts.distribution import Distribution
 from gpurig.facts.environment import EnvironmentContents
 from gpurig.facts.horovod import FOLDER, BuildLeft
 from gpurig.horovod import Build
+from gpurig.operations import ownership
 from gpurig.operations.horovod_build import CLEARED, compiled
 from gpurig.operations.uv import UV, Downloads, surroundings
 from gpurig.promise import drift, follows, holds, keeps, unknown
@@ -35,6 +36,8 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     The first host compiles it, as nobody in particular, and the control machine keeps the wheel
     for the others. What was installed for that goes again, also after a build that was cut off.
     """
+    if ownership.waits("environments", path.rpartition("/")[0]):
+        return
     contents, left = read(EnvironmentContents, path=path), read(BuildLeft)
     system = read(Distribution)
     for fact in (contents, left, system):
@@ -94,7 +97,7 @@ def _turn(state: object, host: object, build: Build, place: str) -> None:
 
 def _built(path: str, build: Build, place: str, downloads: Downloads) -> _Made:
     """Compile the wheel on this host and keep it on the control machine."""
-    yield StringCommand(f"{CLEARED}cleared && umask 022 && mkdir -p {FOLDER}")
+    yield StringCommand(f"{CLEARED}cleared && mkdir -p {FOLDER}")
     yield FileUploadCommand(BytesIO(build.patches.encode()), f"{FOLDER}/patches")
     source = f"horovod=={build.release} --hash=sha256:{build.sha256}\n"
     yield FileUploadCommand(BytesIO(source.encode()), f"{FOLDER}/source")
@@ -108,13 +111,13 @@ def _built(path: str, build: Build, place: str, downloads: Downloads) -> _Made:
 
 def _installed(path: str, build: Build, wheel: bytes) -> Commands:
     """Install the wheel, whose hash is compared again on the host."""
-    yield StringCommand(f"{CLEARED}cleared && umask 022 && mkdir -p {FOLDER}")
+    yield StringCommand(f"{CLEARED}cleared && mkdir -p {FOLDER}")
     yield FileUploadCommand(BytesIO(wheel), f"{FOLDER}/{build.wheel}")
     folder, cache = shlex.quote(path), f"{FOLDER}/cache"
     site = f"{folder}/lib/python{build.python}/site-packages"
     # One without its RECORD cannot be replaced by uv.
     yield StringCommand(
-        f"umask 022; cd {FOLDER} &&"
+        f"cd {FOLDER} &&"
         f" echo '{sha256(wheel).hexdigest()}  {build.wheel}' | sha256sum --check --status &&"
         f" rm -rf {site}/horovod {site}/horovod-*.dist-info &&"
         f" {UV} pip install -q --offline --no-deps --cache-dir {cache}"

@@ -63,7 +63,7 @@ def compiled(path: str, build: Build) -> str:
 failed() {{ echo "E: $1" >&2; exit 1; }}
 trap 'code=$?; rm -f {SECRETS}.*; without_needs || code=1
  [ $code = 0 ] || [ -e {ADDED} ] || rm -rf {FOLDER}; exit $code' EXIT
-umask 022; cd {FOLDER}; chmod 644 patches source
+cd {FOLDER}; chmod 644 patches source
 include=$({shlex.quote(path)}/bin/python -I -c "{include}") || exit 1
 headers=; [ -e "$include/Python.h" ] || headers=python{build.python}-dev
 updated() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; }}

@@ -16,10 +16,11 @@ from pyinfra.api import FileUploadCommand, StringCommand
 from gpurig import locks
 from gpurig.errors import GpurigError
 from gpurig.fact import read
-from gpurig.facts.environment import Tools
+from gpurig.facts.tools import Tool, Tools
 from gpurig.locks import Lock
+from gpurig.operations import ownership
 from gpurig.promise import drift, holds, keeps, unknown
-from gpurig.values import ABSENT, Unknown
+from gpurig.values import Absent, Unknown
 from gpurig.wheels import Shelf
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
@@ -60,15 +61,22 @@ def _uv_lock() -> Lock:
 
 @keeps("environments.tools")
 def tools(downloads: Downloads) -> Commands:
-    """uv, in an environment of gpurig's own, by hash, for the host's architecture."""
+    """
+    uv, in an environment of gpurig's own, by hash, for the host's architecture.
+
+    Root runs it: what others could change is not trusted any more, and made again.
+    """
+    if ownership.waits("environments", ownership.OURS):
+        return
     wanted = locks.pins(_uv_lock().text)["uv"]
     there = read(Tools, path=TOOLS)
     if isinstance(there, Unknown):
         return unknown(there.reason)
-    if there == wanted:
+    there = Tool(version="", open="") if isinstance(there, Absent) else there
+    if there["version"] == wanted:
         return holds(f"uv {wanted} in {TOOLS}")
     drift(
-        actual="no uv" if there is ABSENT else f"uv {there}",
+        actual=there["open"] or (f"uv {there['version']}" if there["version"] else "no uv"),
         wanted=f"uv {wanted}",
         will=f"make {TOOLS}",
     )
@@ -77,7 +85,8 @@ def tools(downloads: Downloads) -> Commands:
     # pip comes from the distribution's own wheels, so that nothing unverified is ever run.
     yield StringCommand(
         within(
-            f"rm -rf {TOOLS} && /usr/bin/virtualenv -q --no-download --app-data {TOOLS}.data"
+            f"rm -rf {TOOLS} {TOOLS}.data &&"
+            f" /usr/bin/virtualenv -q --no-download --app-data {TOOLS}.data"
             f" --python /usr/bin/python3 {TOOLS} && rm -rf {TOOLS}.data &&"
             f" {TOOLS}/bin/python -m pip install -q --no-cache-dir --disable-pip-version-check"
             f" --only-binary :all: --require-hashes -r {SECRETS}.lock"

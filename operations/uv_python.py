@@ -8,9 +8,10 @@ from pyinfra.api import StringCommand
 
 from gpurig.fact import read
 from gpurig.facts.uv_pythons import UvPython
+from gpurig.operations import ownership
 from gpurig.operations.uv import UV, Commands, Downloads, surroundings, within
 from gpurig.promise import drift, holds, keeps, unknown
-from gpurig.values import ABSENT, Unknown
+from gpurig.values import Absent, Unknown
 
 PYTHONS = "/opt/gpurig/pythons"
 
@@ -31,18 +32,25 @@ def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads)
     uv knows the SHA256 of each of its builds and installs no other file. No link is put on
     anybody's PATH.
     """
+    if ownership.waits("environments", PYTHONS):
+        return
     path = executable(python, architecture)
     there = read(UvPython, executable=path)
     if isinstance(there, Unknown):
         return unknown(there.reason)
-    if there is not ABSENT:
-        return holds(f"Python {there} in {PYTHONS}")
-    drift(actual=f"no Python {python}", wanted=f"Python {python}", will=f"install it in {PYTHONS}")
+    wrong = f"no Python {python}"
+    if not isinstance(there, Absent):
+        if not there["open"]:
+            return holds(f"Python {there['version']} in {PYTHONS}")
+        wrong = there["open"]
+    drift(actual=wrong, wanted=f"Python {python}", will=f"install it in {PYTHONS}")
     yield from surroundings(downloads)
     install = f"{UV} python install --no-bin --no-cache --no-progress --reinstall"
     yield StringCommand(
         within(
-            f"umask 022; {install} --install-dir {PYTHONS} --mirror {shlex.quote(mirror)}"
+            # A link of somebody's there goes, and nothing that it leads to.
+            f"rm -rf {PYTHONS}/cpython-{python}[-.]* &&"
+            f" {install} --install-dir {PYTHONS} --mirror {shlex.quote(mirror)}"
             f" {shlex.quote(python)} && chmod go-w {PYTHONS}/.lock"
         )
     )

@@ -19,6 +19,7 @@ from gpurig.facts.datasets import Archive, Archives
 from gpurig.facts.environment import Folder
 from gpurig.facts.users import GroupMembership
 from gpurig.limits import Limits
+from gpurig.operations import ownership
 from gpurig.operations.environment import few
 from gpurig.operations.file import written
 from gpurig.programs import OwnProgram
@@ -30,7 +31,8 @@ Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 FOLDER = "/opt/gpurig/workloads"
 OWN = f"{FOLDER}/own"
-DATA = "/var/lib/gpurig/datasets"
+STATE = "/var/lib/gpurig"
+DATA = f"{STATE}/datasets"
 USER = "gpurig"
 
 _HANDED = "/run/gpurig-archive"  # on its way from the control machine
@@ -71,6 +73,8 @@ def user(user: str) -> Commands:
 @keeps("workloads.files")
 def programs() -> Commands:
     """The training programs are those of this version of gpurig, and root's."""
+    if ownership.waits("workloads", FOLDER):
+        return
     folder = read(Folder, path=FOLDER)
     if isinstance(folder, Unknown):
         return unknown(folder.reason)
@@ -99,6 +103,8 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
 
     + programs: those that rig_workloads names, which could be read when the run began
     """
+    if ownership.waits("workloads", OWN):
+        return
     folder = read(Folder, path=OWN)
     if isinstance(folder, Unknown):
         return unknown(folder.reason)
@@ -134,6 +140,8 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
 
     Where it cannot have them, programs look for themselves, and take other data before they fail.
     """
+    if ownership.waits("workloads", STATE):
+        return
     found, account = read(Archives), read(GroupMembership, user=user, group="root")
     for fact in (found, account):
         if isinstance(fact, Unknown):
@@ -196,17 +204,19 @@ def data(user: str) -> Commands:
 
     + user: whose it is
     """
+    if ownership.waits("workloads", STATE):
+        return
     folder, there = read(Folder, path=DATA), read(GroupMembership, user=user, group="root")
     for fact in (folder, there):
         if isinstance(fact, Unknown):
             return unknown(fact.reason)
     if there is ABSENT:
         return follows("workloads.user")
-    if isinstance(folder, dict) and folder["owner"] == user:
+    if isinstance(folder, dict) and folder["owner"] == user and folder["mode"] == "755":
         return holds(f"{DATA} is {user}'s")
     drift(
-        actual=f"no {DATA}" if folder is ABSENT else f"{DATA} is {_owner(folder)}'s",
-        wanted=f"{DATA} is {user}'s",
+        actual=f"no {DATA}" if folder is ABSENT else f"{DATA} is {_owner(folder)}",
+        wanted=f"{DATA} is {user}'s, mode 755",
         will=f"make {DATA}" if folder is ABSENT else f"give {DATA} to {user}",
     )
     name = QuoteString(user)
@@ -214,4 +224,4 @@ def data(user: str) -> Commands:
 
 
 def _owner(folder: object) -> str:
-    return str(folder["owner"]) if isinstance(folder, dict) else "nobody"
+    return f"{folder['owner']}'s, mode {folder['mode']}" if isinstance(folder, dict) else "nobody's"

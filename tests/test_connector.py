@@ -55,6 +55,38 @@ def test_an_upload_empties_the_cache(connector: GpurigConnector, tmp_path: Path)
     assert not connector.facts
 
 
+SUDO = """#!/bin/sh
+umask 077
+while [ "$1" != -- ]; do [ "$1" != -S ] || read -r password; shift; done; shift; exec "$@"
+"""
+
+
+@pytest.mark.parametrize("password", [None, "secret"])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_modes_do_not_depend_on_the_host_s_umask(
+    connector: GpurigConnector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    umask: int,
+    password: str | None,
+) -> None:
+    """Neither the login's umask nor sudo's decides what mode an upload and a new file have."""
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    before = os.umask(umask)
+    try:
+        for name, root in (("plain", {}), ("sudo", {"_sudo": True, "_sudo_password": password})):
+            assert connector.put_file(BytesIO(b"x"), f"{tmp_path}/{name}-up", **root)
+            connector.run_shell_command(StringCommand(f"mkdir {tmp_path}/{name}-made"), **root)
+    finally:
+        os.umask(before)
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("plain-up", "sudo-up")}
+    assert modes == {"plain-up": 0o644, "sudo-up": 0o644}
+    assert (tmp_path / "plain-made").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "sudo-made").stat().st_mode & 0o777 == 0o755
+
+
 @pytest.mark.parametrize(
     "script",
     ["echo a", "printf a", "printf 'a\\n\\n'", "true", "exit 4", "echo 'it'\\''s'; echo b >&2"],

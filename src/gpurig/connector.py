@@ -21,7 +21,7 @@ from gpurig.errors import GpurigError, HostError
 from gpurig.exchange import Running
 from gpurig.fact import late
 from gpurig.host_lock import LOCK
-from gpurig.transport import LocalTransport, SSHTransport, Transport
+from gpurig.transport import UMASK, LocalTransport, SSHTransport, Transport
 
 LOCAL = "@local"
 
@@ -323,10 +323,10 @@ def _with_sudo(
     """The line under sudo, and its stdin. The password is sudo's first line of stdin."""
     who = f" -u {shlex.quote(user)}" if user else ""
     if not password:
-        return f"sudo -H -n{who} -- {line}", data
+        return f"sudo -H -n{who} -- sh -c {shlex.quote(UMASK + line)}", data
     # Where sudo asks for none after all, the password line must not reach the command's stdin.
     rest = "" if keep_stdin else " </dev/null"
-    inner = shlex.quote(f"{line}{rest}")
+    inner = shlex.quote(f"{UMASK}{line}{rest}")
     return f"sudo -H -S -k -p ''{who} -- sh -c {inner}", f"{password}\n".encode() + data
 
 

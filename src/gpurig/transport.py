@@ -37,6 +37,10 @@ STEPS = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")  # as p
 STEPS_TOGETHER = 4
 LOCKING = "its lock should be taken"
 
+# In front of every command line, also behind sudo, which may set one of its own: the modes of what
+# gpurig makes do not depend on the host's. What only root may read says `umask 077` itself.
+UMASK = "umask 022; "
+
 OnLine = Callable[[str], None]
 
 
@@ -105,7 +109,7 @@ class Transport:
         with gevent.Timeout(
             seconds, self.limits.silent(self.name, "connect", "starting a command")
         ):
-            return Running(*self._start(f"echo {mark}; {line}"), mark.encode())
+            return Running(*self._start(f"{UMASK}echo {mark}; {line}"), mark.encode())
 
     def folder(self) -> str:
         """A private folder of this run on the host (mode 0700), for uploads."""

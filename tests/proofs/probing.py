@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from gpurig.proofs.probe import PROBE
@@ -39,12 +40,16 @@ class Probing:
         """The interpreter of an environment."""
         return f"{self.root}/{environment['name']}/bin/python"
 
+    def run(self, environment: Environment, *words: str) -> CommandResult:
+        """Its interpreter with these arguments, as the user, without anything of surroundings."""
+        line = ["env", "-i", f"HOME={self.folder}", "PATH=/usr/bin:/bin"]
+        line += [self.python(environment), "-I", *words]
+        return self.host.run(f"runuser -u %s -- {shlex.join(line)}", self.user)
+
     def clean(self, environment: Environment) -> dict[str, Any]:
         """The answer without anything of a user's surroundings."""
         if environment["name"] not in self.answers:
-            words = ["env", "-i", f"HOME={self.folder}", "PATH=/usr/bin:/bin"]
-            words += [self.python(environment), "-I", *self._words(environment)]
-            told = self.host.run(f"runuser -u %s -- {shlex.join(words)}", self.user)
+            told = self.run(environment, *self._words(environment))
             self.answers[environment["name"]] = _answer(told.stdout, told.stderr)
         return self.answers[environment["name"]]
 

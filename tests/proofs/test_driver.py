@@ -164,7 +164,7 @@ def test_nvml_agrees_with_pci_and_disk(host: Host, subject: Subject) -> None:
         not_applicable("no environment with pynvml")
     environment = subject.stack["environments"][0]["name"]
     python = f"{subject.settings.venv_root}/{environment}/bin/python"
-    told = host.run("%s -I -c %s", python, NVML)
+    told = host.run("runuser -u %s -- %s -I -c %s", subject.user, python, NVML)
     if told.rc == 3 and subject.stack["assumed"]:
         not_run(f"assumed hardware ({told.stderr.strip()})")
     assert told.rc == 0, (

@@ -22,11 +22,9 @@ SEEDS = {"pip", "setuptools", "wheel"}  # what makes an environment puts into it
 
 
 @pytest.mark.proof("environments.consistent")
-def test_requirements_fit_each_other(
-    host: Host, environment: Environment, probing: Probing
-) -> None:
+def test_requirements_fit_each_other(environment: Environment, probing: Probing) -> None:
     """No package misses or contradicts another (pip check)."""
-    told = host.run("%s -I -m pip check", probing.python(environment))
+    told = probing.run(environment, "-m", "pip", "check")
     lines = (told.stdout.strip() or told.stderr.strip() or "no output").splitlines()
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     assert told.rc == 0, f"{lines[0]}{more}"
@@ -34,10 +32,10 @@ def test_requirements_fit_each_other(
 
 @pytest.mark.proof("environments.as-locked")
 def test_what_is_installed_is_what_was_locked(
-    host: Host, subject: Subject, environment: Environment, probing: Probing
+    subject: Subject, environment: Environment, probing: Probing
 ) -> None:
     """Every package of the lock is installed at its version; what was added by hand is named."""
-    told = host.run("%s -I -c %s", probing.python(environment), INSTALLED)
+    told = probing.run(environment, "-c", INSTALLED)
     assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
     there = {_name(name): version for name, version in json.loads(told.stdout).items()}
     locked = subject.locks[environment["name"]]

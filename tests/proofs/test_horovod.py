@@ -88,7 +88,10 @@ def test_horovod_is_built_for_its_framework(
         assert wanted in there, f"without {wanted}; it has {', '.join(there)}"
     # Horovod 0.28.1 names PyTorch whether or not it was built for it; its own record does not.
     folder = f"{subject.settings.venv_root}/{with_horovod['name']}/bin"
-    asked = host.run("%s/python -I -c %s", folder, VERSIONS.format(MODULES[with_horovod["base"]]))
+    asked = host.run(
+        "runuser -u %s -- %s/python -I -c %s",
+        subject.user, folder, VERSIONS.format(MODULES[with_horovod["base"]]),
+    )  # fmt: skip
     assert asked.rc == 0, asked.stderr.strip().splitlines()[-1]
     built, installed = asked.stdout.split()
     assert built == installed, f"compiled for {built}, and {installed} is installed"
