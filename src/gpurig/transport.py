@@ -109,7 +109,7 @@ class Transport:
         with gevent.Timeout(
             seconds, self.limits.silent(self.name, "connect", "starting a command")
         ):
-            return Running(*self._start(f"{UMASK}echo {mark}; {line}"), mark.encode())
+            return Running(*self._start(f"echo {mark}; {UMASK}{line}"), mark.encode())
 
     def folder(self) -> str:
         """A private folder of this run on the host (mode 0700), for uploads."""
