@@ -92,7 +92,10 @@ def test_every_file_below_is_looked_at(tree: Path) -> None:
     assert _told("within", tree / "missing").startswith("unseen")
 
 
-@pytest.mark.parametrize("part", ["bin/pybuilddir.txt", "pyvenv.cfg", "base/lib/python3.13/os.py"])
+@pytest.mark.parametrize(
+    "part",
+    ["bin/pybuilddir.txt", "pyvenv.cfg", "base/lib/python3.13/os.py", "base/lib/libpython3.13.so"],
+)
 def test_what_an_interpreter_reads_first_is_looked_at(tmp_path: Path, part: str) -> None:
     """Files beside it, pyvenv.cfg, and the standard library of the Python that `home` names."""
     for name in ("bin/python", "base/bin/python3", "base/lib/python3.13/os.py", part):
