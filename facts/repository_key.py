@@ -49,7 +49,7 @@ class Keys(Fact[KeyFile]):
         file = shlex.quote(path)
         return framed(
             f"[ -e {file} ] || exit 3; [ -f {file} ] || exit 4;"
-            f" [ $(stat -L -c %s {file}) -le {LARGEST} ] || exit 5;"
+            f' [ "$(stat -L -c %s {file})" -le {LARGEST} ] || exit 5;'
             f" stat -L -c %a {file} && base64 -w0 {file} && echo"
         )
 
