@@ -167,7 +167,7 @@ SILENT = {
     "reads what never ends": "timeout 9 cat /dev/zero >/dev/null",
     "closes its streams": "exec >&- 2>&-; sleep 30",
     "leaves a child behind": "sleep 30 & exit 0",
-    "stops itself": "kill -STOP $$",
+    "stops itself": "(sleep 9; kill -KILL $$) & kill -STOP $$",
 }
 
 
