@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,10 @@ def wishes(host: Host, person: Person, lab: Lab) -> Wishes:
 
 @pytest.fixture(scope="module")
 def first(wishes: Wishes, person: Person, lab: Lab) -> Answer:
-    """The first `up`; Horovod's wheel is there if its own tests have compiled it already."""
+    """The first `up`; Horovod's wheel is there once its own tests have compiled it."""
     cache = person.home / ".cache/gpurig/wheels"
-    shutil.copytree(built_wheels(lab), cache, dirs_exist_ok=True)
+    cache.parent.mkdir(parents=True)
+    cache.symlink_to(built_wheels(lab))
     return person.gpurig("up", wishes(), "--json")
 
 
