@@ -1,23 +1,22 @@
-"""A hashed lock of small packages, resolved from the lab's index."""
+"""A hashed lock, resolved from the lab's index as gpurig resolves its own."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 from gpurig.locks import Lock
+from gpurig.uv_compile import uv_compile
 from lab.lab import Lab
 
 
-def small_lock(lab: Lab, *pins: str) -> Lock:
-    """What these pins need on Python 3.13, and setuptools, which every lock has."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), "pip", "compile", "-q", "--generate-hashes",
-         "--no-header", "--no-annotate", "--no-emit-index-url", "--python-version", "3.13", "-"],
-        input="\n".join([*pins, "setuptools"]) + "\n",
-        env=os.environ | {"UV_DEFAULT_INDEX": lab.index_url}, capture_output=True, text=True,
-        check=True,
+def small_lock(lab: Lab, *pins: str, key: str = "") -> Lock:
+    """
+    What these pins need on Python 3.13, and setuptools, which every lock has.
+
+    + key: the lock's, after its first pin where it is not given
+    """
+    done = uv_compile(
+        "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "-",
+        python="3.13", platform="x86_64-manylinux_2_28", index=lab.index_url,
+        stdin="\n".join([*pins, "setuptools"]) + "\n",
     )  # fmt: skip
-    return Lock(f"small-{pins[0]}", done.stdout)
+    assert done.returncode == 0, done.stderr
+    return Lock(key or f"small-{pins[0]}", done.stdout)

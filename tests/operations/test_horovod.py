@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from lab.plugin import Boot
 from lab.states import built_wheels
 
 from .passes import Passes, all_hold
+from .small_lock import small_lock
 
 pytestmark = pytest.mark.lab
 
@@ -67,13 +66,7 @@ def deployed() -> None:
 def _host(lab: Lab, boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A bare host, and a copy of it taken before Horovod was built."""
     global passes, lock, build, downloads
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), "pip", "compile", "-q", "--generate-hashes",
-         "--no-header", "--no-emit-index-url", "--python-version", "3.13", "-"],
-        input="\n".join(PINS), env=os.environ | {"UV_DEFAULT_INDEX": lab.index_url},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    lock = Lock("horovod", done.stdout)
+    lock = small_lock(lab, *PINS, key="horovod")
     given = Environment(
         "horovod", "horovod", "tensorflow", "0.28.1", "3.13", "cpu", PINS, "horovod"
     )
