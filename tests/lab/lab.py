@@ -219,8 +219,8 @@ class Lab:
         place = self.disk / "snapshots" / snapshot
         if place.exists():
             raise LabError(f"there is a snapshot {snapshot} already; `lab forget {snapshot}` first")
-        partial = place.with_name(f"{snapshot}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
+        maker = f"{self.process.pid}-{self.process.started}"  # by whom `_sweep` knows it
+        partial = place.with_name(f"{snapshot}.{maker}.partial")
         partial.mkdir(parents=True)
         host.stop()
         host.description.write(partial / "host.json")
@@ -231,7 +231,8 @@ class Lab:
 
     def snapshots(self) -> list[str]:
         """The names of the snapshots."""
-        return sorted(file.parent.name for file in self.disk.glob("snapshots/*/host.json"))
+        found = (file.parent for file in self.disk.glob("snapshots/*/host.json"))
+        return sorted(place.name for place in found if place.suffix != ".partial")
 
     def forget(self, snapshot: str) -> None:
         """Remove a snapshot."""
@@ -309,7 +310,9 @@ class Lab:
             for name in set(machine.names()) - {host.name for host in self.hosts()}:
                 machine.kill(name)
         for partial in self.disk.glob("snapshots/*.partial"):
-            run("rm", "-rf", partial)
+            maker = re.search(r"\.(\d+)-(\d+)\.partial$", partial.name)
+            if not maker or not Process(int(maker[1]), int(maker[2])).alive:
+                run("rm", "-rf", partial)
         self._write_known_hosts()
 
     def _runs(self) -> list[Process]:

@@ -212,6 +212,22 @@ def test_snapshot_gives_a_new_machine_with_the_old_content(lab: Any, boot: Any) 
             lab.forget(name)
 
 
+def test_a_copy_under_way_is_nobody_else_s_to_remove(lab: Any) -> None:
+    """The start of another run removes what a killed one left of a snapshot, and no other's."""
+    me = lab.process
+    places = [lab.disk / "snapshots" / f"labtest.{one}.partial" for one in (
+        f"{me.pid}-{me.started}", f"{me.pid}-{me.started + 1}")]  # fmt: skip
+    for place in places:
+        place.mkdir()
+        (place / "host.json").write_text("{}")
+    try:
+        lab.open()
+        assert [place.exists() for place in places] == [True, False]
+        assert not [name for name in lab.snapshots() if name.startswith("labtest.")]
+    finally:
+        shutil.rmtree(places[0])
+
+
 KILLED = """
 import sys
 sys.path.insert(0, sys.argv[1])
