@@ -232,7 +232,7 @@ def running_config(
 # dockerd takes SIGHUP without an answer; an event says when the new configuration is in effect.
 _RELOAD = (
     "since=$(date +%s.%N); systemctl reload docker.service || exit 1; n=0;"
-    f" until {DOCKER} events --since $since --until $(date +%s.%N) --filter type=daemon"
+    f' until {DOCKER} events --since "$since" --until "$(date +%s.%N)" --filter type=daemon'
     " --filter event=reload --format taken | grep -q taken; do n=$((n + 1));"
     ' [ $n -lt 50 ] || { echo "Docker refused its configuration: journalctl -u docker" >&2;'
     " exit 1; }; sleep 0.2; done"

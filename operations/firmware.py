@@ -68,7 +68,7 @@ def _restored(version: str, images: list[str]) -> str:
         f" sed -n 's/^ *\\([^ |]*\\) *| *\\({version}-[^ |]*\\) *|.*/\\1=\\2/p' | head -n 1);"
         ' [ -n "$p" ] || { echo "E: no package brings the firmware of'
         f' {version}" >&2; exit 1; }};'
-        f" {ENVIRONMENT} {APT} install --reinstall --no-install-recommends $p &&"
+        f' set -- $p; {ENVIRONMENT} {APT} install --reinstall --no-install-recommends "$@" &&'
         f' {{ {there} || {{ echo "E: $p of {version} is no longer in the repositories" >&2;'
         " exit 1; }; }"
     )

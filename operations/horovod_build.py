@@ -57,7 +57,7 @@ def compiled(path: str, build: Build) -> str:
     builder = f"setpriv --reuid={BUILDER} --regid={BUILDER} --clear-groups --no-new-privs"
     pip = '"$PYTHON" -I -m pip --disable-pip-version-check --no-cache-dir'
     install = f"{ENVIRONMENT} {APT} install --no-install-recommends --mark-auto"
-    needs = f"{' '.join(NEEDS)} $headers"
+    needs = " ".join(NEEDS) + ' ${headers:+"$headers"}'
     include = "import sysconfig; print(sysconfig.get_path('include'))"
     return f"""{CLEARED}
 failed() {{ echo "E: $1" >&2; exit 1; }}

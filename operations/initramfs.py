@@ -42,7 +42,7 @@ def initramfs() -> Generator[StringCommand, None, None]:
     record = f"{RECORD}.new"
     yield StringCommand(
         f"{NEXT}; {FILE}; if command -v update-initramfs >/dev/null; then"
-        f" {ENVIRONMENT} update-initramfs -u -k $k; else dracut --force $i $k; fi &&"
+        f' {ENVIRONMENT} update-initramfs -u -k "$k"; else dracut --force "$i" "$k"; fi &&'
         " mkdir -p /var/lib/gpurig &&"
         f' echo "$k $({IMAGE}) {config["checksum"]}" > {record} && mv -f {record} {RECORD}'
     )
