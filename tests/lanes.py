@@ -56,7 +56,7 @@ class Run:
         """The lines of what failed."""
         if not self.code:
             return []
-        lines = [x for x in self.said.splitlines() if x.startswith(("FAILED ", "ERROR "))]
+        lines = [x for x in self.said.splitlines() if x.startswith(("FAILED tests", "ERROR tests"))]
         return lines or [f"{self.name}: pytest ended with {self.code}"]
 
     @property
