@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from machines import ROOT, Host, Lab, machine, seconds, ssh
 from noop import inventory
 
-LOCK = ROOT / "src/gpurig/stack/locks/tensorflow-2.21.0-py3.13-x86_64-cpu.txt"
+LOCK = ROOT / "src/gpurig/wheels/data/locks/tensorflow-2.21.0-py3.13-x86_64-cpu.txt"
 WORKLOADS = sorted((ROOT / "workloads").glob("*.py"))
 
 
@@ -42,7 +42,7 @@ def by_hand(host: Host, lab: Lab) -> float:
 
 def gpurig(folder: Path, host: Host, lab: Lab) -> tuple[float, dict[str, float]]:
     """Seconds of `gpurig up` on this host, and of its proofs."""
-    command = [sys.executable, "-m", "gpurig.cli", "up", str(inventory(folder, host, lab))]
+    command = [sys.executable, "-m", "gpurig.cli.main", "up", str(inventory(folder, host, lab))]
     took = seconds(command)
     latest = folder / ".local/state/gpurig/runs/latest/report.json"
     told = json.loads(latest.read_text())["hosts"][host.name]

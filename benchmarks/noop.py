@@ -64,7 +64,7 @@ def main() -> None:
         lab = Lab(owned=True).open()
         try:
             host = lab.boot("trixie", "noop")
-            gpurig = [sys.executable, "-m", "gpurig.cli"]
+            gpurig = [sys.executable, "-m", "gpurig.cli.main"]
             where = str(inventory(folder, host, lab))
             seconds([*gpurig, "up", where, "--prove", "never"])
             playbook = ansible(folder, host, lab)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from gpurig.given import Given, described
-from gpurig.settings import validate
+from gpurig.settings.checks import validate
+from gpurig.stack.described import Given, described
 from gpurig.stack.resolver import resolve
 
 GPUS = ("10de:2330", "10de:20b5", "10de:1eb8", "10de:1b06", "10de:2b85")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import apt, cdi, dnf
-from gpurig.operations import container_toolkit as operations
-from gpurig.operations import device_links as links
-from gpurig.settings import Settings
+from gpurig.contract.layer import layer
+from gpurig.operations.container_toolkit import cdi
+from gpurig.operations.container_toolkit import device_links as links
+from gpurig.operations.container_toolkit import toolkit as operations
+from gpurig.operations.packages import apt, dnf
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import apt, cudnn
+from gpurig.contract.layer import layer
+from gpurig.contract.promise import left_out
 from gpurig.operations import cuda as operations
-from gpurig.promise import left_out
-from gpurig.settings import Settings
+from gpurig.operations import cudnn
+from gpurig.operations.packages import apt
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Cuda, Stack
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them

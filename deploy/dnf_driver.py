@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gpurig.contract.layer import layer
 from gpurig.deploy.driver_module import driver_module
-from gpurig.layer import layer
-from gpurig.operations import dnf, dnf_driver, modprobe
-from gpurig.settings import Settings
+from gpurig.operations.driver import modprobe, packages_dnf
+from gpurig.operations.packages import dnf
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 
@@ -19,11 +20,11 @@ def driver(stack: Stack, settings: Settings) -> None:
         dnf.repository(layer="driver", repository=wanted.repository)
     if wanted.packages:  # none where a driver from elsewhere is kept
         if wanted.stream:  # in the repository, so after it; before any of its packages
-            dnf_driver.module_stream(stream=wanted.stream)
-        dnf_driver.versionlock(branch=wanted.branch)
+            packages_dnf.module_stream(stream=wanted.stream)
+        packages_dnf.versionlock(branch=wanted.branch)
     if stack.kernel:
         dnf.headers(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
     if wanted.packages:
-        dnf_driver.driver_packages_dnf(packages=wanted.packages, branch=wanted.branch)
+        packages_dnf.driver_packages_dnf(packages=wanted.packages, branch=wanted.branch)
     driver_module(stack, settings)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pyinfra import host
 
+from gpurig.contract.layer import layer
 from gpurig.deploy.container_toolkit import ARCHITECTURES
-from gpurig.layer import layer
-from gpurig.operations import apt, docker_proxy, docker_socket, docker_source
-from gpurig.operations import docker as operations
-from gpurig.operations.docker_daemon import wanted
-from gpurig.settings import Settings
+from gpurig.operations.docker import engine as operations
+from gpurig.operations.docker import proxy, socket, source
+from gpurig.operations.packages import apt
+from gpurig.operations.shared.daemon_json import wanted
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 # Host data of one run (`up --restart-docker`): Docker may be restarted although containers stop.
@@ -40,12 +41,12 @@ def docker(stack: Stack, settings: Settings) -> None:
             architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
         )
     if settings.docker_source != "auto":
-        docker_source.source(source=stack.docker.source, packages=stack.docker.packages)
+        source.source(source=stack.docker.source, packages=stack.docker.packages)
     operations.packages(packages=stack.docker.packages)
     operations.daemon_config(keys=keys)
-    docker_proxy.proxy(url=settings.proxy)
+    proxy.proxy(url=settings.proxy)
     unmask, restart = "docker" in settings.components, bool(host.data.get(RESTART))
     operations.service(unmask=unmask)
     operations.running_config(keys=keys, restart=restart, unmask=unmask)
-    docker_proxy.running_proxy(url=settings.proxy, restart=restart)
-    docker_socket.socket()
+    proxy.running_proxy(url=settings.proxy, restart=restart)
+    socket.socket()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from gpurig.contract.layer import layer
 from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.deploy.driver_module import driver_module
-from gpurig.layer import layer
-from gpurig.operations import apt, driver_packages, kernel, modprobe, preferences
-from gpurig.settings import Settings
+from gpurig.operations import kernel
+from gpurig.operations.driver import modprobe, packages, preferences
+from gpurig.operations.packages import apt
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 
@@ -24,10 +26,10 @@ def driver(stack: Stack, settings: Settings) -> None:
     if wanted.packages:  # none where a driver from elsewhere is kept
         preferences.preferences(driver=wanted)
     if wanted.repository:
-        driver_packages.pinning(package=wanted.pinning)
+        packages.pinning(package=wanted.pinning)
     if stack.kernel:
         kernel.headers(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
     if wanted.packages:
-        driver_packages.packages(driver=wanted)
+        packages.packages(driver=wanted)
     driver_module(stack, settings)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import (
+from gpurig.contract.layer import layer
+from gpurig.contract.promise import left_out
+from gpurig.operations.driver import (
     boot_kernel,
     fabric_manager,
     firmware,
     initramfs,
     module_signature,
 )
-from gpurig.operations import driver as nvidia
-from gpurig.promise import left_out
-from gpurig.settings import Settings
+from gpurig.operations.driver import module as nvidia
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 

@@ -6,23 +6,17 @@ from pathlib import Path
 
 from pyinfra import host
 
-from gpurig import horovod, locks, owned
-from gpurig.layer import layer
-from gpurig.limits import Limits
-from gpurig.operations import (
-    environment,
-    environment_leftovers,
-    host_name,
-    jupyter,
-    ownership,
-    packages,
-    uv,
-    uv_python,
-)
-from gpurig.operations.horovod import wheel
-from gpurig.settings import Settings
+from gpurig import store
+from gpurig.contract.layer import layer
+from gpurig.contract.limits import Limits
+from gpurig.operations import host as host_name
+from gpurig.operations.environments import environment, jupyter, leftovers, uv, uv_python
+from gpurig.operations.environments.horovod import wheel
+from gpurig.operations.shared import ownership, packages
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
-from gpurig.wheels import Shelf
+from gpurig.wheels import horovod, locks
+from gpurig.wheels.cache import Shelf
 
 KERAS = {"pytorch": "torch", "jax": "jax"}  # what Keras calls what an environment computes with
 
@@ -40,7 +34,7 @@ def environments(stack: Stack, settings: Settings) -> None:
     """virtualenv, uv, each environment with its packages, what is left over, and kernels."""
     if stack.environments:
         _made(stack, settings)
-    environment_leftovers.leftovers(
+    leftovers.leftovers(
         root=settings.venv_root,
         wanted=tuple(wanted.name for wanted in stack.environments),
         prune=bool(host.data.get(PRUNE)),
@@ -100,6 +94,6 @@ def _shelf(stack: Stack, settings: Settings) -> Shelf | None:
     """Where this machine keeps wheels for its hosts, if it does."""
     if not settings.cache and not host.data.get(SHARE):
         return None
-    folder = (Path(settings.cache) if settings.cache else owned.cache()) / "wheels"
+    folder = (Path(settings.cache) if settings.cache else store.cache()) / "wheels"
     seconds = Limits(**settings.limits).download
     return Shelf(folder, stack.architecture, settings.pypi_index, bool(settings.cache), seconds)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyinfra import host
 
-from gpurig import images as recipes
-from gpurig.layer import layer
+from gpurig.contract.layer import layer
+from gpurig.images import recipe as recipes
 from gpurig.operations import images as operations
-from gpurig.operations.uv import Downloads
-from gpurig.settings import Settings
+from gpurig.operations.environments.uv import Downloads
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import dpkg
-from gpurig.settings import Settings
+from gpurig.contract.layer import layer
+from gpurig.operations.packages import dpkg
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 

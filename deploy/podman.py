@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
+from gpurig.contract.layer import layer
 from gpurig.operations import podman as operations
-from gpurig.settings import Settings
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 from gpurig.stack.tables import tables
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import packages
+from gpurig.contract.layer import layer
 from gpurig.operations import rootless as operations
-from gpurig.operations.docker_daemon import wanted
-from gpurig.settings import Settings
+from gpurig.operations.shared import packages
+from gpurig.operations.shared.daemon_json import wanted
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.operations import docker_contexts
-from gpurig.operations import users as operations
-from gpurig.promise import left_out
-from gpurig.settings import Settings
+from gpurig.contract.layer import layer
+from gpurig.contract.promise import left_out
+from gpurig.operations.users import docker_context
+from gpurig.operations.users import docker_group as operations
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
 
@@ -17,4 +17,4 @@ def users(stack: Stack, settings: Settings) -> None:
         left_out("users.docker-group", "with rig_docker_rootless each user has their own Docker")
     elif stack.docker is not None and settings.users:
         operations.docker_group(users=settings.users)
-        docker_contexts.contexts(users=settings.users)
+        docker_context.contexts(users=settings.users)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gpurig.layer import layer
-from gpurig.limits import Limits
-from gpurig.operations import ownership
+from gpurig.contract.layer import layer
+from gpurig.contract.limits import Limits
 from gpurig.operations import workloads as training
-from gpurig.programs import own_programs
-from gpurig.settings import Settings
+from gpurig.operations.shared import ownership
+from gpurig.settings.checks import Settings
+from gpurig.settings.programs import own_programs
 from gpurig.stack.model import Stack
 
 

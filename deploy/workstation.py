@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from pyinfra import host
 
-from gpurig import locks
+from gpurig.contract.layer import layer
+from gpurig.contract.promise import answered, left_out
+from gpurig.contract.values import ABSENT
 from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
 from gpurig.deploy.dnf_driver import driver as dnf_driver
@@ -19,13 +21,11 @@ from gpurig.deploy.podman import podman
 from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
-from gpurig.layer import layer
-from gpurig.observed import observe
-from gpurig.promise import answered, left_out
-from gpurig.settings import validate
+from gpurig.settings.checks import validate
 from gpurig.stack.model import Refusal
+from gpurig.stack.observed import observe
 from gpurig.stack.resolver import resolve
-from gpurig.values import ABSENT
+from gpurig.wheels import locks
 
 
 @layer("Workstation")

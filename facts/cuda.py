@@ -6,9 +6,9 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
-from gpurig.facts.ownership import GUARD
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.host.ownership import GUARD
 
 LINK = "/usr/local/cuda"
 PROFILE = "/etc/profile.d/gpurig-cuda.sh"

@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed, words
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.values import ABSENT, Absent, Unknown
 
 PREFERENCES = "/etc/apt/preferences.d/gpurig-cudnn"
 

@@ -7,9 +7,9 @@ from typing import Any, TypedDict
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.fact import Fact, framed
-from gpurig.facts.docker import DOCKER
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.docker.engine import DOCKER
 
 NOTES = "/var/lib/gpurig/images"  # NAME.id: the image that gpurig made there under NAME
 

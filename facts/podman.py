@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
 
 
 class Podman(Fact[str]):

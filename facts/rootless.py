@@ -7,10 +7,10 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import Fact, framed
-from gpurig.facts.docker import Daemon, DockerInfo
-from gpurig.facts.docker_daemon import DaemonConfig, DaemonFile
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile
+from gpurig.facts.docker.engine import Daemon, DockerInfo
 
 UNIT = "/etc/systemd/user/docker.service"
 

@@ -6,7 +6,9 @@ from collections.abc import Generator, Sequence
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
-from gpurig.fact import read
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, follows, holds, keeps, unknown
+from gpurig.contract.values import Absent, Unknown
 from gpurig.facts.cuda import (
     LINK,
     PROFILE,
@@ -16,11 +18,9 @@ from gpurig.facts.cuda import (
     CudaToolkits,
     Toolkit,
 )
-from gpurig.facts.dpkg import Packages
-from gpurig.operations.file import written
-from gpurig.operations.packages import installed
-from gpurig.promise import drift, follows, holds, keeps, unknown
-from gpurig.values import Absent, Unknown
+from gpurig.facts.packages.dpkg import Packages
+from gpurig.operations.shared.file import written
+from gpurig.operations.shared.packages import installed
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 

@@ -6,19 +6,13 @@ from collections.abc import Generator, Iterable, Sequence
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
-from gpurig.fact import read
-from gpurig.facts.cudnn import (
-    PREFERENCES,
-    CudnnDownloader,
-    CudnnLibraries,
-    CudnnOffers,
-    CudnnPin,
-)
-from gpurig.facts.dpkg import Package, Packages
-from gpurig.operations.file import written
-from gpurig.operations.packages import ENVIRONMENT, HALF_WAY, LOCK_SECONDS, install
-from gpurig.promise import drift, follows, holds, keeps, unknown
-from gpurig.values import ABSENT, Unknown
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.cudnn import PREFERENCES, CudnnDownloader, CudnnLibraries, CudnnOffers, CudnnPin
+from gpurig.facts.packages.dpkg import Package, Packages
+from gpurig.operations.shared.file import written
+from gpurig.operations.shared.packages import ENVIRONMENT, HALF_WAY, LOCK_SECONDS, install
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 

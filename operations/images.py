@@ -9,15 +9,15 @@ from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
-from gpurig.fact import read
-from gpurig.facts.docker import DOCKER, DockerClient, DockerInfo, DockerInstalled
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.docker.engine import DOCKER, DockerClient, DockerInfo, DockerInstalled
+from gpurig.facts.host.systemd import Units
 from gpurig.facts.images import NOTES, ContainerImage, Found, OwnImages
-from gpurig.facts.systemd import Units
-from gpurig.images import RECIPE, Recipe, Saved, reference
-from gpurig.operations.systemd import masked
-from gpurig.operations.uv import Downloads
-from gpurig.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.values import ABSENT, Unknown
+from gpurig.images.recipe import RECIPE, Recipe, Saved, reference
+from gpurig.operations.environments.uv import Downloads
+from gpurig.operations.shared.systemd import masked
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 

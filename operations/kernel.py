@@ -6,12 +6,12 @@ from collections.abc import Generator, Sequence
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import read
-from gpurig.facts.kernel import Kernel
-from gpurig.facts.nvidia_modules import KernelModules
-from gpurig.operations.packages import installed
-from gpurig.promise import keeps, unknown
-from gpurig.values import Absent, Unknown
+from gpurig.contract.fact import read
+from gpurig.contract.promise import keeps, unknown
+from gpurig.contract.values import Absent, Unknown
+from gpurig.facts.driver.kernel_modules import KernelModules
+from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.shared.packages import installed
 
 
 @keeps("kernel.headers")

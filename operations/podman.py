@@ -6,13 +6,13 @@ from collections.abc import Generator, Mapping
 
 from pyinfra.api import StringCommand
 
-from gpurig.fact import read
-from gpurig.facts.cdi import CdiSpecs
+from gpurig.contract.fact import read
+from gpurig.contract.promise import due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.container_toolkit.cdi import CdiSpecs
 from gpurig.facts.podman import Podman
-from gpurig.operations.cdi import KIND
-from gpurig.promise import due, follows, holds, keeps, unknown
+from gpurig.operations.container_toolkit.cdi import KIND
 from gpurig.stack.versions import numbers
-from gpurig.values import ABSENT, Unknown
 
 
 # Podman reads /etc/cdi and /var/run/cdi by itself. Only its age can be in the way, and packages of

@@ -9,9 +9,11 @@ from typing import Any
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
-from gpurig.fact import read
-from gpurig.facts.docker import DockerClient, DockerInstalled
-from gpurig.facts.docker_daemon import DaemonFile
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.docker.daemon_json import DaemonFile
+from gpurig.facts.docker.engine import DockerClient, DockerInstalled
 from gpurig.facts.rootless import (
     UNIT,
     CdiFolder,
@@ -24,10 +26,8 @@ from gpurig.facts.rootless import (
     UserDockerInfo,
     acting_as,
 )
-from gpurig.operations import docker_daemon as daemon_json
-from gpurig.operations.file import written
-from gpurig.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.operations.shared import daemon_json
+from gpurig.operations.shared.file import written
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
-from gpurig import datasets
+from gpurig.contract.fact import read
+from gpurig.contract.limits import Limits
+from gpurig.contract.promise import drift, follows, holds, keeps, left_out, unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.errors import InputError
-from gpurig.fact import read
-from gpurig.facts.datasets import FOLDER as ARCHIVED
-from gpurig.facts.datasets import Archive, Archives
-from gpurig.facts.environment import Folder
-from gpurig.facts.users import GroupMembership
-from gpurig.limits import Limits
-from gpurig.operations import ownership
-from gpurig.operations.environment import few
-from gpurig.operations.file import written
-from gpurig.programs import OwnProgram
-from gpurig.promise import drift, follows, holds, keeps, left_out, unknown
-from gpurig.values import ABSENT, Absent, Unknown
+from gpurig.facts.environments.environment import Folder
+from gpurig.facts.users.groups import GroupMembership
+from gpurig.facts.workloads import FOLDER as ARCHIVED
+from gpurig.facts.workloads import Archive, Archives
+from gpurig.operations.environments.environment import few
+from gpurig.operations.shared import ownership
+from gpurig.operations.shared.file import written
+from gpurig.settings.programs import OwnProgram
+from gpurig.wheels import datasets
 from gpurig.workloads.mnist import ARCHIVES
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gpurig.openpgp import Certificate, certificate
+from gpurig.contract.openpgp import Certificate, certificate
 
 DATA = Path(__file__).parent / "data" / "openpgp"
 GENUINE, ATTACKER = (DATA / "genuine.gpg").read_bytes(), (DATA / "attacker.gpg").read_bytes()

@@ -12,8 +12,12 @@ TESTS = {file for file in (ROOT / "tests").rglob("test_*.py") if "proofs" not in
 
 # What changes; a test that it touches; a test that it does not.
 CHANGES = {
-    "a fact": ("facts/grub.py", "facts/test_grub.py", "test_openpgp.py"),
-    "an operation": ("operations/cdi.py", "operations/test_toolkit_files.py", "test_wheels.py"),
+    "a fact": ("facts/kernel/grub.py", "facts/test_grub.py", "test_openpgp.py"),
+    "an operation": (
+        "operations/container_toolkit/cdi.py",
+        "operations/test_toolkit_files.py",
+        "test_wheels.py",
+    ),
     "a table": ("src/gpurig/stack/tables/gpus.toml", "stack/test_resolver.py", "test_openpgp.py"),
     "a page": ("docs/reference/json.md", "test_docs.py", "stack/test_resolver.py"),
     "a proof": ("tests/proofs/test_docker.py", "system/test_debian13_gpu.py", "test_hostkeys.py"),

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pyinfra.api import StringCommand
 
-from gpurig import host_lock
-from gpurig.connector import GpurigConnector, reading_fact, sudo_error
 from gpurig.errors import HostError
-from gpurig.transport import LocalTransport
+from gpurig.hosts import host_lock
+from gpurig.hosts.connector import GpurigConnector, reading_fact, sudo_error
+from gpurig.hosts.transport import LocalTransport
 
 
 @pytest.fixture

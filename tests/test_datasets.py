@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import datasets
 from gpurig.errors import InputError
 from gpurig.operations.workloads import seems
-from gpurig.settings import validate
+from gpurig.settings.checks import validate
+from gpurig.wheels import datasets
 
 CONTENT = {name: gzip.compress(name.encode() * 50, mtime=0) for name in datasets.ARCHIVES}
 NAME = next(iter(CONTENT))

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gpurig import disk
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.engine import disk
 from gpurig.errors import HostError
-from gpurig.observed import Observed
-from gpurig.promise import Finding, Verdict
-from gpurig.settings import Settings
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Environment, Image, Stack
-from gpurig.values import ABSENT, Unknown
+from gpurig.stack.observed import Observed
 
 ENVIRONMENT = Environment(
     "tensorflow", "tensorflow", None, "2.21.0", "3.13", "cpu", (), "lock", gigabytes=1.9

@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from gpurig import cli, settings_reference
+from gpurig.cli import main
 from gpurig.report.html import EXITS
+from gpurig.settings import reference
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -49,7 +50,7 @@ def _layers(function: str) -> set[str]:
 def _promises() -> set[str]:
     """The id of every promise that an operation keeps, its layers filled in."""
     found = set()
-    for file in (ROOT / "operations").glob("*.py"):
+    for file in (ROOT / "operations").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if not isinstance(node, ast.FunctionDef):
                 continue
@@ -112,8 +113,8 @@ def test_the_exit_codes_are_those_of_the_reports(page: str) -> None:
 
 
 def test_the_settings_page_is_as_written_from_the_table() -> None:
-    """`python -m gpurig.settings_reference` gives the page."""
-    assert (REFERENCE / "settings.md").read_text() == settings_reference.page()
+    """`python -m gpurig.settings.reference` gives the page."""
+    assert (REFERENCE / "settings.md").read_text() == reference.page()
 
 
 def test_every_command_and_option_is_on_the_page() -> None:
@@ -121,12 +122,12 @@ def test_every_command_and_option_is_on_the_page() -> None:
     page = (REFERENCE / "commands.md").read_text()
     options = {
         option
-        for command in (*cli.gpurig.commands.values(), *cli.image.commands.values())
+        for command in (*main.gpurig.commands.values(), *main.image.commands.values())
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
-    assert _first_column("commands.md", "command") == set(cli.gpurig.commands)
+    assert _first_column("commands.md", "command") == set(main.gpurig.commands)
     written = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
     assert options <= written, options - written
     assert written <= options | {"--lab"}, written - options

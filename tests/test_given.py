@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from gpurig.errors import InputError
-from gpurig.given import Given, described
+from gpurig.stack.described import Given, described
 
 
 def _resolve(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpurig.cli", "resolve", *words]
+    command = [sys.executable, "-m", "gpurig.cli.main", "resolve", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -81,7 +81,7 @@ def test_the_json_is_as_documented() -> None:
 
 def test_tables_are_listed_with_their_age() -> None:
     """Every table, its rows and its oldest date."""
-    command = [sys.executable, "-m", "gpurig.cli", "tables", "--json"]
+    command = [sys.executable, "-m", "gpurig.cli.main", "tables", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     listed = {table["table"]: table for table in json.loads(done.stdout)["tables"]}
     assert listed["gpu"]["rows"] > 15

@@ -9,9 +9,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gpurig import horovod
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
+from gpurig.wheels import horovod
 from lock_lines import locked
 
 LOCK = locked("setuptools==80.9.0", "tensorflow==2.21.0")
@@ -30,7 +30,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> horovod.Build:
 
 def test_every_patch_says_where_it_comes_from() -> None:
     """Each changes files of the source and names its origin above that."""
-    patches = list((files("gpurig.stack") / "patches" / "horovod-0.28.1").iterdir())
+    patches = list((files("gpurig.wheels") / "data" / "patches" / "horovod-0.28.1").iterdir())
     assert patches
     for patch in patches:
         head, _, change = patch.read_text().partition("\n--- a/")

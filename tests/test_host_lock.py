@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpurig import host_lock
-from gpurig.connector import GpurigConnector
+from gpurig.contract.limits import Limits
 from gpurig.errors import HostError
-from gpurig.limits import Limits
-from gpurig.locks import one_at_a_time
-from gpurig.transport import LocalTransport
+from gpurig.hosts import host_lock
+from gpurig.hosts.connector import GpurigConnector
+from gpurig.hosts.transport import LocalTransport
+from gpurig.wheels.locks import one_at_a_time
 
 NOBODY = 65534
 as_root = pytest.mark.lab  # which runs as root: another user is needed
@@ -34,7 +34,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
     monkeypatch.setattr(host_lock, "LOCK", str(folder / "lock"))
-    monkeypatch.setattr("gpurig.connector.LOCK", str(folder / "lock"))
+    monkeypatch.setattr("gpurig.hosts.connector.LOCK", str(folder / "lock"))
     return folder / "lock"
 
 

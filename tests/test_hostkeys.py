@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from paramiko import Ed25519Key, PKey, RSAKey
 
 from gpurig.errors import HostError
-from gpurig.hostkeys import (
+from gpurig.hosts.hostkeys import (
     UntrustedHostKey,
     fingerprint,
     known_hosts_line,
     untrusted_key_error,
 )
-from gpurig.known_hosts import Answer, Line, Verdict, judge, known_hosts_name, read_lines
+from gpurig.hosts.known_hosts import Answer, Line, Verdict, judge, known_hosts_name, read_lines
 
 # Keys of ssh-keygen, and what `ssh-keygen -l` showed of them.
 ED25519 = Ed25519Key(

@@ -16,14 +16,16 @@ from typing import Any, cast
 import click.testing
 import pytest
 
-from gpurig import cli, dockerd, images
-from gpurig.dockerd import Offer, devices
+from gpurig.cli import main
+from gpurig.cli.image import _image
 from gpurig.errors import InputError
-from gpurig.image_verbs import _image
-from gpurig.lock_text import ONLY_WHEELS
-from gpurig.settings import Settings
-from gpurig.settings_table import IMAGES
+from gpurig.images import docker_api
+from gpurig.images import recipe as images
+from gpurig.images.docker_api import Offer, devices
+from gpurig.settings.checks import Settings
+from gpurig.settings.table import IMAGES
 from gpurig.stack.model import Environment, Image
+from gpurig.wheels.lock_text import ONLY_WHEELS
 from lock_lines import locked
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +47,7 @@ def test_the_context_has_the_hosts_own_lock_and_workload() -> None:
     del programs["__init__.py"]
     assert set(found) == {"Dockerfile", "requirements.lock", "build.lock", *programs}
     assert programs.items() <= found.items()
-    lock = ROOT / f"src/gpurig/stack/locks/{LOCK}.txt"
+    lock = ROOT / f"src/gpurig/wheels/data/locks/{LOCK}.txt"
     assert found["requirements.lock"] == lock.read_bytes()
     assert found["build.lock"].startswith(b"setuptools==")
 
@@ -195,7 +197,7 @@ def test_bad_input_is_one_sentence(
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free.getsockname()[1]}")
     monkeypatch.chdir(tmp_path)
-    done = click.testing.CliRunner().invoke(cli.gpurig, ["image", *words])
+    done = click.testing.CliRunner().invoke(main.gpurig, ["image", *words])
     assert isinstance(done.exception, InputError), done.output
     assert done.exception.exit_code == 2
     assert "\n" not in str(done.exception)
@@ -208,8 +210,8 @@ def test_bad_input_is_one_sentence(
 def test_lines_of_a_build_are_told_and_its_error_ends_it() -> None:
     """Each line as it comes; Docker's sentence is the error."""
     told: list[str] = []
-    with pytest.raises(dockerd.GpurigError, match="returned a non-zero code: 3"):
-        dockerd._told(
+    with pytest.raises(docker_api.GpurigError, match="returned a non-zero code: 3"):
+        docker_api._told(
             [{"stream": "Step 1/2\n"}, {"stream": "\n"}, {"stream": " ---> ab\nmore\n"},
              {"error": "The command '/bin/sh -c exit 3' returned a non-zero code: 3"}],
             "mine", told.append,
@@ -232,7 +234,7 @@ def test_a_saved_image_is_the_user_s_alone(tmp_path: Path, umask: int) -> None:
         link.symlink_to(victim)
     before = os.umask(umask)
     try:
-        dockerd.save(cast("Any", _Image()), "lab:3", file)
+        docker_api.save(cast("Any", _Image()), "lab:3", file)
     finally:
         os.umask(before)
     assert (file.read_bytes(), file.lstat().st_mode & 0o777) == (b"half lab:3", 0o600)

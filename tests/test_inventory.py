@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpurig.errors import InputError
-from gpurig.inventory import HostSpec, load
+from gpurig.hosts.inventory import HostSpec, load
 
 ROOT = Path(__file__).parents[1]
 HOSTS = """\

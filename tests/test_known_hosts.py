@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from paramiko import PKey
 
-from gpurig.hostkeys import (
+from gpurig.hosts.hostkeys import (
     StrictClient,
     UnreadableKnownHosts,
     UntrustedHostKey,
     fingerprint,
     untrusted_key_error,
 )
-from gpurig.known_hosts import Verdict, judge, read_lines
+from gpurig.hosts.known_hosts import Verdict, judge, read_lines
 from ssh_server import Served, key_file, serving, words
 
 

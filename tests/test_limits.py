@@ -24,21 +24,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyinfra.api import StringCommand
 
-from gpurig import proving
-from gpurig.connector import GpurigConnector, reading_fact
-from gpurig.download import pieces
+from gpurig.contract.fact import Fact
+from gpurig.contract.limits import Limits
+from gpurig.contract.values import Unknown
+from gpurig.engine import proving
+from gpurig.engine.runner import Link
 from gpurig.errors import HostError, InputError
-from gpurig.exchange import Flooded, Room, Running, follow, lines
-from gpurig.fact import Fact
-from gpurig.inventory import HostSpec
-from gpurig.limits import Limits
-from gpurig.runner import Link
-from gpurig.settings import parse_set, validate
-from gpurig.training.survey import Node
+from gpurig.hosts.connector import GpurigConnector, reading_fact
+from gpurig.hosts.exchange import Flooded, Room, Running, follow, lines
+from gpurig.hosts.inventory import HostSpec
+from gpurig.hosts.transport import LocalTransport
+from gpurig.settings.checks import parse_set, validate
+from gpurig.training.agent_client import Watched
+from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome, _Training
-from gpurig.training.watched import Watched
-from gpurig.transport import LocalTransport
-from gpurig.values import Unknown
+from gpurig.wheels.download import pieces
 
 
 def connector_to(transport: LocalTransport) -> GpurigConnector:
@@ -72,10 +72,10 @@ TALKATIVE = "has a talkative .bashrc"
 
 # All at once, in a process in which everything waits as in gpurig itself.
 _OVER_SSH = """
-import gpurig.cli, gevent, json, sys, time
+import gpurig.cli.main, gevent, json, sys, time
 from gpurig.errors import GpurigError
-from gpurig.inventory import HostSpec
-from gpurig.runner import Link, prepare_engine
+from gpurig.hosts.inventory import HostSpec
+from gpurig.engine.runner import Link, prepare_engine
 prepare_engine()
 
 def one(behaviour, data):

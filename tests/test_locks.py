@@ -19,13 +19,13 @@ from urllib.parse import quote
 import pytest
 from packaging.requirements import Requirement
 
-from gpurig import locks
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment, Stack
+from gpurig.wheels import locks
 from lock_lines import locked
 from stack.observations import debian, stack
 
-SHIPPED = sorted((Path(locks.__file__).parent / "stack" / "locks").glob("*.txt"))
+SHIPPED = sorted((Path(locks.__file__).parent / "data" / "locks").glob("*.txt"))
 
 
 def _environment(lock: str, *pins: str) -> Environment:

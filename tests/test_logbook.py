@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra import logger
 
-from gpurig import logbook, owned, prefetch, redaction, report
+from gpurig import report, store
+from gpurig.engine import prefetch
 from gpurig.errors import GpurigError
-from gpurig.inventory import HostSpec
+from gpurig.hosts.inventory import HostSpec
+from gpurig.report import run_log
+from gpurig.settings import redaction
 
 DATA = {
     "_sudo_password": "hush",
@@ -43,7 +46,7 @@ def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
     secrets = redaction.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
-    folder = logbook.open_run(debug=debug, secrets=secrets)
+    folder = run_log.open_run(debug=debug, secrets=secrets)
     logger.debug("as Python %r", DATA)
     logger.info("as JSON %s", json.dumps(DATA))
     for secret in SECRETS:
@@ -70,7 +73,7 @@ def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str
 @given(st.text(min_size=1))
 def test_any_secret_is_hidden_in_every_form(secret: str) -> None:
     """Quotes, backslashes and other scripts change how a value is written, not that it goes."""
-    formatter = logbook._Redacted("%(message)s", [secret])
+    formatter = run_log._Redacted("%(message)s", [secret])
     for form in (repr(secret), json.dumps(secret), shlex.quote(secret), secret):
         record = logger.makeRecord("", 10, "", 0, "%s", (form,), None)
         assert set(formatter.format(record)) <= set("*'\"")
@@ -78,9 +81,9 @@ def test_any_secret_is_hidden_in_every_form(secret: str) -> None:
 
 def test_the_folder_is_its_user_s_only() -> None:
     """0700 and 0600 under any umask; `latest` is the newest run."""
-    first = logbook.open_run(debug=False)
+    first = run_log.open_run(debug=False)
     logger.handlers[0].close()
-    second = logbook.open_run(debug=False)
+    second = run_log.open_run(debug=False)
     for folder in (first, second):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "log").stat().st_mode) == 0o600
@@ -94,7 +97,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(GpurigError, match="set XDG_STATE_HOME") as error:
-        logbook.open_run(debug=False)
+        run_log.open_run(debug=False)
     assert "\n" not in str(error.value)
 
 
@@ -108,11 +111,11 @@ def test_modes_do_not_depend_on_the_umask(
         monkeypatch.delenv(variable, raising=False)
     before = os.umask(umask)
     try:
-        folder = logbook.open_run(debug=False)
+        folder = run_log.open_run(debug=False)
         logger.info("a line")
         report.write(folder, "plan", [], 0)
-        prefetch.remember("gpu01", [("gpurig.facts.users", "Users", ())])
-        owned.write(owned.configuration() / "locks" / "x.txt", "x", mode=0o644)
+        prefetch.remember("gpu01", [("gpurig.facts.users.groups", "Users", ())])
+        store.write(store.configuration() / "locks" / "x.txt", "x", mode=0o644)
     finally:
         os.umask(before)
     found = {path: path.lstat().st_mode & 0o7777 for path in tmp_path.rglob("*")}

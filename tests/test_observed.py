@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from gpurig.contract.values import ABSENT, Unknown
 from gpurig.errors import InputError
-from gpurig.facts.disk import Disk
-from gpurig.facts.proxies import Proxies
-from gpurig.observed import FACTS, Observed, readable
-from gpurig.values import ABSENT, Unknown
+from gpurig.facts.host.disk import Disk
+from gpurig.facts.host.proxies import Proxies
+from gpurig.stack.observed import FACTS, Observed, readable
 
 DATA = Path(__file__).parent / "data" / "facts"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpurig.openpgp import certificate, fingerprints
+from gpurig.contract.openpgp import certificate, fingerprints
 from key_files import ATTACKER, BEGIN, END, GENUINE, PINNED, armour, lines, packet, packets
 
 DATA = Path(__file__).parent / "data" / "openpgp"

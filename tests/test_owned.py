@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import inventory, owned, programs, proving, trust
+from gpurig import store
+from gpurig.cli.verbs import Asked
+from gpurig.engine import proving, trust
 from gpurig.errors import InputError
-from gpurig.settings import validate
-from gpurig.verbs import Asked
+from gpurig.hosts import inventory
+from gpurig.settings import programs
+from gpurig.settings.checks import validate
 
 OTHER = 60999  # nobody's uid and gid
 
@@ -82,7 +85,7 @@ def test_what_others_can_change_is_not_run(
     with pytest.raises(InputError, match=r"lab\.py: is not used, because .*; .*") as error:
         inventory.load(str(file))
     assert "\n" not in str(error.value)
-    assert owned.is_foreign(file)
+    assert store.is_foreign(file)
 
 
 def _never(*_: object, **__: object) -> None:
@@ -147,9 +150,9 @@ def test_a_group_is_private_when_nobody_else_is_in_it(
     os.chown(file, -1, OTHER)
     file.chmod(0o664)
     group = _Group(members, first)
-    monkeypatch.setattr(owned, "grp", group)
-    monkeypatch.setattr(owned, "pwd", group)
-    assert owned.is_foreign(file) is not private
+    monkeypatch.setattr(store, "grp", group)
+    monkeypatch.setattr(store, "pwd", group)
+    assert store.is_foreign(file) is not private
 
 
 def test_under_sudo_the_caller_s_files_are_the_user_s(
@@ -159,10 +162,10 @@ def test_under_sudo_the_caller_s_files_are_the_user_s(
     os.chown(file, OTHER, OTHER)
     for uid, foreign in (("", True), (str(OTHER), False), ("\uff16\uff10\uff19\uff19\uff19", True)):
         monkeypatch.setenv("SUDO_UID", uid)
-        assert owned.is_foreign(file) is foreign
+        assert store.is_foreign(file) is foreign
     monkeypatch.setenv("SUDO_UID", str(OTHER))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert owned.is_foreign(file)
+    assert store.is_foreign(file)
 
 
 def test_data_of_groups_that_others_can_change_are_not_run(file: Path) -> None:
@@ -242,7 +245,7 @@ def test_programs_are_looked_for_where_only_the_user_and_root_put_them(tmp_path:
     os.chown(tmp_path / "theirs", OTHER, OTHER)
     mine = f"{tmp_path}/mine"
     given = f".::{tmp_path}/open:bin:{tmp_path}/theirs:{mine}:{tmp_path}/open/below:/usr/bin"
-    assert owned.search_path(given) == f"{mine}:/usr/bin"
+    assert store.search_path(given) == f"{mine}:/usr/bin"
 
 
 @pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"])
@@ -252,7 +255,7 @@ def test_a_relative_place_for_caches_is_none(
     """The specification says so; it would mean the working folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(variable, "here")
-    for place in (owned.cache(), owned.configuration(), owned.state()):
+    for place in (store.cache(), store.configuration(), store.state()):
         assert place.is_relative_to(tmp_path)
 
 
@@ -261,11 +264,11 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     victim, file = tmp_path / "victim", tmp_path / "file"
     victim.write_text("mine")
     file.symlink_to(victim)
-    with suppress(RuntimeError), owned.written(file) as out:
+    with suppress(RuntimeError), store.written(file) as out:
         out.write(b"half")
         raise RuntimeError
     assert (file.is_symlink(), sorted(tmp_path.iterdir())) == (True, [file, victim])
-    owned.write(file, "whole")
+    store.write(file, "whole")
     assert (file.is_symlink(), file.read_text(), victim.read_text()) == (False, "whole", "mine")
 
 
@@ -288,7 +291,7 @@ def test_ssh_s_configuration_that_others_can_change_is_not_used(
     """It may name a program (ProxyCommand), which would be run."""
     monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / ".ssh" / "config"
-    owned.write(file, "Host *\n  ProxyCommand touch /tmp/canary\n")
+    store.write(file, "Host *\n  ProxyCommand touch /tmp/canary\n")
     file.chmod(0o646)
     options = {"target": "gpu01", "limit": None, "wishes": [], "as_json": False, "debug": False}
     with pytest.raises(InputError, match=r"config: is not used"):

@@ -16,7 +16,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "src/gpurig/stack/locks/uv.txt")
+LOCKS = ("requirements.lock", "src/gpurig/wheels/data/locks/uv.txt")
 TEST_LOCK = "requirements-test.lock"
 FOLDERS = {
     "src/gpurig": "gpurig",

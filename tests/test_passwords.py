@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.inventory import HostSpec
-from gpurig.passwords import with_sudo_password
+from gpurig.hosts.inventory import HostSpec
+from gpurig.hosts.passwords import with_sudo_password
 
 LOCAL = HostSpec.of("@local", "local", "", {})
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import inventory
 from gpurig.errors import InputError
-from gpurig.programs import chosen, own_programs, refuse_unreadable
-from gpurig.settings import validate
+from gpurig.hosts import inventory
+from gpurig.settings.checks import validate
+from gpurig.settings.programs import chosen, own_programs, refuse_unreadable
 
 WHERE = "lab.py, gpu01"
 

@@ -7,8 +7,18 @@ from typing import Any
 
 import pytest
 
+from gpurig.contract.promise import (
+    Record,
+    Verdict,
+    drift,
+    due,
+    follows,
+    holds,
+    keeps,
+    recording,
+    unknown,
+)
 from gpurig.errors import InternalError
-from gpurig.promise import Record, Verdict, drift, due, follows, holds, keeps, recording, unknown
 
 Body = Callable[[], Generator[str, None, None]]
 

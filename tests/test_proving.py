@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.inventory import HostSpec
-from gpurig.proving import prove
-from gpurig.result import HostResult
+from gpurig.engine.proving import prove
+from gpurig.engine.result import HostResult
+from gpurig.hosts.inventory import HostSpec
 from gpurig.stack.model import Stack
 
 CHILD = """#!/bin/sh

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpurig.inventory import HostSpec
-from gpurig.redaction import Redaction, secrets_of
-from gpurig.runner import Link
+from gpurig.engine.runner import Link
+from gpurig.hosts.inventory import HostSpec
+from gpurig.settings.redaction import Redaction, secrets_of
 
 # Host data, and what of them must stand nowhere.
 SECRETS: dict[str, tuple[dict[str, object], list[str]]] = {

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from gpurig import report
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import GpurigError, HostError
-from gpurig.promise import Finding, Verdict
 from gpurig.report.html import page
 from gpurig.report.junit import suites
-from gpurig.result import HostResult, Proof, ProofVerdict
 from gpurig.stack.model import Stack
 
 PIXEL = "iVBORw0KGgo="

@@ -31,7 +31,7 @@ MAGIC = {
 }
 # Larger than the limit, and why: a path, or a folder that ends in a slash.
 LARGE = {
-    "src/gpurig/stack/locks/": "each package with the sha256 of all its files",
+    "src/gpurig/wheels/data/locks/": "each package with the sha256 of all its files",
 }
 
 

@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import pytest
 
+from gpurig.cli.verbs import Asked
+from gpurig.contract.values import Unknown
 from gpurig.deploy.docker import RESTART
-from gpurig.facts.docker_daemon import DaemonConfig, DaemonFile
-from gpurig.inventory import HostSpec
-from gpurig.operations import docker
-from gpurig.result import HostResult
-from gpurig.run import Options, _HostRun
-from gpurig.values import Unknown
-from gpurig.verbs import Asked
+from gpurig.engine.result import HostResult
+from gpurig.engine.run import Options, _HostRun
+from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile
+from gpurig.hosts.inventory import HostSpec
+from gpurig.operations.docker import engine as docker
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.engine.result import HostResult, Proof, ProofVerdict, exit_code
 from gpurig.errors import HostError
-from gpurig.promise import Finding, Verdict
 from gpurig.report import frame
 from gpurig.report.junit import suites
-from gpurig.result import HostResult, Proof, ProofVerdict, exit_code
 from gpurig.stack.model import Refusal, Stack
 
 STACK = Stack("debian:13", "x86_64")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpurig.result import Proof, ProofVerdict
-from gpurig.screen import Screen
+from gpurig.engine.result import Proof, ProofVerdict
+from gpurig.report.screen import Screen
 
 
 @pytest.mark.parametrize("verdict", ProofVerdict)

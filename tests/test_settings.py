@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpurig.daemon_keys import KINDS
 from gpurig.errors import InputError
-from gpurig.settings import Settings, describe, parse_set, validate
-from gpurig.settings_reference import page
-from gpurig.settings_table import TABLE
+from gpurig.settings.checks import Settings, describe, parse_set, validate
+from gpurig.settings.daemon_keys import KINDS
+from gpurig.settings.reference import page
+from gpurig.settings.table import TABLE
 
 ROOT = Path(__file__).parents[1]
 CANARY = "c4n4ry"
@@ -269,7 +269,7 @@ def test_a_later_set_replaces_an_earlier_one():
 def test_the_reference_page_is_the_table():
     written = (ROOT / "docs" / "reference" / "settings.md").read_text()
     assert written == page(), (
-        "run: python -m gpurig.settings_reference > docs/reference/settings.md"
+        "run: python -m gpurig.settings.reference > docs/reference/settings.md"
     )
 
 

@@ -19,23 +19,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpurig
-from gpurig import logbook, report
-from gpurig.ending import ending
+from gpurig import report
+from gpurig.contract.fact import Fact
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.values import Unknown
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
+from gpurig.engine.runner import Link
 from gpurig.errors import HostError
-from gpurig.fact import Fact
-from gpurig.inventory import HostSpec
-from gpurig.promise import Finding, Verdict
-from gpurig.result import HostResult, Proof, ProofVerdict
-from gpurig.runner import Link
-from gpurig.screen import Screen
-from gpurig.settings import Settings
-from gpurig.shown import Terminal, say_lines, shown, shown_json
-from gpurig.training import told
-from gpurig.training.survey import Node
+from gpurig.hosts.inventory import HostSpec
+from gpurig.hosts.transport import LocalTransport
+from gpurig.report import run_log
+from gpurig.report.screen import Screen
+from gpurig.report.shown import Terminal, say_lines, shown, shown_json
+from gpurig.report.summary import ending
+from gpurig.settings.checks import Settings
+from gpurig.training import output as told
+from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome
 from gpurig.training.workload import Workload
-from gpurig.transport import LocalTransport
-from gpurig.values import Unknown
 
 SRC = Path(gpurig.__file__).parent
 
@@ -110,7 +111,7 @@ def test_the_screen_shows_it_as_text(
 ) -> None:
     """On a terminal and in a pipe; rich's own colours are all that acts there."""
     written = StringIO()
-    for module in ("gpurig.screen", "gpurig.training.told"):
+    for module in ("gpurig.report.screen", "gpurig.training.output"):
         monkeypatch.setattr(
             f"{module}.Terminal",
             lambda **_: Terminal(
@@ -159,7 +160,7 @@ def test_what_is_printed_shows_it_as_text(
 @hostile
 def test_the_log_holds_it_as_text(text: str, piece: str) -> None:
     """Whoever logs it: also as a traceback."""
-    formatter = logbook._Redacted("%(message)s", [])
+    formatter = run_log._Redacted("%(message)s", [])
     try:
         raise ValueError(text)
     except ValueError:
@@ -262,7 +263,7 @@ def test_saved_facts_of_a_hostile_host_are_shown(
     saved = tmp_path / "facts.json"
     saved.write_text(json.dumps({"hosts": {"gpu\x1b[31m01": {"facts": facts}}}))
     done = subprocess.run(
-        [sys.executable, "-m", "gpurig.cli", "resolve", "--facts", saved, *options],
+        [sys.executable, "-m", "gpurig.cli.main", "resolve", "--facts", saved, *options],
         capture_output=True, check=False,
         env=os.environ | {"PYTHONIOENCODING": encoding, "XDG_STATE_HOME": str(tmp_path)},
     )  # fmt: skip
@@ -274,7 +275,9 @@ def test_saved_facts_of_a_hostile_host_are_shown(
 
 def test_a_traceback_is_shown_as_text() -> None:
     """Whatever a bug of ours says of what a host said."""
-    script = "from gpurig.shown import prepare_output as p; p(); raise ValueError('\x1b]0;t\x07')"
+    script = (
+        "from gpurig.report.shown import prepare_output as p; p(); raise ValueError('\x1b]0;t\x07')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
@@ -282,16 +285,20 @@ def test_a_traceback_is_shown_as_text() -> None:
 
 
 # What talks to a program of our own over a pipe, and what runs on the hosts.
-_PIPES = {"proving.py", "settings_reference.py", "training/guard.py", "training/relay.py"}
+_PIPES = {
+    "engine/proving.py",
+    "settings/reference.py",
+    "training/agent.py",
+    "training/relay.py",
+}
 
 
 def test_nothing_is_printed_past_the_edge() -> None:
     """Whoever adds a print, an echo, a console of rich's or an HTML escape meets this test."""
     past = []
-    for file in sorted(SRC.glob("*.py")) + sorted(SRC.glob("[!fopdw]*/*.py")):
-        name = str(file.relative_to(SRC))
-        if name == "shown.py" or name in _PIPES:
-            continue
+    files = {str(file.relative_to(SRC)): file for file in SRC.rglob("*.py")}
+    for name in sorted(files.keys() - {"report/shown.py"} - _PIPES):
+        file = files[name]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from gpurig.inventory import HostSpec
-from gpurig.runner import Link
-from gpurig.training import engines, guard, relay, told
-from gpurig.training.survey import Node
+from gpurig.engine.runner import Link
+from gpurig.hosts.inventory import HostSpec
+from gpurig.training import agent, engines, output, relay
+from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome, Wish
 from gpurig.training.workload import Workload, source
 
@@ -27,7 +27,7 @@ class Guarded:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__],
+            [sys.executable, "-I", "-S", agent.__file__],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         files = {"bin/ssh": f'#!/bin/sh\nexec {sys.executable} -I {folder}/relay.py "$@"\n'}
@@ -103,7 +103,7 @@ def test_a_control_machine_that_falls_silent_ends_it(guarded: Guarded) -> None:
     running = int(guarded.until("out")[-1]["out"])
     began = time.monotonic()
     guarded.until("ended")
-    assert time.monotonic() - began > guard.PATIENCE - 2, "it was not the silence"
+    assert time.monotonic() - began > agent.PATIENCE - 2, "it was not the silence"
     assert not _alive(running)
 
 
@@ -192,16 +192,16 @@ def test_a_wrong_result_is_a_failure(result: dict[str, Any] | None, said: str) -
     """Weights, ranks and accuracy are compared, whatever the program says of itself."""
     (error,) = Workload.of("mnist", ()).judged(result, 2, "gpu01")
     assert said in str(error)
-    assert told.exit_code(Outcome(errors=[error], connected=True)) == 1
+    assert output.exit_code(Outcome(errors=[error], connected=True)) == 1
 
 
 def test_the_ending_has_weights_and_speed_up() -> None:
     """Shown, not judged."""
     outcome = Outcome(_nodes(2), GOOD | {"images_per_second": 150}, {"images_per_second": 100})
     assert not Workload.of("mnist", ()).judged(outcome.told, 2, "gpu01")
-    text = "\n".join(told.ending(outcome))
+    text = "\n".join(output.ending(outcome))
     assert "weights: the same on 2 ranks" in text
     assert "images/s: 150, 1.50 times those of one process on gpu01 (100)" in text
-    frame = told.frame(outcome, Wish("torchrun", "pytorch", Workload.of("mnist", ())))
+    frame = output.frame(outcome, Wish("torchrun", "pytorch", Workload.of("mnist", ())))
     assert frame["training"]["speed_up"] == 1.5
-    assert told.exit_code(outcome) == 0
+    assert output.exit_code(outcome) == 0

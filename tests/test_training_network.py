@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from pyinfra import logger
 
+from gpurig.cli import train
+from gpurig.engine.runner import Link, prepare_engine
 from gpurig.errors import InputError
-from gpurig.inventory import HostSpec
-from gpurig.runner import Link, prepare_engine
-from gpurig.training import engines, survey, verb, way
-from gpurig.training.survey import Node
+from gpurig.hosts.inventory import HostSpec
+from gpurig.training import engines, inspection, route
+from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome, Wish, _Phase, _Training
 from gpurig.training.workload import Workload
 
@@ -32,7 +33,7 @@ def _node(name: str, address: str, own: tuple[str, ...] = (), transport: str = "
 
 def _given(*words: str) -> dict[str, str]:
     return dict(
-        verb.wish("torchrun", "mnist", None, None, False, words, []).variables,
+        train.wish("torchrun", "mnist", None, None, False, words, []).variables,
     )
 
 
@@ -63,10 +64,10 @@ COMMON: dict[str, tuple[list[list[str]], list[str]]] = {
 @pytest.mark.parametrize(("hosts", "chosen"), COMMON.values(), ids=COMMON)
 def test_a_private_network_is_one_that_all_have(hosts: list[list[str]], chosen: list[str]) -> None:
     """The same network, another address on each host."""
-    own: list[list[way.Address]] = [
+    own: list[list[route.Address]] = [
         [{"address": one, "interface": ""} for one in host] for host in hosts
     ]
-    assert way.common(own) == chosen
+    assert route.common(own) == chosen
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,10 @@ def test_hosts_move_to_private_addresses_that_lead_somewhere(
     addresses: tuple[str, str], heard: bool, used: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Address and interface, and only where they would train over a public one."""
-    monkeypatch.setattr(survey, "_hear_one_another", lambda nodes, addresses: heard)
+    monkeypatch.setattr(inspection, "_hear_one_another", lambda nodes, addresses: heard)
     nodes = [_node(f"gpu0{n}", one, (f"{one}/24", f"10.0.0.{n}/24"))
              for n, one in enumerate(addresses, 1)]  # fmt: skip
-    survey.keep_private(nodes)
+    inspection.keep_private(nodes)
     assert [node.address for node in nodes] == used
     assert {node.interface for node in nodes} == {"eth1" if used[0] == "10.0.0.1" else "eth0"}
 
@@ -97,8 +98,8 @@ def test_whether_hosts_hear_one_another_is_tried() -> None:
     nodes = [_node("a", "", transport="local"), _node("b", "", transport="local")]
     for node in nodes:
         node.link.open()
-    assert survey._hear_one_another(nodes, ["127.0.0.1", "127.0.0.2"])
-    assert not survey._hear_one_another(nodes, ["192.0.2.1", "127.0.0.2"])
+    assert inspection._hear_one_another(nodes, ["127.0.0.1", "127.0.0.2"])
+    assert not inspection._hear_one_another(nodes, ["192.0.2.1", "127.0.0.2"])
     for node in nodes:
         node.link.close()
 

@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization as serial
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gpurig.engine.runner import prepare_engine
+from gpurig.engine.trust import trust
 from gpurig.errors import HostError
-from gpurig.hostkeys import fingerprint
-from gpurig.inventory import HostSpec
-from gpurig.runner import prepare_engine
-from gpurig.trust import trust
+from gpurig.hosts.hostkeys import fingerprint
+from gpurig.hosts.inventory import HostSpec
 from ssh_server import Served, key_file, serving
 
 

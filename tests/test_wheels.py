@@ -17,11 +17,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from gpurig import lock_text, wheels
 from gpurig.errors import GpurigError, InputError
-from gpurig.locks import Lock
-from gpurig.wheel_choice import Wheel, chosen
-from gpurig.wheels import Shelf
+from gpurig.wheels import cache, lock_text
+from gpurig.wheels.cache import Shelf
+from gpurig.wheels.choice import Wheel, chosen
+from gpurig.wheels.locks import Lock
 
 
 def _pylock(*filenames: str, sdist: str = "") -> tuple[str, str]:
@@ -161,7 +161,7 @@ def shelf(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shel
     """A cache that has nothing yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_NO_CACHE", "1")
-    monkeypatch.setattr(wheels, "_whole", set())
+    monkeypatch.setattr(cache, "_whole", set())
     return Shelf(tmp_path / "shelf", "x86_64", index.url)
 
 
@@ -180,7 +180,7 @@ def _fetches(index: Index, shelf: Shelf) -> int:
 def test_one_download_for_all_hosts_and_runs(index: Index, shelf: Shelf) -> None:
     """Four hosts at once, and again in the next run, which needs no index any more."""
     assert _fetches(index, shelf) == 1
-    wheels._whole.clear()
+    cache._whole.clear()
     (index.folder / "simple" / "demo" / "index.html").unlink()
     assert _fetches(index, shelf) == 0
 
@@ -190,7 +190,7 @@ def test_a_damaged_file_of_the_cache_is_downloaded_again(index: Index, shelf: Sh
     assert _fetches(index, shelf) == 1
     (file,) = shelf.files(_lock(index), "3.13")
     file.write_bytes(file.read_bytes()[:-9])
-    wheels._whole.clear()
+    cache._whole.clear()
     assert _fetches(index, shelf) == 1
 
 
@@ -315,5 +315,5 @@ def test_the_password_of_an_index_follows_no_redirect(tmp_path: Path, place: str
 def test_the_password_of_an_index_goes_to_its_own_server_only(url: str) -> None:
     """Another name, port or scheme is another server."""
     index = "https://ada:geheim@index.example.com/simple/"
-    assert not wheels._authorization(url, index)
-    assert wheels._authorization("https://index.example.com/x.whl", index)
+    assert not cache._authorization(url, index)
+    assert cache._authorization("https://index.example.com/x.whl", index)

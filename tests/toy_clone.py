@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {
     "toy": "requirements.lock",
     "pytest": "requirements-test.lock",
-    "uv": "src/gpurig/stack/locks/uv.txt",
+    "uv": "src/gpurig/wheels/data/locks/uv.txt",
 }
 BACKEND = """
 import zipfile

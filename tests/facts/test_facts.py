@@ -15,16 +15,16 @@ import pytest
 from pyinfra.api import StringCommand
 
 import gpurig.facts
-from gpurig.fact import Fact
-from gpurig.observed import FACTS
-from gpurig.values import Unknown, as_json
+from gpurig.contract.fact import Fact
+from gpurig.contract.values import Unknown, as_json
+from gpurig.stack.observed import FACTS
 
 DATA = Path(__file__).parent.parent / "data" / "facts"
 CAPTURED = sorted(DATA.glob("*/*.txt"))
 
 MODULES = [
-    import_module(f"gpurig.facts.{module.name}")
-    for module in pkgutil.iter_modules(gpurig.facts.__path__)
+    import_module(module.name)
+    for module in pkgutil.walk_packages(gpurig.facts.__path__, "gpurig.facts.")
 ]
 FOUND: list[tuple[str, type[Fact[Any]]]] = [
     (name, kind)

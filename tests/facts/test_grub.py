@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.facts.grub import default
+from gpurig.facts.kernel.grub import default
 
 CAPTURED = Path(__file__).parent.parent / "data/facts/Kernel/debian-13-older-kernel-chosen.txt"
 UUID = "6d1f1a7e-0b52-4a5c-9a8e-2f1f6f0a1b11"

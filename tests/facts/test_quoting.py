@@ -11,7 +11,7 @@ import pytest
 from pyinfra.api import StringCommand
 from test_facts import CLASSES
 
-from gpurig.fact import Fact
+from gpurig.contract.fact import Fact
 from shell_check import BLANK, HOSTILE, complaints, not_read
 
 

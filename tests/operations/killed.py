@@ -7,17 +7,20 @@ import os
 import signal
 from typing import Any
 
-from gpurig.connector import reading_fact
-from gpurig.inventory import HostSpec
-from gpurig.operations import docker, dpkg
-from gpurig.runner import Link, prepare_engine
-from gpurig.transport import SSHTransport
+from gpurig.engine.runner import Link, prepare_engine
+from gpurig.hosts.connector import reading_fact
+from gpurig.hosts.inventory import HostSpec
+from gpurig.hosts.transport import SSHTransport
+from gpurig.operations.docker import engine as docker
+from gpurig.operations.packages import dpkg
 from lab.hosts import Host
 
 BEFORE, AFTER = "before it is sent", "after it was sent"
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["gpurig.runner", "gpurig.operations.docker"])  # once for all runs
+_FORKS.set_forkserver_preload(
+    ["gpurig.engine.runner", "gpurig.operations.docker.engine"]
+)  # once for all runs
 
 
 def docker_run(packages: tuple[str, ...], keys: dict[str, Any], restart: bool = False) -> None:

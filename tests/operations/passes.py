@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from gpurig.inventory import HostSpec
-from gpurig.promise import Finding, Verdict
-from gpurig.runner import Link, prepare_engine
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.engine.runner import Link, prepare_engine
+from gpurig.hosts.inventory import HostSpec
 from lab.clock import CLOCK
 from lab.hosts import Host
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gpurig.locks import Lock
-from gpurig.uv_compile import uv_compile
+from gpurig.wheels.locks import Lock
+from gpurig.wheels.uv_compile import uv_compile
 from lab.lab import Lab
 
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.operations import apt, dpkg, modprobe, packages, workloads
-from gpurig.promise import Verdict
+from gpurig.operations import workloads
+from gpurig.operations.driver import modprobe
+from gpurig.operations.packages import apt, dpkg
+from gpurig.operations.shared import packages
 from gpurig.stack.model import Repository
 from lab.lab import Lab
 from lab.plugin import Boot

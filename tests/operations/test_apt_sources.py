@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.apt import Source, Sources
-from gpurig.operations.apt import _missing, _stanza, _theirs
+from gpurig.facts.packages.apt import Source, Sources
+from gpurig.operations.packages.apt import _missing, _stanza, _theirs
 from gpurig.stack.model import Repository
 
 MIRROR = "http://mirror.example.org/debian"

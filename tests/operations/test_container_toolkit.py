@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from gpurig.contract.promise import Verdict
+from gpurig.engine.proving import prove
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import HostError
-from gpurig.inventory import HostSpec
-from gpurig.operations import apt, cdi, container_toolkit, device_links, docker
-from gpurig.operations.docker_daemon import wanted
-from gpurig.promise import Verdict
-from gpurig.proving import prove
-from gpurig.result import HostResult, Proof, ProofVerdict
+from gpurig.hosts.inventory import HostSpec
+from gpurig.operations.container_toolkit import cdi, device_links, toolkit
+from gpurig.operations.docker import engine as docker
+from gpurig.operations.packages import apt
+from gpurig.operations.shared.daemon_json import wanted
 from gpurig.stack.model import ContainerToolkit, Docker, Gpu, Repository, Stack
 from lab.lab import Lab
 from lab.plugin import Boot
@@ -52,8 +54,8 @@ def deployed() -> None:
     apt.keyring(layer="container-toolkit", repository=repository)
     apt.repository(layer="container-toolkit", repository=repository, architecture="amd64")
     cdi.readable()
-    container_toolkit.packages(packages=PACKAGES, minimum="1.18.0")
-    container_toolkit.config(mode="auto")
+    toolkit.packages(packages=PACKAGES, minimum="1.18.0")
+    toolkit.config(mode="auto")
     cdi.refresh()
     cdi.spec()
     keys = wanted({}, nvidia=True, cdi=has_cdi)
@@ -481,7 +483,7 @@ def test_a_spec_on_which_its_writer_crashes_is_moved_aside() -> None:
 
 
 def _toolkit(version: str | None, minimum: str = "1.18.0") -> Callable[[], None]:
-    return lambda: container_toolkit.packages(PACKAGES, minimum, version)
+    return lambda: toolkit.packages(PACKAGES, minimum, version)
 
 
 def _installed() -> set[str]:

@@ -8,15 +8,15 @@ from dataclasses import asdict
 
 import pytest
 
+from gpurig.contract.promise import Finding, Verdict
 from gpurig.deploy.cuda import cuda
+from gpurig.engine.proving import prove
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.facts.cuda import PROFILE
 from gpurig.facts.cudnn import PREFERENCES
-from gpurig.inventory import HostSpec
+from gpurig.hosts.inventory import HostSpec
 from gpurig.operations.cuda import LOADER_FILE
-from gpurig.promise import Finding, Verdict
-from gpurig.proving import prove
-from gpurig.result import HostResult, Proof, ProofVerdict
-from gpurig.settings import Settings
+from gpurig.settings.checks import Settings
 from gpurig.stack.model import Cuda, Cudnn, Repository, Stack
 from lab.lab import Lab
 from lab.plugin import Boot

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.docker_daemon import DaemonConfig
-from gpurig.operations.docker_daemon import merged, wanted
-from gpurig.values import Unknown
+from gpurig.contract.values import Unknown
+from gpurig.facts.docker.daemon_json import DaemonConfig
+from gpurig.operations.shared.daemon_json import merged, wanted
 
 # Of each file its text before, and by mode the exit status and the text afterwards.
 RECORDED: dict[str, dict[str, Any]] = json.loads(

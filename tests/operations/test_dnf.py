@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from gpurig.contract.openpgp import certificate
+from gpurig.contract.promise import Verdict, keeps
 from gpurig.errors import HostError
-from gpurig.openpgp import certificate
-from gpurig.operations import dnf, dnf_driver, packages
-from gpurig.promise import Verdict, keeps
+from gpurig.operations.driver import packages_dnf
+from gpurig.operations.packages import dnf
+from gpurig.operations.shared import packages
 from gpurig.stack.model import Repository
 from key_files import ATTACKER, BEGIN, END, lines
 from lab.lab import Lab
@@ -33,9 +35,9 @@ def deployed() -> None:
     """The operations under test, in the order in which a host of dnf has them."""
     dnf.keyring(layer="driver", repository=repository)
     dnf.repository(layer="driver", repository=repository, signed="both")
-    dnf_driver.module_stream(stream="580-open")
-    dnf_driver.versionlock(branch="580")
-    dnf_driver.driver_packages_dnf(packages=DRIVER, branch="580")
+    packages_dnf.module_stream(stream="580-open")
+    packages_dnf.versionlock(branch="580")
+    packages_dnf.driver_packages_dnf(packages=DRIVER, branch="580")
     packages.packages(layer="test", packages=("small", "extra"))
 
 
@@ -151,7 +153,7 @@ def test_a_transaction_that_would_remove_a_foreign_package_is_refused() -> None:
     passes.shell("dnf -q -y install foreign")
 
     def greedy() -> None:
-        dnf_driver.driver_packages_dnf(packages=("nvidia-open",), branch="580")
+        packages_dnf.driver_packages_dnf(packages=("nvidia-open",), branch="580")
 
     found = passes.up(greedy)["driver.packages"]
     assert found.verdict is Verdict.UNKNOWN

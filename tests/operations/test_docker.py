@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.operations import docker, users
-from gpurig.operations.docker_daemon import wanted
-from gpurig.promise import Verdict
+from gpurig.operations.docker import engine as docker
+from gpurig.operations.shared.daemon_json import wanted
+from gpurig.operations.users import docker_group
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -287,10 +288,10 @@ def test_users_come_into_the_group_docker() -> None:
     passes.shell("useradd --create-home alice")
 
     def allowed() -> None:
-        users.docker_group(users=("root", "alice"))
+        docker_group.docker_group(users=("root", "alice"))
 
     def unheard_of() -> None:
-        users.docker_group(users=("nobody-here",))
+        docker_group.docker_group(users=("nobody-here",))
 
     assert passes.drifted(allowed) == {"users.docker-group"}
     passes.shell("systemd-run --uid=alice --unit=old sleep 300")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.docker import Daemon
-from gpurig.facts.docker_daemon import Read
-from gpurig.operations.docker_daemon import (
+from gpurig.facts.docker.daemon_json import Read
+from gpurig.facts.docker.engine import Daemon
+from gpurig.operations.shared.daemon_json import (
     NVIDIA_RUNTIME,
     differences,
     merged,

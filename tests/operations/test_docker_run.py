@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpurig.operations.docker_daemon import wanted
-from gpurig.promise import Verdict
+from gpurig.contract.promise import Verdict
+from gpurig.operations.shared.daemon_json import wanted
 from lab.lab import Lab
 from lab.plugin import Boot
 from system.person import Person

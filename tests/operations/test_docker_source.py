@@ -7,17 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpurig.contract.promise import Finding, Verdict
 from gpurig.errors import HostError
-from gpurig.operations import (
-    apt,
-    docker,
-    docker_contexts,
-    docker_proxy,
-    docker_socket,
-    docker_source,
-    dpkg,
-)
-from gpurig.promise import Finding, Verdict
+from gpurig.operations.docker import engine as docker
+from gpurig.operations.docker import proxy, socket, source
+from gpurig.operations.packages import apt, dpkg
+from gpurig.operations.users import docker_context
 from gpurig.stack.model import Repository
 from gpurig.stack.tables import tables
 from lab.docker import docker as docker_repository
@@ -41,7 +36,7 @@ DOCKER = tuple(next(row.packages for row in tables().docker if row.family == "de
 def of_debian() -> None:
     """Docker of the distribution, as its deploy orders it where that is asked for."""
     dpkg.whole()
-    docker_source.source(source="distribution", packages=DEBIAN)
+    source.source(source="distribution", packages=DEBIAN)
     _rest(DEBIAN)
 
 
@@ -50,7 +45,7 @@ def of_docker() -> None:
     dpkg.whole()
     apt.keyring(layer="docker", repository=repository)
     apt.repository(layer="docker", repository=repository, architecture="amd64")
-    docker_source.source(source="docker", packages=DOCKER)
+    source.source(source="docker", packages=DOCKER)
     _rest(DOCKER)
 
 
@@ -64,7 +59,7 @@ def _rest(packages: tuple[str, ...]) -> None:
     docker.daemon_config(keys=DAEMON)
     docker.service()
     docker.running_config(keys=DAEMON)
-    docker_socket.socket()
+    socket.socket()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -289,9 +284,9 @@ def _proxied(url: str | None) -> dict[str, Finding]:
 
 
 def _proxy(url: str | None) -> None:
-    docker_proxy.proxy(url=url)
+    proxy.proxy(url=url)
     docker.service()
-    docker_proxy.running_proxy(url=url)
+    proxy.running_proxy(url=url)
 
 
 def _daemons() -> str:
@@ -387,7 +382,7 @@ def test_users_who_talk_to_another_daemon_are_named_and_left() -> None:
     )
 
     def named() -> None:
-        docker_contexts.contexts(users=("ada", "bob", "carol"))
+        docker_context.contexts(users=("ada", "bob", "carol"))
 
     found = passes.up(named)["users.docker-context"]
 

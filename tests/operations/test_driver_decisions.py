@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gpurig.operations.boot_kernel import with_module
-from gpurig.operations.fabric_manager import upstream
-from gpurig.operations.firmware import needs_gsp
-from gpurig.operations.module_signature import judged
+from gpurig.operations.driver.boot_kernel import with_module
+from gpurig.operations.driver.fabric_manager import upstream
+from gpurig.operations.driver.firmware import needs_gsp
+from gpurig.operations.driver.module_signature import judged
 from gpurig.stack.model import Flavour
 
 DATA = Path(__file__).parent.parent / "data/facts"

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.values import as_json
 from gpurig.errors import HostError
-from gpurig.facts.dkms import DkmsFailures
-from gpurig.operations import boot_kernel, driver, fabric_manager, firmware, module_signature
-from gpurig.promise import Finding, Verdict
-from gpurig.values import as_json
+from gpurig.facts.driver.dkms import DkmsFailures
+from gpurig.operations.driver import boot_kernel, fabric_manager, firmware, module, module_signature
 from lab.plugin import Boot
 
 from .passes import Passes, all_hold
@@ -115,10 +115,10 @@ wish: str = "newest"  # rig_boot_kernel
 def modules() -> None:
     """What a deploy asks for, in its order."""
     boot_kernel.boot_kernel(dkms=DKMS, boot=wish)
-    driver.module_for_next_boot(dkms=DKMS, flavour="open", boot=wish)
+    module.module_for_next_boot(dkms=DKMS, flavour="open", boot=wish)
     module_signature.module_signature(dkms=DKMS)
     firmware.firmware(needed=True)
-    driver.persistenced(starts=False)
+    module.persistenced(starts=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.operations import apt, driver_packages
-from gpurig.operations import dpkg as whole
-from gpurig.operations import preferences as pins
-from gpurig.promise import Verdict
+from gpurig.operations.driver import packages
+from gpurig.operations.driver import preferences as pins
+from gpurig.operations.packages import apt
+from gpurig.operations.packages import dpkg as whole
 from gpurig.stack.model import Driver, Repository
 from lab.debs import make_deb
 from lab.lab import Lab
@@ -66,8 +67,8 @@ def deployed() -> None:
         apt.repository(layer="driver", repository=wanted.repository, architecture="amd64")
     pins.preferences(driver=wanted)
     if wanted.repository:
-        driver_packages.pinning(package=wanted.pinning)
-    driver_packages.packages(driver=wanted)
+        packages.pinning(package=wanted.pinning)
+    packages.packages(driver=wanted)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -155,7 +156,7 @@ def test_a_package_on_hold_is_not_moved() -> None:
     passes.shell("apt-mark hold libcuda1")
     before = installed()
     try:
-        found = passes.up(lambda: driver_packages.packages(driver=wanted))["driver.packages"]
+        found = passes.up(lambda: packages.packages(driver=wanted))["driver.packages"]
     finally:
         passes.shell("apt-mark unhold libcuda1")
     assert found.verdict is Verdict.UNKNOWN
@@ -174,9 +175,7 @@ def test_what_is_not_the_driver_s_is_never_removed(tmp_path: Path) -> None:
     newer = theirs("595")
     pins_before = passes.shell(f"cat {pins.FILE}")
     with pytest.raises(HostError, match="would remove my-renderer, which is not NVIDIA's driver"):
-        passes.link.apply(
-            lambda: (pins.preferences(driver=newer), driver_packages.packages(driver=newer))
-        )
+        passes.link.apply(lambda: (pins.preferences(driver=newer), packages.packages(driver=newer)))
     assert (installed(), transactions()) == (before, asked)
     passes.host.write(pins.FILE, pins_before)
     passes.shell("dpkg --purge my-renderer")

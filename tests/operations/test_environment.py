@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from pyinfra import logger
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.locks import Lock
-from gpurig.operations import environment, packages, uv
-from gpurig.operations.environment_building import CHANGING
-from gpurig.promise import Verdict
+from gpurig.operations.environments import environment, uv
+from gpurig.operations.environments.building import CHANGING
+from gpurig.operations.shared import packages
+from gpurig.wheels.locks import Lock
 from lab.lab import Lab
 from lab.plugin import Boot
 

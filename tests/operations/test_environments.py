@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import GpurigError
-from gpurig.facts.jupyter import KERNELS
-from gpurig.locks import Lock
-from gpurig.operations import environment, environment_leftovers, jupyter, packages, uv, uv_python
-from gpurig.operations.environment_building import CHANGING
-from gpurig.promise import Verdict
-from gpurig.wheels import Shelf
+from gpurig.facts.environments.jupyter import KERNELS
+from gpurig.operations.environments import environment, jupyter, leftovers, uv, uv_python
+from gpurig.operations.environments.building import CHANGING
+from gpurig.operations.shared import packages
+from gpurig.wheels.cache import Shelf
+from gpurig.wheels.locks import Lock
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -44,7 +45,7 @@ def deployed() -> None:
             title=name, path=path, python="3.13", lock=lock, downloads=downloads
         )
         environment.packages(title=name, path=path, lock=lock, downloads=downloads)
-    environment_leftovers.leftovers(root=ROOT, wanted=tuple(wanted), prune=prune)
+    leftovers.leftovers(root=ROOT, wanted=tuple(wanted), prune=prune)
     specs = {name: jupyter.spec(name, f"{ROOT}/{name}", "torch") for name in notebooks}
     jupyter.kernels(venv_root=ROOT, wanted=specs)
 

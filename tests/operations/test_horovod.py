@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import horovod
-from gpurig.facts.horovod import ADDED, FOLDER
-from gpurig.horovod import Build
-from gpurig.locks import Lock
-from gpurig.operations import environment, host_name, packages, uv
-from gpurig.operations.horovod import wheel
-from gpurig.promise import Verdict
+from gpurig.contract.promise import Verdict
+from gpurig.facts.environments.horovod import ADDED, FOLDER
+from gpurig.operations import host
+from gpurig.operations.environments import environment, uv
+from gpurig.operations.environments.horovod import wheel
+from gpurig.operations.shared import packages
 from gpurig.stack.model import Environment
+from gpurig.wheels import horovod
+from gpurig.wheels.horovod import Build
+from gpurig.wheels.locks import Lock
 from lab.lab import Lab
 from lab.plugin import Boot
 from lab.states import built_wheels
@@ -58,7 +60,7 @@ def surroundings() -> None:
 def deployed() -> None:
     """The same as deploy/environments.py has it."""
     surroundings()
-    host_name.resolves()
+    host.resolves()
     wheel(title="horovod", path=PATH, build=build, downloads=downloads)
 
 

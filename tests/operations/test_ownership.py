@@ -10,9 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpurig.facts.ownership import GUARD
-from gpurig.operations import environment, ownership, packages, uv, workloads
-from gpurig.promise import Verdict
+from gpurig.contract.promise import Verdict
+from gpurig.facts.host.ownership import GUARD
+from gpurig.operations import workloads
+from gpurig.operations.environments import environment, uv
+from gpurig.operations.shared import ownership, packages
 from lab.lab import Lab
 from lab.plugin import Boot
 

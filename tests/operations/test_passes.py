@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from gpurig.promise import Finding, Verdict
-from gpurig.runner import Link
+from gpurig.contract.promise import Finding, Verdict
+from gpurig.engine.runner import Link
 from lab.hosts import Host
 
 from .passes import Passes

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpurig.locks import Lock
-from gpurig.operations import environment, environment_leftovers, jupyter, packages, uv
+from gpurig.operations.environments import environment, jupyter, leftovers, uv
+from gpurig.operations.shared import packages
+from gpurig.wheels.locks import Lock
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -33,7 +34,7 @@ def deployed() -> None:
     uv.tools(downloads=downloads)
     environment.interpreter(python="3.13", **options)
     environment.packages(**options)
-    environment_leftovers.leftovers(root=ROOT, wanted=("small",), prune=True)
+    leftovers.leftovers(root=ROOT, wanted=("small",), prune=True)
     jupyter.kernels(venv_root=ROOT, wanted={"small": jupyter.spec("small", PATH, "jax")})
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gpurig.contract.openpgp import certificate
+from gpurig.contract.promise import Finding, Verdict
 from gpurig.errors import HostError
-from gpurig.openpgp import certificate
-from gpurig.operations import apt
-from gpurig.promise import Finding, Verdict
+from gpurig.operations.packages import apt
 from gpurig.stack.model import Repository
 from key_files import ATTACKER, BEGIN, END, OTHER, armour, lines
 from lab.commands import run

@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.cdi import CdiSpecs, DriverOnHost, Spec, deadly
-from gpurig.facts.device_links import Links
-from gpurig.facts.systemd import Unit
-from gpurig.operations.cdi import KEPT, REFRESHED, UNITS, faults, foreign, kept, stopped
-from gpurig.operations.container_toolkit import comments, with_key
-from gpurig.operations.device_links import needed
-from gpurig.operations.systemd import lacking
+from gpurig.facts.container_toolkit.cdi import CdiSpecs, DriverOnHost, Spec, deadly
+from gpurig.facts.container_toolkit.device_links import Links
+from gpurig.facts.host.systemd import Unit
+from gpurig.operations.container_toolkit.cdi import (
+    KEPT,
+    REFRESHED,
+    UNITS,
+    faults,
+    foreign,
+    kept,
+    stopped,
+)
+from gpurig.operations.container_toolkit.device_links import needed
+from gpurig.operations.container_toolkit.toolkit import comments, with_key
+from gpurig.operations.shared.systemd import lacking
 
 DRIVER = DriverOnHost(
     version="550.163.01", libraries=["libnvidia-ml.so.550.163.01"], nodes=["/dev/nvidia0"]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gpurig import datasets
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.facts.datasets import FOLDER
+from gpurig.facts.workloads import FOLDER
 from gpurig.operations import workloads
-from gpurig.programs import OwnProgram
-from gpurig.promise import Verdict
+from gpurig.settings.programs import OwnProgram
+from gpurig.wheels import datasets
 from lab.lab import Lab
 from lab.plugin import Boot
 

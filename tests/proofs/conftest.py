@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from gpurig.programs import OwnProgram, own_programs
 from gpurig.proofs.image import TAR
 from gpurig.proofs.plugin import PROVING, LinkBackend, Subject, not_applicable
 from gpurig.proofs.probing import Environment, Probing
+from gpurig.settings.programs import OwnProgram, own_programs
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

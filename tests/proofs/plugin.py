@@ -10,9 +10,9 @@ import pytest
 from _pytest.outcomes import Skipped  # pytest.skip.Exception, which type checkers do not know
 from testinfra.backend.base import BaseBackend, CommandResult
 
-from gpurig.result import Proof, ProofVerdict
-from gpurig.runner import Link
-from gpurig.settings import Settings
+from gpurig.engine.result import Proof, ProofVerdict
+from gpurig.engine.runner import Link
+from gpurig.settings.checks import Settings
 
 
 class Unproven(Skipped):

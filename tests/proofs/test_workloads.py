@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from gpurig.programs import OwnProgram, chosen
 from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 from gpurig.proofs.probing import Environment
 from gpurig.proofs.training import DATA, mirror_for, result, run, speed
+from gpurig.settings.programs import OwnProgram, chosen
 
 WORKLOADS = "/opt/gpurig/workloads"
 BACKENDS = {"pytorch": "torch"}  # as Keras calls them, where that is not the framework's name

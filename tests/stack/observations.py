@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpurig.observed import Observed
-from gpurig.settings import validate
+from gpurig.settings.checks import validate
 from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed
 from gpurig.stack.resolver import resolve
 
 KERNELS = {"12": "6.1.0-44-amd64", "13": "6.12.117+deb13-amd64"}

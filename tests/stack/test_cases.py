@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from gpurig.given import Given, described
-from gpurig.observed import Observed
+from gpurig.stack.described import Given, described
 from gpurig.stack.explain import readable
 from gpurig.stack.model import Image, Refusal, Stack
+from gpurig.stack.observed import Observed
 from gpurig.stack.versions import numbers
 from stack.observations import answer
 

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
 
-from gpurig.given import Given, described
-from gpurig.observed import Observed
-from gpurig.settings import Settings, validate
+from gpurig.contract.values import as_json
+from gpurig.settings.checks import Settings, validate
+from gpurig.stack.described import Given, described
 from gpurig.stack.explain import readable
 from gpurig.stack.gpus import row_of, runs_code
 from gpurig.stack.model import Environment, Refusal, Stack
+from gpurig.stack.observed import Observed
 from gpurig.stack.resolver import resolve
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import branch_of, numbers
-from gpurig.values import as_json
 from stack.observations import IDS
 
 UNKNOWN_IDS = ("10de:ffff",)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from gpurig.settings import validate
+from gpurig.contract.values import as_json
+from gpurig.settings.checks import validate
 from gpurig.stack.candidates import candidates
 from gpurig.stack.model import Docker, Stack
 from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
-from gpurig.values import as_json
 from stack.observations import IDS, answer, debian, left_out, refusal, stack
 
 H100, BLACKWELL = IDS["hopper"], IDS["blackwell"]

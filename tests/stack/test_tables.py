@@ -10,14 +10,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gpurig.setting_kinds import REPOSITORIES
+from gpurig.settings.kinds import REPOSITORIES
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
 from gpurig.stack.rows import BuildRow, DistributionRow, FrameworkRow
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 DATA = Path(__file__).parent.parent / "data"
-LOCKS = Path(__file__).parents[2] / "src" / "gpurig" / "stack" / "locks"
+LOCKS = Path(__file__).parents[2] / "src" / "gpurig" / "wheels" / "data" / "locks"
 
 # What the first two letters of a chip's name say.
 FAMILIES = {

@@ -86,7 +86,7 @@ class Person:
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TERM")}
         with CLOCK.doing(f"gpurig {words[0] if words else ''}"):
             done = subprocess.run(
-                [sys.executable, "-m", "gpurig.cli", *map(str, words)],
+                [sys.executable, "-m", "gpurig.cli.main", *map(str, words)],
                 cwd=self.home,
                 env=kept | {"HOME": str(self.home)} | self.environment,
                 input=stdin,

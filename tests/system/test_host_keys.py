@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpurig import host_lock
+from gpurig.hosts import host_lock
 from lab.hosts import Host
 from system.person import Person
 

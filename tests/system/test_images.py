@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
-from gpurig.images import RECIPE, Recipe, reference, saved
+from gpurig.images.recipe import RECIPE, Recipe, reference, saved
 from gpurig.operations import images
-from gpurig.operations.uv import Downloads
-from gpurig.promise import Verdict
+from gpurig.operations.environments.uv import Downloads
 from lab.hosts import Host
 from lab.lab import Lab
 from operations.passes import Passes, all_hold

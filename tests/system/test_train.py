@@ -84,7 +84,7 @@ class Started:
     def __init__(self, person: Person, inventory: Path, engine: str) -> None:
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gpurig.cli", "train", "--engine", engine, "--no-baseline",
+            [sys.executable, "-m", "gpurig.cli.main", "train", "--engine", engine, "--no-baseline",
              *QUICK, inventory, "--", "--epochs", "500"],
             cwd=person.home, env=environment | {"HOME": str(person.home)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpurig import owned
+from gpurig import store
+from gpurig.engine.result import HostResult
 from gpurig.errors import GpurigError
 from gpurig.report.html import page
 from gpurig.report.junit import suites
-from gpurig.result import HostResult
-from gpurig.shown import shown_json
+from gpurig.report.shown import shown_json
 
 SCHEMA = 1
 
@@ -36,9 +36,9 @@ def write(folder: Path, command: str, results: list[HostResult], code: int) -> P
     """Write all three into the run's folder; the path of the one that people open."""
     html = folder / "report.html"
     try:
-        owned.write(folder / "report.json", text(command, results) + "\n")
-        owned.write(folder / "junit.xml", suites(results))
-        owned.write(html, page(command, results, code))
+        store.write(folder / "report.json", text(command, results) + "\n")
+        store.write(folder / "junit.xml", suites(results))
+        store.write(html, page(command, results, code))
     except OSError as error:
         raise GpurigError(
             "report-unwritten", f"the report cannot be written ({error.strerror})", str(folder)

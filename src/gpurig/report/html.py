@@ -8,11 +8,11 @@ from datetime import datetime
 from html import escape as _html
 from typing import Any
 
-from gpurig import __version__, observed
+from gpurig import __version__
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.report import training
-from gpurig.result import HostResult, Proof, ProofVerdict
-from gpurig.shown import shown, shown_line
-from gpurig.stack import explain
+from gpurig.report.shown import shown, shown_line
+from gpurig.stack import explain, observed
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: #888; }

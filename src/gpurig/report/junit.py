@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from gpurig.result import HostResult, ProofVerdict
-from gpurig.shown import shown
+from gpurig.engine.result import HostResult, ProofVerdict
+from gpurig.report.shown import shown
 
 
 def suites(results: list[HostResult]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpurig.result import Proof
-from gpurig.values import is_number
+from gpurig.contract.values import is_number
+from gpurig.engine.result import Proof
 
 HEADS = ["proof", "program", "on", "accuracy", "to the threshold", "training", "speed", "GPUs"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from gpurig.contract.values import Unknown
 from gpurig.stack.model import ContainerToolkit, Docker, Repository, WayOut
 from gpurig.stack.rows import DockerRow, ToolkitRow
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
-from gpurig.values import Unknown
 
 
 def docker(site: Site, draft: Draft) -> Docker | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gpurig.contract.values import Unknown
 from gpurig.stack.candidates import Candidate, branch_row, candidates, every_pair
 from gpurig.stack.demands import Demand, objections, smallest_conflict
 from gpurig.stack.driver_demands import (
@@ -20,7 +21,6 @@ from gpurig.stack.kernels import kernel
 from gpurig.stack.model import Driver, End, Kernel, WayOut
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.versions import numbers
-from gpurig.values import Unknown
 
 
 def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | None, Kernel | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpurig.setting_kinds import image_name
+from gpurig.settings.kinds import image_name
 from gpurig.stack.environments import environment
 from gpurig.stack.model import ContainerToolkit, Docker, Driver, Environment, Image
 from gpurig.stack.site import Draft, Site

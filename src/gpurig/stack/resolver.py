@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpurig import daemon_keys
-from gpurig.observed import Observed
-from gpurig.settings import Settings
+from gpurig.contract.values import Unknown
+from gpurig.settings import daemon_keys
+from gpurig.settings.checks import Settings
 from gpurig.stack.containers import container_toolkit, docker
 from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver
 from gpurig.stack.environments import environments, of_frameworks
 from gpurig.stack.images import images
 from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed
 from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
-from gpurig.values import Unknown
 
 
 def resolve(settings: Settings, observed: Observed, kept: tuple[str, ...] = ()) -> Stack | Refusal:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn
 
-from gpurig.observed import Observed
-from gpurig.settings import Settings
+from gpurig.contract.values import Unknown
+from gpurig.settings.checks import Settings
 from gpurig.stack.gpus import called, gpu, is_nvswitch, row_of
 from gpurig.stack.model import Because, End, Gpu, LeftOut, WayOut
+from gpurig.stack.observed import Observed
 from gpurig.stack.rows import AcceleratorRow, ArchitectureRow, DistributionRow
 from gpurig.stack.tables import tables
-from gpurig.values import Unknown
 
 
 class Refused(Exception):

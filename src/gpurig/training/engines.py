@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from shlex import join, quote
 
 from gpurig.errors import InputError
-from gpurig.training import way
-from gpurig.training.survey import Node
+from gpurig.training import route
+from gpurig.training.inspection import Node
 
 ENGINES = ("torchrun", "horovod", "multiworker")
 DEFAULT_ENVIRONMENT = {"torchrun": "pytorch", "horovod": "horovod", "multiworker": "tensorflow"}
@@ -137,7 +137,7 @@ def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
 
 def exposed(engine: str, nodes: Sequence[Node]) -> str:
     """What a person must know of the ports that an engine opens, in one sentence."""
-    public = [node.address for node in nodes if not way.is_private(node.address)]
+    public = [node.address for node in nodes if not route.is_private(node.address)]
     at = f" (public: {', '.join(public)})" if public else ""
     return (
         f"while it trains, {LISTENERS[engine]} listens on every address of the hosts{at} and asks"

@@ -15,16 +15,16 @@ import gevent
 import gevent.queue
 from pyinfra import logger
 
+from gpurig.contract.limits import Limits
+from gpurig.contract.values import is_number
+from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
-from gpurig.inventory import HostSpec
-from gpurig.limits import Limits
-from gpurig.runner import Link
-from gpurig.training import engines, relay, survey
+from gpurig.hosts.inventory import HostSpec
+from gpurig.training import engines, inspection, relay
+from gpurig.training.agent_client import Told, Watched
 from gpurig.training.engines import Command
-from gpurig.training.survey import Node
-from gpurig.training.watched import Told, Watched
+from gpurig.training.inspection import Node
 from gpurig.training.workload import Workload, source
-from gpurig.values import is_number
 
 LINES = 5  # of a host that failed, shown again at the end
 WIDTH = 4000  # characters of a line that are kept for that
@@ -135,7 +135,9 @@ class _Training:
         self._each(Link.open, self.links)
         self.outcome.connected = True
         environment = self.wish.environment
-        self.outcome.nodes = self._each(lambda link: survey.survey(link, environment), self.links)
+        self.outcome.nodes = self._each(
+            lambda link: inspection.survey(link, environment), self.links
+        )
         engines.refuse_unfit(self.wish.engine, environment, self.nodes)
         self.wish.workload.refuse_unfit(self.wish.engine, self.nodes[0])
         for node in self.nodes:
@@ -180,20 +182,20 @@ class _Training:
 
     def _find_ways(self) -> None:
         """How the hosts reach one another: all but the first ask for the way to the first."""
-        reached = [survey.reached_at(node.link) for node in self.nodes]
+        reached = [inspection.reached_at(node.link) for node in self.nodes]
         if len(self.nodes) == 1:
-            survey.find_way(self.nodes[0], "127.0.0.1")
+            inspection.find_way(self.nodes[0], "127.0.0.1")
             return
         first, *others = self.nodes
         if reached[0]:
             for node in others:
-                survey.find_way(node, reached[0])
-            survey.find_way(first, others[0].address)
+                inspection.find_way(node, reached[0])
+            inspection.find_way(first, others[0].address)
         else:  # this machine is the first one
-            survey.find_way(first, reached[1])
+            inspection.find_way(first, reached[1])
             for node in others:
-                survey.find_way(node, first.address)
-        survey.keep_private(self.nodes)
+                inspection.find_way(node, first.address)
+        inspection.keep_private(self.nodes)
 
     def _guard(self, node: Node) -> None:
         host = Watched(node.link, node.python, self.queue)

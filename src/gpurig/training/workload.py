@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from gpurig.contract.values import is_number
 from gpurig.errors import GpurigError, HostError, InputError
-from gpurig.training.survey import Node
-from gpurig.values import is_number
+from gpurig.training.inspection import Node
 
 MNIST = "mnist"
 DATA = "/var/lib/gpurig/datasets"

@@ -1,0 +1,219 @@
+"""CDI: the specs that name GPUs to container runtimes, and what they ought to name."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+# In rising priority; the second is emptied at boot (facts of the CDI specification).
+FOLDERS = ("/etc/cdi", "/var/run/cdi")
+
+
+class Spec(TypedDict):
+    """
+    One CDI spec file.
+
+    + version: ``cdiVersion``; kind: ``nvidia.com/gpu``; both empty when the file is broken
+    + devices: their names, ``0``, ``all`` …; nodes: the device nodes they bring
+    + libraries: file names of the driver's libraries, ``libcuda.so.550.163.01``
+    + missing: what it names on the host and is not there
+    + deadly: whether its readers crash on it, `deadly`
+    + closed: the file or its folder where not everybody may read or others than root may write,
+      with mode and owner: ``/etc/cdi/nvidia.yaml has mode 600 and owner root``
+    """
+
+    path: str
+    version: str
+    kind: str
+    devices: list[str]
+    nodes: list[str]
+    libraries: list[str]
+    missing: list[str]
+    closed: list[str]
+    deadly: bool
+
+
+class CdiSpecs(Fact[list[Spec]]):
+    """All CDI specs of the host, whoever wrote them; an empty list when there is none."""
+
+    def command(self) -> StringCommand:
+        # hostPath: a file brought into containers; path: a device node, on the host likewise
+        return framed(
+            f"for f in {' '.join(f'{folder}/*.yaml {folder}/*.json' for folder in FOLDERS)}; do"
+            ' [ -f "$f" ] || continue; echo "spec $f";'
+            ' find -L "$f" "${f%/*}" -maxdepth 0 \\( ! -uid 0 -o -perm /022 -o ! -perm -004'
+            " -o -type d ! -perm -005 \\) -printf 'closed %p has mode %m and owner %u\\n';"
+            ' tr "," "\\n" < "$f" |'
+            ' sed -n \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
+            ' | sort -u | while read -r p; do [ -e "$p" ] || echo "missing $p"; done;'
+            " sed 's/^/| /' \"$f\"; echo; done"
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[Spec] | Absent | Unknown:
+        specs: list[Spec] = []
+        texts: list[list[str]] = []
+        for line in lines:
+            if line.startswith("spec "):
+                specs.append(_spec(line.removeprefix("spec "), ""))
+                texts.append([])
+            elif line.startswith("missing "):
+                specs[-1]["missing"].append(line.removeprefix("missing "))
+            elif line.startswith("closed "):
+                specs[-1]["closed"].append(line.removeprefix("closed "))
+            elif line.startswith("| "):
+                texts[-1].append(line[2:])
+        return [
+            _spec(spec["path"], "\n".join(text))
+            | {"missing": spec["missing"], "closed": spec["closed"]}
+            for spec, text in zip(specs, texts, strict=True)
+        ]
+
+
+_NODE = re.compile(r"/dev/nvidia\d+\b")
+_LIBRARY = re.compile(r"/(lib[^/\"\s]+\.so\.\d+\.[\d.]+\d)\b")
+
+
+def _spec(path: str, text: str) -> Spec:
+    """A spec read from its text; nvidia-ctk's YAML is plain enough to be read by line."""
+    try:
+        said: dict[str, Any] = json.loads(text) if text[:1] == "{" else _yaml(text)
+        version, kind = str(said.get("cdiVersion", "")), str(said.get("kind", ""))
+        devices = [str(device["name"]) for device in said.get("devices") or []]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        version, kind, devices = "", "", []
+    return Spec(
+        path=path,
+        version=version,
+        kind=kind,
+        devices=devices,
+        nodes=sorted(set(_NODE.findall(text))),
+        libraries=sorted(set(_LIBRARY.findall(text))),
+        missing=[],
+        closed=[],
+        deadly=deadly(text),
+    )
+
+
+# The lists of a spec whose entries CDI's library follows as pointers.
+_FOLLOWED = re.compile(r"(deviceNodes|hooks|mounts|netDevices): *")
+
+
+def deadly(text: str) -> bool:
+    """
+    Whether dockerd (26.1.5) and nvidia-ctk (1.20.0) crash on this YAML, and write no spec.
+
+    They do where an entry of these lists is empty, as it is in a file that was cut off right after
+    its dash. Wherever else YAML is cut, and all JSON that is, they pass over or take.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
+    for n, line in enumerate(lines):
+        depth = _depth(line)
+        if line.strip() != "-" or (n + 1 < len(lines) and _depth(lines[n + 1]) > depth):
+            continue
+        above = (x.strip() for x in reversed(lines[:n])
+                 if _depth(x) < depth or (_depth(x) == depth and x.strip()[0] != "-"))  # fmt: skip
+        if _FOLLOWED.fullmatch(next(above, "").removeprefix("- ")):
+            return True
+    return False
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    head = dict(re.findall(r'^(cdiVersion|kind): *"?([^"\n]+?)"? *$', text, re.MULTILINE))
+    block = re.search(r"^devices:\n((?:[ -].*\n?)*)", text, re.MULTILINE)
+    body = block[1] if block else ""
+    first = re.match(r" *- ", body)  # device names stand at the first depth of the list
+    names = re.findall(rf'^{first[0]}name: *"?([^"\n]+?)"? *$', body, re.MULTILINE) if first else []
+    return head | {"devices": [{"name": name} for name in names]}
+
+
+class DriverOnHost(TypedDict):
+    """
+    What a CDI spec of this host must name.
+
+    + version: of the driver's user space, ``550.163.01``
+    + libraries: those of ``libcuda`` and ``libnvidia-ml`` that are installed, as file names
+    + nodes: ``/dev/nvidia0`` …, empty as long as no driver has made them
+    """
+
+    version: str
+    libraries: list[str]
+    nodes: list[str]
+
+
+class DriverLibraries(Fact[DriverOnHost]):
+    """The NVIDIA driver's user space as the loader finds it; ABSENT when there is no NVML."""
+
+    def command(self) -> StringCommand:
+        return framed(
+            "PATH=$PATH:/sbin:/usr/sbin; for l in libnvidia-ml.so.1 libcuda.so.1; do"
+            ' p=$(ldconfig -p | sed -n "s/^\\t$l (libc6,[^)]*) => //p" | head -1);'
+            ' [ -z "$p" ] || readlink -f "$p"; done;'
+            " ls /dev/nvidia[0-9]* 2>/dev/null; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> DriverOnHost | Absent | Unknown:
+        libraries = [line.rpartition("/")[2] for line in lines if ".so." in line]
+        versions = [name.partition(".so.")[2] for name in libraries if "nvidia-ml" in name]
+        if not versions:
+            return ABSENT
+        nodes = [line for line in lines if _NODE.fullmatch(line)]
+        return DriverOnHost(version=versions[0], libraries=sorted(libraries), nodes=sorted(nodes))
+
+
+# As the unit itself has it.
+_CONDITION = (
+    "[ -e /dev/dxg ] || grep -qE '/(nvidia|nvidia-current)[.]ko'"
+    ' "/lib/modules/$(uname -r)/modules.dep" 2>/dev/null'
+)
+
+
+class CdiRefresh(Fact[bool]):
+    """
+    Whether the toolkit's own nvidia-cdi-refresh.service writes the spec on this host.
+
+    It is switched on at boot and its condition is met: the running kernel's modules.dep names
+    nvidia.ko or nvidia-current.ko (not so with Debian's open flavour), or this is WSL.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "systemctl is-enabled --quiet nvidia-cdi-refresh.service 2>/dev/null || exit 0;"
+            f" {_CONDITION} || exit 0; echo refreshes"
+        )
+
+    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+        return "refreshes" in lines
+
+
+class RefreshPossible(Fact[bool]):
+    """
+    Whether nvidia-cdi-refresh.service would do its work if it were started.
+
+    Its condition, as in `CdiRefresh`: where it is not met, systemd skips the unit without an error.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(f"{_CONDITION} || exit 0; echo possible")
+
+    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+        return "possible" in lines
+
+
+class NvmlGpus(Fact[int]):
+    """How many GPUs the driver answers for; 0 when it does not, and then no spec can be made."""
+
+    def command(self) -> StringCommand:
+        return framed("timeout 30 nvidia-smi -L 2>/dev/null | grep -c '^GPU '; :")
+
+    def parse(self, lines: list[str], code: int) -> int | Absent | Unknown:
+        return int(lines[0])

@@ -1,0 +1,25 @@
+"""What a move of Docker from one packaging to another would have to respect."""
+
+from __future__ import annotations
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import Absent, Unknown
+
+
+class ContainerShims(Fact[int]):
+    """
+    How many containers of containerd are alive, whoever started them: Docker, Kubernetes, nerdctl.
+
+    Each has a shim, which outlives its daemon; 0 where none is alive. A number, never ABSENT.
+    """
+
+    def command(self) -> StringCommand:
+        # The kernel cuts a process's name to 15 characters, of which these are the first.
+        return framed("cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^containerd-shim' || :")
+
+    def parse(self, lines: list[str], code: int) -> int | Absent | Unknown:
+        if code or not (lines[-1].isascii() and lines[-1].isdigit()):
+            return Unknown("the processes of containers cannot be counted")
+        return int(lines[-1])

@@ -1,0 +1,57 @@
+"""The initramfs of the kernel that boots next, and what it was made with."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+RECORD = (
+    "/var/lib/gpurig/initramfs"  # release, size and time of the image, checksum it was made for
+)
+
+# The image as it is now: another size or time means that somebody made it anew since.
+FILE = 'i=/boot/initrd.img-$k; [ -e "$i" ] || i=/boot/initramfs-$k.img'  # Debian's name, Red Hat's
+IMAGE = "stat -c '%s %.Y' \"$i\""
+NEXT = "k=$(ls /boot 2>/dev/null | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
+
+
+class Image(TypedDict):
+    """
+    + release: of the kernel it belongs to
+    + made_for: checksum of the modprobe configuration in it, empty where that is not known
+    + updatable: whether update-initramfs or dracut is there to make it anew
+    """
+
+    release: str
+    made_for: str
+    updatable: bool
+
+
+class Initramfs(Fact[Image]):
+    """
+    The image of the kernel that boots next; ABSENT where that kernel has none.
+
+    What is inside is not read at each run (unpacking takes seconds): after an update that
+    succeeded its size and time are kept with the checksum of the configuration it was made from.
+
+    ``{"release": "6.12.117+deb13-amd64", "made_for": "9f86d0…", "updatable": True}``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e "$i" ] || exit 3; echo "$k";'
+            " { command -v update-initramfs || command -v dracut; } >/dev/null &&"
+            " echo yes || echo no;"
+            f" set -- $(cat {RECORD} 2>/dev/null);"
+            f' [ "$1 $2 $3" = "$k $({IMAGE})" ] && echo "$4" || echo'
+        )
+
+    def parse(self, lines: list[str], code: int) -> Image | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        made_for = lines[2] if len(lines) > 2 else ""
+        return Image(release=lines[0], made_for=made_for, updatable=lines[1] == "yes")

@@ -1,0 +1,208 @@
+"""The driver that is installed: whose it is, and the packages that brought it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+# The packages of the driver, in Debian, in Ubuntu and in NVIDIA's repository, as globs. Left out:
+# the container toolkit, what computes on top of the driver, nvidia-fs and nvidia-gds, and the
+# packages that only pin (nvidia-driver-pinning-*).
+FAMILY = (
+    "nvidia-[!cdfg]*", "nvidia-driver", "nvidia-driver-[!p]*", "nvidia-detect", "nvidia-dkms*",
+    "nvidia-compute-utils*", "nvidia-cuda-mps", "nvidia-fabricmanager*", "nvidia-firmware*",
+    "libnvidia-[!c]*", "libnvidia-cfg*", "libnvidia-common*", "libnvidia-compute*",
+    "libcuda1*", "libcudadebugger*", "libnvcuvid*", "libnvoptix*",
+    "xserver-xorg-video-nvidia*", "cuda-drivers*", "firmware-nvidia-*",
+    "glx-alternative-nvidia", "linux-modules-nvidia-*", "linux-objects-nvidia-*",
+)  # fmt: skip
+# Source packages whose packages are called like the driver's and are not.
+OTHERS = ("nvidia-cuda-toolkit", "nvidia-cudnn", "nvidia-openjdk-8")
+# Source packages that are the driver itself: all they build has its version.
+OWN = ("nvidia-graphics-drivers", "nvidia-open-gpu-kernel-modules")
+
+_MODULE = re.compile(
+    r"nvidia-kernel(-open)?-dkms|nvidia-open-kernel-dkms"
+    r"|nvidia-(tesla|legacy)(-\d+(xx)?)?(-open)?-kernel-dkms"
+    r"|nvidia-dkms(-\d+)?(-server)?(-open)?|linux-modules-nvidia-\d+.*"
+)
+_LIBRARY = re.compile(r"libcuda1(-\d+)?|libnvidia-compute(-\d+)?(-server)?|libnvidia-.*-cuda1")
+_DRIVER_VERSION = re.compile(r"(?:\d+:)?(\d{3}\.\d+(?:\.\d+)*)")
+_THERE = ("installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
+_LICENCES = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}  # as in facts/driver/module.py
+
+_DPKG = (
+    'command -v dpkg-query >/dev/null && { echo "native $(dpkg --print-architecture)";'
+    " dpkg-query -W -f '"
+    r"package ${Package}|${Architecture}|${Version}|${db:Status-Want}|${db:Status-Status}"
+    r"|${source:Package}|${Maintainer}\n"
+    f"' {' '.join(repr(glob) for glob in FAMILY)} 2>/dev/null"
+    " | grep -v '|not-installed|'; }"
+)
+# A library that a container's host mounted in, or Windows, is nobody's installation here.
+_RUNFILE = r"""
+for f in /usr/bin/nvidia-uninstall /usr/bin/nvidia-installer; do
+    [ -e "$f" ] && echo "runfile $f"
+done
+ldconfig -p 2>/dev/null | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | while read -r f; do
+    r=$(readlink -f "$f") || continue
+    case $r in /usr/lib/wsl/*) continue ;; esac
+    grep -qF " $r " /proc/self/mountinfo && continue
+    if command -v dpkg-query >/dev/null; then
+        dpkg-query -S "$r" >/dev/null 2>&1 || dpkg-query -S "${r#/usr}" >/dev/null 2>&1
+    else
+        rpm -qf "$r" >/dev/null 2>&1
+    fi || echo "library $r"
+done
+echo "license $(modinfo -F license nvidia 2>/dev/null)"
+"""
+
+
+class DriverPackage(TypedDict):
+    """
+    One installed package of the driver's family.
+
+    + version: as dpkg writes it; source: ``distribution``, ``nvidia`` or ``other``
+    + own: whether it has the driver's version, which a tool beside it has not
+    + flavour: of the kernel module it brings, empty where it brings none
+    """
+
+    version: str
+    source: str
+    own: bool
+    flavour: str
+    held: bool
+
+
+class Installed(TypedDict):
+    """
+    The driver on disk.
+
+    + source: whose it is: ``distribution``, ``nvidia``, ``runfile`` or ``other``
+    + packages: all that are installed of its family; held: those of them that are on hold
+    """
+
+    version: str
+    flavour: str
+    source: str
+    packages: list[str]
+    held: list[str]
+
+
+def branch(version: str) -> str:
+    """The branch of a driver's version: ``550`` of ``550.163.01-2``, empty where it is none."""
+    found = _DRIVER_VERSION.match(version)
+    return found[1].partition(".")[0] if found else ""
+
+
+class DriverPackages(Fact[dict[str, DriverPackage]]):
+    """
+    The installed packages of the driver's family, by name; foreign architectures with theirs.
+
+    ``{"libcuda1": {"version": "550.163.01-2", "source": "distribution", "own": True,
+    "flavour": "", "held": False}}``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(f"command -v dpkg-query >/dev/null || exit 3; {_DPKG}; :")
+
+    def parse(self, lines: list[str], code: int) -> dict[str, DriverPackage] | Absent | Unknown:
+        return Unknown("this distribution has no dpkg") if code == 3 else _packages(lines)
+
+
+class DriverInstalled(Fact[Installed]):
+    """
+    The driver whose kernel module packages or NVIDIA's .run file brought; ABSENT without one.
+
+    Whose a package is stands in its Maintainer: NVIDIA's and Debian's names are partly the same.
+
+    ``{"version": "550.163.01", "flavour": "proprietary", "source": "distribution",
+    "packages": ["libcuda1", …, "nvidia-kernel-dkms"], "held": []}``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(f"{_DPKG}\n{_RUNFILE}")
+
+    def parse(self, lines: list[str], code: int) -> Installed | Absent | Unknown:
+        packages = _packages(lines)
+        names = sorted(packages)
+        held = [name for name in names if packages[name]["held"]]
+        told = [(word, text) for word, _, text in (line.partition(" ") for line in lines)]
+        libraries = [text.rpartition("libcuda.so.")[2] for word, text in told if word == "library"]
+        licence = dict(told)["license"]
+        if libraries or any(word == "runfile" for word, _ in told):
+            version = libraries[0] if libraries else _version(packages)
+            flavour = _LICENCES.get(licence, licence)
+            return Installed(
+                version=version, flavour=flavour, source="runfile", packages=names, held=held
+            )
+        modules = [name for name in names if packages[name]["flavour"]]
+        if not modules:
+            return ABSENT
+        # Where two are installed, the one that goes with the libraries.
+        version = _version(packages)
+        fitting = [n for n in modules if _upstream(packages[n]["version"]) == version]
+        module = packages[(fitting or modules)[0]]
+        return Installed(
+            version=_upstream(module["version"]) or version,
+            flavour=module["flavour"],
+            source=module["source"],
+            packages=names,
+            held=held,
+        )
+
+
+def _packages(lines: Iterable[str]) -> dict[str, DriverPackage]:
+    found: dict[str, DriverPackage] = {}
+    native = ""
+    for line in lines:
+        word, _, text = line.partition(" ")
+        if word == "native":
+            native = text
+        if word != "package":
+            continue
+        name, architecture, version, want, state, source, maintainer = text.split("|", 6)
+        if state not in _THERE or source in OTHERS:
+            continue
+        whose = _whose(maintainer)
+        is_own = source.startswith(OWN) or (whose == "nvidia" and bool(branch(version)))
+        found[name if architecture in (native, "all") else f"{name}:{architecture}"] = (
+            DriverPackage(
+                version=version,
+                source=whose,
+                own=is_own,
+                flavour=_flavour(name),
+                held=want == "hold",
+            )
+        )
+    return found
+
+
+def _whose(maintainer: str) -> str:
+    domain = "." + maintainer.rpartition("@")[2].rstrip("> ").lower()
+    if domain.endswith(".nvidia.com"):
+        return "nvidia"
+    return "distribution" if domain.endswith((".debian.org", ".ubuntu.com")) else "other"
+
+
+def _flavour(name: str) -> str:
+    if not _MODULE.fullmatch(name):
+        return ""
+    return "open" if "-open" in name else "proprietary"
+
+
+def _upstream(version: str) -> str:
+    found = _DRIVER_VERSION.match(version)
+    return found[1] if found else ""
+
+
+def _version(packages: dict[str, DriverPackage]) -> str:
+    """The version of the libraries, empty without them."""
+    libraries = (name for name in sorted(packages) if _LIBRARY.fullmatch(name))
+    return next((_upstream(packages[name]["version"]) for name in libraries), "")

@@ -1,0 +1,41 @@
+"""Frameworks: which release of each is installed in which Python environment."""
+
+from __future__ import annotations
+
+import shlex
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+_WHEELS = ("tensorflow", "torch", "jax", "keras", "horovod")
+
+
+class Frameworks(Fact[dict[str, dict[str, str]]]):
+    """
+    The releases of frameworks in the environments below a folder; ABSENT without the folder.
+
+    + root: the folder
+
+    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0+cpu"}}``, by environment and wheel.
+    """
+
+    def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
+        patterns = " ".join(
+            f"*/lib/python3*/site-packages/{wheel}-[0-9]*.dist-info" for wheel in _WHEELS
+        )
+        return framed(
+            f"cd {shlex.quote(root)} 2>/dev/null || exit 3;"
+            f' for d in {patterns}; do [ ! -d "$d" ] || echo "$d"; done'
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, dict[str, str]] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        found: dict[str, dict[str, str]] = {}
+        for line in lines:
+            environment, *_, folder = line.split("/")
+            wheel, _, version = folder.removesuffix(".dist-info").partition("-")
+            found.setdefault(environment, {})[wheel] = version
+        return found

@@ -1,0 +1,62 @@
+"""As whom gpurig works on the host, and whether that account can become root."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import Absent, Unknown
+
+_ACCOUNT = r"""
+printf 'name %s\n' "$(id -un 2>/dev/null)"
+printf 'uid %s\n' "$(id -u)"
+printf 'groups %s\n' "$(id -Gn 2>/dev/null)"
+if [ "$(id -u)" = 0 ]; then echo 'sudo not-needed'
+elif ! command -v sudo >/dev/null; then echo 'sudo missing'
+elif sudo -n true 2>/dev/null; then echo 'sudo free'
+else echo 'sudo asks'
+fi
+"""
+
+
+class Login(TypedDict):
+    """
+    An account and what its session may do.
+
+    + groups: those of this session; a group added later counts from the next login on
+    + sudo: whether it gets root without being asked for a password (root does)
+    + sudo_installed: whether there is a sudo to ask; not looked for as root
+    """
+
+    name: str
+    uid: int
+    groups: list[str]
+    sudo: bool
+    sudo_installed: bool
+
+
+class Account(Fact[Login]):
+    """
+    The account that facts are read as.
+
+    ``{"name": "ada", "uid": 1000, "groups": ["ada", "sudo"], "sudo": False,
+    "sudo_installed": True}``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(_ACCOUNT)
+
+    def parse(self, lines: list[str], code: int) -> Login | Absent | Unknown:
+        said = dict(line.split(" ", 1) for line in lines)
+        sudo = said["sudo"]
+        if sudo not in ("not-needed", "missing", "free", "asks"):
+            return Unknown(f"whether sudo works is not told: {sudo}")
+        return {
+            "name": said["name"] or said["uid"],
+            "uid": int(said["uid"]),
+            "groups": said["groups"].split(),
+            "sudo": sudo in ("not-needed", "free"),
+            "sudo_installed": sudo in ("free", "asks"),
+        }

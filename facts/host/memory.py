@@ -1,0 +1,33 @@
+"""How much main memory the host has."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed
+from gpurig.contract.values import Absent, Unknown
+
+
+class Bytes(TypedDict):
+    """``available_bytes`` as the kernel estimates what programs could still take."""
+
+    total_bytes: int
+    available_bytes: int
+
+
+class Memory(Fact[Bytes]):
+    """Main memory by /proc/meminfo: ``{"total_bytes": …, "available_bytes": …}``."""
+
+    def command(self) -> StringCommand:
+        return framed("grep -E '^(MemTotal|MemAvailable):' /proc/meminfo 2>/dev/null")
+
+    def parse(self, lines: list[str], code: int) -> Bytes | Absent | Unknown:
+        kilobytes = {words[0]: int(words[1]) for words in map(str.split, lines)}
+        if code or len(kilobytes) != 2:
+            return Unknown("/proc/meminfo does not tell")
+        return {
+            "total_bytes": kilobytes["MemTotal:"] * 1024,
+            "available_bytes": kilobytes["MemAvailable:"] * 1024,
+        }

@@ -1,0 +1,1 @@
+"""Facts about kernels and their boot loader."""

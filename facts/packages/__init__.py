@@ -1,0 +1,1 @@
+"""Facts about apt, dnf, dpkg and rpm."""

@@ -1,0 +1,270 @@
+"""apt: its sources, deb822 and one-line, its keyrings by fingerprint, its choice of packages."""
+
+from __future__ import annotations
+
+import base64
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.openpgp import fingerprints
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+_FILES = (
+    "[ -d /etc/apt ] || exit 3;"
+    " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
+    ' /etc/apt/sources.list.d/*.sources; do [ -e "$f" ] || continue;'
+    ' echo "### $f"; cat "$f" || exit 4; echo; done'
+)
+
+
+class Source(TypedDict):
+    """
+    One source of packages, as apt reads it.
+
+    + file: where it stands; uris, suites, components: as written
+    + signed_by: path of a keyring, fingerprints, an embedded key, or empty
+    + architectures: those it is limited to
+    """
+
+    file: str
+    types: list[str]
+    uris: list[str]
+    suites: list[str]
+    components: list[str]
+    signed_by: str
+    architectures: list[str]
+
+
+class Sources(Fact[list[Source]]):
+    """
+    All enabled sources of /etc/apt, one-line and deb822, in apt's order.
+
+    ``[{"file": "/etc/apt/sources.list.d/debian.sources", "types": ["deb"], "uris": ["http://…"],
+    "suites": ["trixie"], "components": ["main"], "signed_by": "/usr/share/…",
+    "architectures": []}]``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(_FILES)
+
+    def parse(self, lines: list[str], code: int) -> list[Source] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("a file of apt's sources cannot be read")
+        files: list[tuple[str, list[str]]] = []
+        for line in lines:
+            if line.startswith("### /etc/apt/"):
+                files.append((line.removeprefix("### "), []))
+            elif files:
+                files[-1][1].append(line)
+        found: list[Source] = []
+        for file, text in files:
+            found += _deb822(file, text) if file.endswith(".sources") else _one_line(file, text)
+        return found
+
+
+def _deb822(file: str, lines: list[str]) -> list[Source]:
+    found = []
+    for stanza in _stanzas(lines):
+        if stanza.get("enabled", "yes").lower() in ("no", "false", "without", "off", "disable"):
+            continue
+        found.append(
+            Source(
+                file=file,
+                types=stanza.get("types", "").split(),
+                uris=stanza.get("uris", "").split(),
+                suites=stanza.get("suites", "").split(),
+                components=stanza.get("components", "").split(),
+                signed_by=stanza.get("signed-by", "").strip(),
+                architectures=stanza.get("architectures", "").split(),
+            )
+        )
+    return [source for source in found if source["types"] and source["uris"]]
+
+
+def _stanzas(lines: list[str]) -> list[dict[str, str]]:
+    stanzas: list[dict[str, str]] = [{}]
+    field = ""
+    for line in lines:
+        if not line.strip():
+            stanzas.append({})
+        elif line.startswith("#"):
+            continue
+        elif line[0] in " \t":
+            if field:
+                stanzas[-1][field] += "\n" + line.strip()
+        elif ":" in line:
+            name, _, value = line.partition(":")
+            field = name.strip().lower()
+            stanzas[-1][field] = value.strip()
+    return [stanza for stanza in stanzas if stanza]
+
+
+def _one_line(file: str, lines: list[str]) -> list[Source]:
+    found = []
+    for line in lines:
+        words = line.split("#", 1)[0].split()
+        if len(words) < 3 or words[0] not in ("deb", "deb-src"):
+            continue
+        options: dict[str, str] = {}
+        if words[1].startswith("["):
+            end = next((n for n, word in enumerate(words) if word.endswith("]")), None)
+            if end is None:
+                continue
+            inside = " ".join(words[1 : end + 1]).strip("[] ")
+            options = dict(word.split("=", 1) for word in inside.split() if "=" in word)
+            words = [words[0], *words[end + 1 :]]
+        if len(words) < 3:
+            continue
+        found.append(
+            Source(
+                file=file,
+                types=[words[0]],
+                uris=[words[1]],
+                suites=[words[2]],
+                components=words[3:],
+                signed_by=options.get("signed-by", ""),
+                architectures=options.get("arch", "").replace(",", " ").split(),
+            )
+        )
+    return found
+
+
+class SourcesShown(Sources):
+    """The same for people: user names and passwords in addresses are cut away on the host."""
+
+    def command(self) -> StringCommand:
+        strip = "sed 's#://[^/@ ]*@#://#g'"
+        return framed(f"out=$({_FILES}) || exit $?; printf '%s\\n' \"$out\" | {strip}")
+
+
+class Keyrings(Fact[dict[str, list[str]]]):
+    """
+    The keys that apt can be told to trust, by keyring file.
+
+    ``{"/usr/share/keyrings/docker.gpg": ["9DC858229FC7DD38854AE2D88D81803C0EBFCD88"]}``; a file
+    that is no keyring has none.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "[ -d /etc/apt ] || exit 3; for f in /usr/share/keyrings/* /etc/apt/keyrings/*"
+            " /etc/apt/trusted.gpg /etc/apt/trusted.gpg.d/*; do"
+            ' [ -f "$f" ] && echo "$f" && base64 -w0 "$f" && echo; done; :'
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        found: dict[str, list[str]] = {}
+        for path, data in zip(lines[::2], lines[1::2], strict=True):
+            try:
+                found[path] = fingerprints(base64.b64decode(data, validate=True))
+            except ValueError:
+                found[path] = []
+        return found
+
+
+class Candidate(TypedDict):
+    """
+    What apt would install of a package.
+
+    + candidate: the version under all pins, empty where there is none
+    + versions: the hosts that have each version it knows; none: only dpkg has it
+    """
+
+    candidate: str
+    versions: dict[str, list[str]]
+
+
+class Candidates(Fact[dict[str, Candidate]]):
+    """
+    apt's choice for each of these packages that it knows, by name.
+
+    + packages: names, separated by blanks
+
+    ``{"libcuda1": {"candidate": "580.95.05-1", "versions": {"580.95.05-1":
+    ["developer.download.nvidia.com"], "550.163.01-2": ["mirror.example.org"]}}}``
+    """
+
+    def command(self, packages: str) -> StringCommand:
+        return framed(
+            "command -v apt-cache >/dev/null || exit 3;"
+            f" LC_ALL=C apt-cache policy {words(packages)} 2>/dev/null"
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, Candidate] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("apt-cache policy did not answer")
+        found: dict[str, Candidate] = {}
+        versions: dict[str, list[str]] = {}
+        for line in lines:
+            words = line.replace("***", "   ").split()
+            if not line.startswith(" "):
+                versions = {}
+                found[line.rstrip(":")] = Candidate(candidate="", versions=versions)
+            elif words[0] == "Candidate:" and words[1] != "(none)":
+                found[list(found)[-1]]["candidate"] = words[1]
+            elif not line[:5].strip(" *") and line[5:6].strip():  # its places stand deeper
+                versions[words[0]] = []
+            elif len(words) > 2 and "://" in words[1]:
+                place = urlsplit(words[1]).hostname or ""
+                hosts = versions[list(versions)[-1]]
+                if place not in hosts:
+                    hosts.append(place)
+        return found
+
+
+class Pin(TypedDict):
+    """One pin of a preferences file: the packages it is of, as globs, and what it says."""
+
+    file: str
+    packages: list[str]
+    pin: str
+    priority: str
+
+
+class Pins(Fact[list[Pin]]):
+    """
+    The pins in apt's preferences files, in the order in which the first one counts.
+
+    ``[{"file": "/etc/apt/preferences.d/mine", "packages": ["libcuda*"], "pin": "version 550.*",
+    "priority": "1001"}]``
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "[ -d /etc/apt ] || exit 3;"
+            " for f in /etc/apt/preferences /etc/apt/preferences.d/*; do"
+            ' [ -f "$f" ] || continue; echo "### $f"; cat "$f" || exit 4; echo; done'
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[Pin] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code:
+            return Unknown("a file of apt's preferences cannot be read")
+        found: list[Pin] = []
+        file = ""
+        text: list[str] = []
+        for line in [*lines, "### /etc/apt/"]:
+            if not line.startswith("### /etc/apt/"):
+                text.append(line)
+                continue
+            for stanza in _stanzas(text):
+                found.append(
+                    Pin(
+                        file=file,
+                        packages=stanza.get("package", "").split(),
+                        pin=stanza.get("pin", ""),
+                        priority=stanza.get("pin-priority", ""),
+                    )
+                )
+            file, text = line.removeprefix("### "), []
+        return found

@@ -1,0 +1,114 @@
+"""dpkg: which packages are installed, in which state, what is half done, what is held."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.values import ABSENT, Absent, Unknown
+
+
+class Package(TypedDict):
+    """
+    One package that dpkg knows.
+
+    + version: as dpkg writes it; state: ``installed``, ``unpacked``, ``half-configured`` …
+    + held: whether it is on hold
+    """
+
+    version: str
+    state: str
+    held: bool
+
+
+class Packages(Fact[dict[str, Package]]):
+    """
+    Those of these packages that dpkg knows, by name; names it never heard of are not in it.
+
+    + packages: names, separated by blanks
+
+    ``{"docker.io": {"version": "26.1.5+dfsg1-9+b1", "state": "installed", "held": False}}``
+    """
+
+    def command(self, packages: str) -> StringCommand:
+        form = r"${Package} ${Version} ${db:Status-Want} ${db:Status-Status}\n"
+        return framed(
+            f"command -v dpkg-query >/dev/null || exit 3; dpkg-query -W -f '{form}'"
+            f" {words(packages)} 2>/dev/null; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, Package] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no dpkg")
+        found: dict[str, Package] = {}
+        for line in lines:
+            words = line.split(" ")
+            if len(words) != 4:
+                continue
+            name, version, want, state = words
+            if state == "not-installed" and want != "hold":
+                continue
+            found[name] = Package(version=version, state=state, held=want == "hold")
+        return found
+
+
+class HalfDone(Fact[list[str]]):
+    """
+    What an interrupted dpkg left: packages that are not configured, journals that were not merged.
+
+    ``["linux-image-6.12.117+deb13-amd64"]``, ``["(interrupted)"]`` for a journal; empty when whole.
+    """
+
+    def command(self) -> StringCommand:
+        form = r"${db:Status-Status} ${Package}\n"
+        return framed(
+            "command -v dpkg-query >/dev/null || exit 3;"
+            f" dpkg-query -W -f '{form}' | grep -Ev '^(installed|config-files|not-installed) ';"
+            " ls /var/lib/dpkg/updates | sed 's/^/updates /'"
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no dpkg")
+        half = [line.split(" ", 1)[1] for line in lines if " " in line and "updates " not in line]
+        return half + ["(interrupted)"] * any(line.startswith("updates ") for line in lines)
+
+
+class Unmet(Fact[list[str]]):
+    """
+    Dependencies of installed packages that nothing provides, as apt-get check words them.
+
+    ``["nvidia-container-toolkit : Depends: libnvidia-container-tools but it is not installed"]``
+    """
+
+    def command(self) -> StringCommand:
+        # Without its lock: reading must neither wait for another apt nor stop one.
+        return framed(
+            "command -v apt-get >/dev/null || exit 3;"
+            " LC_ALL=C apt-get -q -o Debug::NoLocking=1 check 2>&1"
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return Unknown("this distribution has no apt")
+        if code == 0:
+            return []
+        told = [line.strip() for line in lines if " : " in line and not line.startswith("E:")]
+        if told or any("Unmet dependencies" in line for line in lines):
+            return told or ["unmet dependencies"]
+        errors = [line for line in lines if line.startswith("E:")]
+        return Unknown(f"apt-get check: {(errors or lines or ['no output'])[0]}")
+
+
+class Holds(Fact[list[str]]):
+    """The packages on hold, by name: ``["docker.io"]``."""
+
+    def command(self) -> StringCommand:
+        return framed("command -v apt-mark >/dev/null || exit 3; apt-mark showhold")
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        return Unknown("apt-mark did not answer") if code else [line for line in lines if line]

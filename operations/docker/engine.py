@@ -1,0 +1,289 @@
+"""Docker: installed, running, configured, and running with that configuration."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.docker.daemon_json import (
+    DAEMON_JSON,
+    RECORD,
+    THIS_DAEMON,
+    ConfigRead,
+    DaemonConfig,
+    DaemonFile,
+    DaemonFlags,
+)
+from gpurig.facts.docker.engine import (
+    DOCKER,
+    DockerClient,
+    DockerInfo,
+    DockerInstalled,
+    RestartPolicies,
+)
+from gpurig.facts.host.systemd import Units
+from gpurig.operations.shared import daemon_json
+from gpurig.operations.shared.file import written
+from gpurig.operations.shared.packages import APT, ENVIRONMENT, installed
+from gpurig.operations.shared.systemd import lacking, masked, running
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+UNITS = ("docker.socket", "docker.service")
+
+
+@keeps("docker.packages")
+def packages(packages: Sequence[str]) -> Commands:
+    """
+    Docker is installed; a packaging that is there already stays, as its data would not follow.
+
+    + packages: what to install where there is none
+    """
+    found, client = read(DockerInstalled), read(DockerClient)
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    if found is not ABSENT and client is ABSENT:
+        if "docker-cli" not in packages or found["package"] not in packages:
+            # The command is part of the daemon's package: mending it would restart the daemon.
+            return unknown(f"{found['package']} is installed, but there is no command docker")
+        drift("there is no command docker", "docker is installed", "install docker-cli again")
+        yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall docker-cli")
+    elif found is not ABSENT and found["package"] not in packages:
+        holds(f"{found['package']} {found['version']} is installed")
+    else:
+        yield from installed(packages)
+
+
+@keeps("docker.service")
+def service(unmask: bool = True) -> Commands:
+    """
+    Docker runs now and after every boot, and so does its socket.
+
+    + unmask: also where somebody masked a unit, who then did not want Docker to run
+    """
+    docker = read(DockerInstalled)
+    if isinstance(docker, Unknown):
+        return unknown(docker.reason)
+    if docker is ABSENT:
+        return follows("docker.packages")
+    units = read(Units, units=" ".join(UNITS))
+    if isinstance(units, Unknown):
+        return unknown(units.reason)
+    if units is ABSENT:
+        return unknown("systemd does not run here, so Docker has nobody to start it")
+    # Packagings without socket activation have only the service.
+    units = {name: unit for name, unit in units.items() if unit["load"] != "not-found"}
+    if UNITS[1] not in units:
+        return unknown("there is no docker.service")
+    wrong = lacking(units)
+    if not wrong:
+        return holds("docker.service is enabled and active")
+    if (found := masked(units)) and not unmask:
+        return due(_MASKED.format(" and ".join(found)))
+    file = usable(DAEMON_JSON)
+    if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
+        return unknown(f"{', '.join(wrong)}, and cannot start: {file.reason}")
+    drift(
+        actual=", ".join(wrong),
+        wanted="docker.service is enabled and active",
+        will=f"unmask {' and '.join(found)}, enable and start it"
+        if found
+        else "enable and start it",
+    )
+    yield from running(units, list(units))
+
+
+_MASKED = (
+    "{} is masked, as by somebody who wants no Docker: unmask it, or name it in rig_components"
+)
+
+
+@keeps("docker.daemon-config")
+def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
+    """
+    These keys stand in Docker's daemon.json, beside whatever else the user has there.
+
+    + keys: merged into the file: objects key by key, anything else as a whole
+    + path: the file; a link is followed and stays a link
+    """
+    docker, file = read(DockerInstalled), usable(path, keys)
+    if isinstance(docker, Unknown):
+        return unknown(docker.reason)
+    if isinstance(file, Unknown):
+        return unknown(f"{file.reason}; it is left as it is")
+    differing = daemon_json.differences(file["config"], keys)
+    if not differing:
+        return holds(f"{path} has {', '.join(keys)}" if keys else "nothing is asked of it")
+    drift(
+        actual=", ".join(is_ for _, is_, _ in differing),
+        wanted=", ".join(should for _, _, should in differing),
+        will=f"write {', '.join(key for key, _, _ in differing)} into {file['path']}",
+        leaves="every other key" if file["config"] else "",
+    )
+    yield from _remembered(file)
+    config = daemon_json.merged(file["config"], keys)
+    text = json.dumps(config, indent=file["indent"], ensure_ascii=False) + "\n"
+    *staging, rename = written(file["path"], text, mode=None)
+    yield from staging
+    yield StringCommand(_VALID, QuoteString(f"{file['path']}.gpurig-new"))
+    yield rename
+
+
+# dockerd itself says whether it would start with the new text; before 23.0 it cannot be asked.
+_VALID = (
+    "valid() { dockerd --help 2>/dev/null | grep -q -- --validate || return 0;"
+    ' dockerd --validate --config-file="$1" || { rm -f "$1"; return 1; }; }; valid'
+)
+
+
+@keeps("docker.running-config")
+def running_config(
+    keys: Mapping[str, Any], path: str = DAEMON_JSON, restart: bool = False, unmask: bool = True
+) -> Commands:
+    """
+    The daemon that runs uses what daemon.json says.
+
+    + keys, path: as `daemon_config` got them; unmask: as `service` got it
+    + restart: also where a restart stops containers, which otherwise is due
+
+    A reload does where dockerd takes the keys on SIGHUP; a restart only while no container runs,
+    where live-restore keeps containers alive over it, or where it is asked for.
+    """
+    docker, file = read(DockerInstalled), usable(path, keys)
+    for fact in (docker, file):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    if docker is ABSENT or read(DockerClient) is ABSENT:
+        return follows("docker.packages")
+    assert isinstance(file, dict)
+    if daemon_json.differences(file["config"], keys):
+        return follows("docker.daemon-config")
+    daemon, flags, known = read(DockerInfo), read(DaemonFlags), read(ConfigRead)
+    if daemon is ABSENT:
+        units = read(Units, units=" ".join(UNITS))
+        if not unmask and isinstance(units, dict) and (found := masked(units)):
+            return due(_MASKED.format(" and ".join(found)))
+        return follows("docker.service")
+    unread = [fact.reason for fact in (daemon, flags, known) if isinstance(fact, Unknown)]
+    if unread:
+        return unknown(unread[0])
+    assert isinstance(daemon, dict)
+    assert isinstance(known, dict)
+    config = file["config"]
+    flags = flags if isinstance(flags, dict) else {}
+    told = daemon_json.untaken(config, daemon, flags)
+    asked = {*told, *daemon_json.unconfirmed(config, file["changed"], known)}
+    if not asked:
+        return holds(f"the daemon uses {path}")
+    actual = ", ".join(
+        f"the daemon uses {key} {told[key]}" if key in told else f"{key} may not be in use"
+        for key in sorted(asked)
+    )
+    reloaded = {key for key in asked if key in daemon_json.RELOADED and key in config}
+    containers = daemon["containers_running"]
+    # It must be on when dockerd goes down, and still when it comes back.
+    flagged = "live-restore" in flags and daemon["live_restore"]
+    outlived = config.get("live-restore", flagged) is True and asked <= daemon_json.OUTLIVED
+    stops = ""
+    if containers and not outlived and (restart or not reloaded):
+        policies = read(RestartPolicies)
+        if isinstance(policies, Unknown):
+            return unknown(policies.reason)
+        stops = daemon_json.stopped({} if policies is ABSENT else policies)
+    if stops and not restart:
+        return due(f"{actual}: `up --restart-docker` restarts Docker, which stops {stops}")
+    hashes = daemon_json.untold(config)
+    if reloaded == asked or (containers and not outlived and not restart):
+        drift(actual, wanted=f"uses {path}", will="reload Docker", leaves="all containers running")
+        taken = (known["confirmed"] or {}) | {
+            key: value for key, value in hashes.items() if key in reloaded or key not in asked
+        }
+        yield StringCommand(_RELOAD)
+        yield StringCommand(_record(taken))
+        return
+    drift(
+        actual,
+        wanted=f"uses {path}",
+        will=f"restart Docker, which stops {stops}" if stops else "restart Docker",
+        leaves="the containers, which live-restore keeps running"
+        if containers and outlived
+        else "",
+    )
+    if containers and outlived and not daemon["live_restore"]:
+        yield StringCommand(_RELOAD)
+    # A container that was started since is not stopped for this: the next look says it is due.
+    quiet = "" if outlived or restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
+    # systemd refuses a third start in a minute unless it is told to count anew.
+    # A run that was killed may have left systemd with the unit as it was before.
+    again = (
+        "systemctl daemon-reload; systemctl reset-failed docker.service;"
+        " systemctl restart docker.service"
+    )
+    yield StringCommand(f"{quiet}{{ {again} && {_record(hashes)}; }}")
+
+
+# dockerd takes SIGHUP without an answer; an event says when the new configuration is in effect.
+_RELOAD = (
+    "since=$(date +%s.%N); systemctl reload docker.service || exit 1; n=0;"
+    f' until {DOCKER} events --since "$since" --until "$(date +%s.%N)" --filter type=daemon'
+    " --filter event=reload --format taken | grep -q taken; do n=$((n + 1));"
+    ' [ $n -lt 50 ] || { echo "Docker refused its configuration: journalctl -u docker" >&2;'
+    " exit 1; }; sleep 0.2; done"
+)
+
+
+def _record(hashes: Mapping[str, str]) -> str:
+    """Shell that notes which values this very daemon has in effect."""
+    lines = " ".join(shlex.quote(f"{value} {key}") for key, value in sorted(hashes.items()))
+    return (
+        f"mkdir -p {RECORD.rpartition('/')[0]} &&"
+        f" printf '%s\\n' \"{THIS_DAEMON}\" {lines} > {RECORD}.new && mv -f {RECORD}.new {RECORD}"
+    )
+
+
+def _remembered(file: DaemonFile) -> Commands:
+    """
+    Before the file changes: what of it the daemon is known to use.
+
+    The clocks can say that only until the change; later nobody could tell these keys from new
+    ones, and a restart would seem to be due for them.
+    """
+    daemon, known = read(DockerInfo), read(ConfigRead)
+    if not isinstance(daemon, dict) or not isinstance(known, dict) or known["confirmed"]:
+        return
+    hashes = daemon_json.untold(file["config"])
+    if not daemon_json.unconfirmed(file["config"], file["changed"], known):
+        yield StringCommand(_record(hashes))
+
+
+def usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Unknown:
+    """The daemon.json with which dockerd can start, also once it has these keys; or why not."""
+    found, flags = read(DaemonConfig, path=path), read(DaemonFlags)
+    if isinstance(found, Unknown):
+        return Unknown(f"{path}: {found.reason}")
+    if isinstance(flags, Unknown):
+        return Unknown(f"flags of docker.service: {flags.reason}")
+    if isinstance(found, Absent):
+        found = DaemonFile(path=path, config={}, indent="    ", changed=0.0)
+    for key in _named(found["config"]) | _named(keys or {}):
+        # dockerd adds up the runtimes of both places
+        if isinstance(flags, dict) and key in flags and key != "runtimes":
+            return Unknown(
+                f"{key} stands in {path} and as a flag in {flags[key]}, and dockerd refuses both"
+                if key in _named(found["config"])
+                else f"{key} is asked for and stands as a flag in {flags[key]}; remove it there"
+            )
+    return found
+
+
+def _named(config: Mapping[str, Any]) -> dict[str, None]:
+    """The keys as dockerd compares them with its flags, in order: a proxy's stand one deeper."""
+    proxies = config.get("proxies")
+    return dict.fromkeys([*config, *(proxies if isinstance(proxies, Mapping) else ())])

@@ -1,0 +1,119 @@
+"""Docker from the distribution or from Docker itself: the move from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import Unknown
+from gpurig.facts.docker.engine import RunningContainers
+from gpurig.facts.docker.source import ContainerShims
+from gpurig.facts.packages.dpkg import Packages
+from gpurig.operations.shared.packages import APT, ENVIRONMENT, HALF_WAY, LOCK_SECONDS
+
+# What the other packaging has under the same paths or declares as a conflict, so that it cannot
+# stay (docker-ce-packaging, deb/common/control; containerd-packaging, debian/control; Debian's
+# docker.io). Docker's plugins stay: Debian's command finds them, too.
+IN_THE_WAY = {
+    "docker": (
+        "docker.io",
+        "docker-cli",
+        "docker-buildx",
+        "docker-compose",
+        "docker-compose-v2",
+        "containerd",
+        "runc",
+    ),  # docker-compose-v2 is Ubuntu's, without a declared conflict (Launchpad 2151249)
+    "distribution": ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras", "containerd.io"),
+}
+
+# Tried dry first: it may remove the other packaging and nothing else. All is downloaded before
+# anything is removed. Nothing is purged: purging docker.io would take images and volumes with it.
+_TRANSACTION = rf"""
+set -f
+failed() {{ echo "E: $1" >&2; exit 1; }}
+apt() {{ {ENVIRONMENT} {APT} --no-install-recommends "$@" @WORDS@; }}
+simulated() {{ plan=$(apt --simulate install 2>&1); }}
+refreshed() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; }}
+simulated || {{ refreshed && simulated; }} ||
+    failed "apt cannot do it: $(printf '%s\n' "$plan" | grep -E '^( .* :|E:)' | sed 's/^ *//' |
+        head -n 2 | paste -s -d ' ')"
+foreign=
+for p in $(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
+    case ${{p%%:*}} in @FAMILY@) ;; *) foreign="$foreign${{foreign:+, }}$p" ;; esac
+done
+[ -z "$foreign" ] || failed "apt would remove $foreign, which is not Docker's"
+apt --download-only install || {{ refreshed && simulated && apt --download-only install; }} ||
+    failed "the packages cannot be downloaded"
+! cat /proc/[0-9]*/comm 2>/dev/null | grep -q '^containerd-shim' ||
+    failed "a container was started meanwhile; stop it and run this again"
+apt install || exit 1
+[ -z "$(dpkg --audit)" ] || failed "$(dpkg --audit | head -n 1)"
+"""
+
+
+@keeps("docker.source")
+def source(source: str, packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """
+    Docker is of the packaging that is asked for, and nothing of the other one is in its way.
+
+    + source: ``distribution`` or ``docker``
+    + packages: of that packaging
+
+    The other packaging is removed and this one installed in one transaction; images, containers,
+    volumes and daemon.json are in /var/lib/docker and /etc/docker, which both use. Never while a
+    container is alive: two builds of containerd need not understand each other's shims.
+    """
+    found = read(Packages, packages=" ".join((*IN_THE_WAY[source], *packages)))
+    if isinstance(found, Unknown):
+        return unknown(found.reason)
+    assert isinstance(found, dict)
+    other = [name for name in IN_THE_WAY[source] if name in found and _is_there(found[name])]
+    if not other:
+        there = packages[0] in found and _is_there(found[packages[0]])
+        return holds(packages[0]) if there else follows("docker.packages")
+    if any(package["state"] in HALF_WAY for package in found.values()):
+        return follows("packages.dpkg", "known after the interrupted installation is finished")
+    if held := [name for name in found if found[name]["held"]]:
+        return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
+    alive, shims = read(RunningContainers), read(ContainerShims)
+    for fact in (alive, shims):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    names = [one["name"] for one in alive] if isinstance(alive, list) else []
+    actual, wanted = _told(other), packages[0]
+    if names:
+        return due(
+            f"{actual} instead of {wanted}: a move stops Docker; stop {_and(names)} when it suits"
+            f" you (docker stop {' '.join(names)}) and run this again"
+        )
+    if shims:
+        return due(
+            f"{actual} instead of {wanted}: a move stops containerd, on which {shims} containers"
+            " are alive that Docker does not list; stop them and run this again"
+        )
+    drift(
+        actual=actual,
+        wanted=wanted,
+        will=f"replace {', '.join(other)} by {', '.join(packages)}",
+        leaves="images, containers, volumes and daemon.json",
+    )
+    words = [*packages, *(f"{name}-" for name in other)]
+    script = _TRANSACTION.replace("@WORDS@", " ".join(words))
+    yield StringCommand(f"({script.replace('@FAMILY@', '|'.join(IN_THE_WAY[source]))})")
+
+
+def _is_there(package: object) -> bool:
+    return isinstance(package, dict) and package["state"] not in ("config-files", "not-installed")
+
+
+def _told(other: Sequence[str]) -> str:
+    """The other packaging by the package that people know, else by what is left of it."""
+    return next((name for name in ("docker.io", "docker-ce") if name in other), ", ".join(other))
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,126 @@
+"""Secure Boot: NVIDIA's module is signed by a key that the machine's owner enrolled."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator, Sequence
+from typing import Literal
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, left_out, unknown
+from gpurig.contract.values import Absent, Unknown
+from gpurig.facts.driver.kernel_modules import KernelModule, KernelModules
+from gpurig.facts.driver.mok import Keys, Mok
+from gpurig.facts.driver.secure_boot import SecureBoot
+from gpurig.facts.host.virtualization import Virtualization
+from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.shared.packages import ENVIRONMENT, install
+
+State = Literal["trusted", "unsigned", "not-enrolled", "pending", "foreign"]
+
+
+def judged(module: KernelModule, keys: Keys) -> State:
+    """
+    Whether the kernel takes this module when Secure Boot is on.
+
+    ``foreign``: it is signed, by a key that is neither dkms's present one nor enrolled. A key of
+    the kernel's own is known by its name; dkms's keys all have one name, so the number decides.
+    """
+    if not module["signer"]:
+        return "unsigned"
+    if module["key"] in keys["enrolled"]:
+        return "trusted"
+    if module["key"] in keys["pending"]:
+        return "pending"
+    if module["key"] == keys["serial"]:
+        return "not-enrolled"
+    named = module["signer"] in keys["trusted"] and "DKMS" not in module["signer"]
+    return "trusted" if named else "foreign"
+
+
+@keeps("driver.module-signature")
+def module_signature(dkms: str) -> Generator[StringCommand, None, None]:
+    """
+    Where Secure Boot is on, the module is signed by an enrolled key. It is never switched off.
+
+    + dkms: dkms's name of the module
+
+    Only a person at the console can enrol a key; all that can be done before is done here.
+    """
+    secure, kernel, keys = read(SecureBoot), read(Kernel), read(Mok)
+    inside = read(Virtualization)
+    if isinstance(secure, Unknown) and isinstance(inside, dict) and inside["kind"] == "container":
+        return left_out(
+            "driver.module-signature", "a container does not see the firmware of its machine"
+        )
+    for fact in (secure, kernel):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    if secure != "enabled":
+        return holds(f"Secure Boot is {secure}: the kernel takes modules as they are")
+    if isinstance(keys, Unknown | Absent):
+        return unknown(keys.reason if isinstance(keys, Unknown) else "no keys")
+    assert isinstance(kernel, dict)
+    found = read(KernelModules, releases=" ".join(kernel["may_boot"]))
+    if isinstance(found, Unknown | Absent):
+        return unknown("the modules of the kernels could not be looked up")
+    modules = [one for one in found if one["resolved"]]
+    if not modules:
+        return follows("driver.module-for-next-boot")
+    states = {one["release"]: judged(one, keys) for one in modules}
+    names = ", ".join(sorted({one["signer"] for one in modules if one["signer"]}))
+    if set(states.values()) == {"trusted"}:
+        return holds(f"signed by {names}, a key that is enrolled")
+    wrong = [one for one in modules if states[one["release"]] in ("unsigned", "foreign")]
+    alien = [one for one in wrong if one["resolved"] and "/dkms/" not in one["resolved"]["path"]]
+    if alien:
+        return due(
+            f"the module of {alien[0]['release']} is signed by"
+            f" {alien[0]['signer'] or 'nobody'} and was not built by dkms: enrol that key with"
+            " mokutil --import and its certificate"
+        )
+    lacks = [] if keys["mokutil"] else ["mokutil"]
+    if not wrong and not lacks:
+        return due(_steps(keys["certificate"], "pending" in states.values()))
+    does = [f"build {dkms} for {one['release']} anew, signed" for one in wrong]
+    does += ["install mokutil"] * bool(lacks)
+    drift(
+        actual=", ".join(
+            [f"the module of {one['release']} is {states[one['release']]}" for one in wrong]
+            + [f"{name} is not installed" for name in lacks]
+        ),
+        wanted=f"signed with dkms's key {keys['certificate']}, and mokutil to enrol it",
+        will=" and ".join(does) + "; enrolling the key stays with you",
+    )
+    if lacks:
+        yield install(lacks)
+    yield from _signed(dkms, wrong)
+
+
+def _signed(dkms: str, modules: Sequence[KernelModule]) -> Generator[StringCommand, None, None]:
+    """Build these anew: dkms makes its key where there is none, and signs what it builds."""
+    for one in modules:
+        assert one["resolved"]
+        name = (
+            f"-m {shlex.quote(dkms)} -v {shlex.quote(one['resolved']['version'])}"
+            f" -k {shlex.quote(one['release'])}"
+        )
+        yield StringCommand(
+            f"{ENVIRONMENT} dkms build --force {name} && {ENVIRONMENT} dkms install --force {name}"
+        )
+
+
+def _steps(certificate: str, pending: bool) -> str:
+    """What a person does to enrol the key."""
+    console = (
+        "reboot, and on the blue screen at the console choose Enroll MOK, Continue, Yes, and type"
+        " that password"
+    )
+    if pending:
+        return f"the key waits to be confirmed: {console} given to mokutil --import"
+    return (
+        "Secure Boot takes only modules signed by an enrolled key: run"
+        f" mokutil --import {certificate} (it asks for a password to be used once), {console}"
+    )

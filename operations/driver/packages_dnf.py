@@ -1,0 +1,164 @@
+"""The NVIDIA driver by dnf: its module stream, its lock to a branch, its packages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, holds, keeps, unknown
+from gpurig.contract.values import Absent, Unknown
+from gpurig.facts.packages.dnf import DnfLocks, DnfModules, DnfTransaction
+from gpurig.facts.packages.package_manager import InstalledPackages
+from gpurig.operations.driver.locks_dnf import BRANCH, entries, locked, parts
+from gpurig.operations.shared.file import written
+from gpurig.operations.shared.packages import DNF, DNF_SAID, install_by_dnf
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+LOCK_PLUGIN = "python3-dnf-plugin-versionlock"
+
+NVIDIA = re.compile(r"(?!.*container).*nvidia|cuda-drivers|cuda-compat|libXNVCtrl")
+
+
+@keeps("driver.stream")
+def module_stream(stream: str) -> Commands:
+    """
+    dnf takes the driver from this module stream, and only from it.
+
+    + stream: ``580-open``, or with its module, ``nvidia-driver:580-open``
+
+    A stream that was enabled before is reset first: dnf does not switch one in place. Packages
+    that are installed are driver.packages' to move.
+    """
+    modules = read(DnfModules)
+    if isinstance(modules, Unknown):
+        return unknown(modules.reason)
+    if isinstance(modules, Absent):
+        return unknown("this dnf knows no module streams")
+    assert isinstance(modules, dict)
+    module, _, wanted = stream.rpartition(":")
+    module = module or "nvidia-driver"
+    enabled = modules.get(module)
+    if enabled == wanted:
+        return holds(f"{module}:{wanted} is enabled")
+    drift(
+        actual=f"{module}:{enabled} is enabled" if enabled else "no stream is enabled",
+        wanted=f"{module}:{wanted}",
+        will=f"enable {module}:{wanted}" + (f" instead of {enabled}" if enabled else ""),
+        leaves="the streams of other modules",
+    )
+    reset = [f"{DNF} module reset", QuoteString(module), "&&"] if enabled else []
+    # Asked before the reset: a stream that is not there must not cost the host the one it has.
+    yield StringCommand(
+        "LC_ALL=C dnf -q module list", QuoteString(f"{module}:{wanted}"), ">/dev/null &&",
+        *reset, f"{DNF} module enable", QuoteString(f"{module}:{wanted}"),
+    )  # fmt: skip
+
+
+@keeps("driver.versionlock")
+def versionlock(branch: str) -> Commands:
+    """
+    dnf sees the driver's packages of this branch only.
+
+    + branch: ``580``
+
+    Entries of ours that name another branch go; the user's own stay.
+    """
+    locks = read(DnfLocks)
+    if isinstance(locks, Unknown):
+        return unknown(locks.reason)
+    if isinstance(locks, Absent):
+        drift(
+            actual="dnf has no versionlock",
+            wanted=f"the driver locked to {branch}",
+            will=f"install {LOCK_PLUGIN} and lock the driver",
+        )
+        yield install_by_dnf([LOCK_PLUGIN])
+        now = read(DnfLocks)
+        if not isinstance(now, dict):
+            yield StringCommand(f"echo 'E: {LOCK_PLUGIN} brought no versionlock' >&2; exit 1")
+            return
+        yield from written(now["file"], locked(now["text"], now["dnf"], branch), mode=None)
+        return
+    assert isinstance(locks, dict)
+    file, text = locks["file"], locks["text"]
+    ours, wanted = set(parts(text, locks["dnf"])[1]), set(entries(locks["dnf"], branch))
+    if ours == wanted:
+        return holds(f"{file} locks it to {branch}")
+    branches = sorted({found for entry in ours for found in BRANCH.findall(entry)})
+    drift(
+        actual=f"locked to {', '.join(branches)}" if ours else "not locked",
+        wanted=f"locked to {branch}, {len(wanted)} names",
+        will=f"write the driver's entries into {file}",
+        leaves="every other entry",
+    )
+    yield from written(file, locked(text, locks["dnf"], branch), mode=None)
+
+
+@keeps("driver.packages")
+def driver_packages_dnf(packages: Sequence[str], branch: str) -> Commands:
+    """
+    The driver's packages are installed, of this branch, moved in one transaction.
+
+    + packages: names; branch: ``580``
+
+    What dnf would have to remove for it may be NVIDIA's only: that is named in the transaction.
+    Anything else is told by its name, and nothing is done.
+    """
+    there = read(InstalledPackages, packages=" ".join(packages))
+    if isinstance(there, Unknown):
+        return unknown(there.reason)
+    assert isinstance(there, dict)
+    found = there["packages"]
+    missing = [name for name in packages if name not in found]
+    other = [n for n in packages if n in found and not _of(found[n]["version"], branch)]
+    if not missing and not other:
+        return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
+    specs = [f"{name}-{branch}.*" if name in other else name for name in (*missing, *other)]
+    planned = read(DnfTransaction, specs=" ".join(specs))
+    if isinstance(planned, Unknown):
+        return unknown(planned.reason)
+    assert isinstance(planned, dict)
+    foreign = [name for name in planned["removes"] if not NVIDIA.match(name)]
+    if foreign:
+        return unknown(
+            f"installing {', '.join(specs)} would remove {', '.join(foreign)}; remove it yourself"
+            " if it may go"
+        )
+    wrong = [f"{', '.join(missing)} not installed"] if missing else []
+    wrong += [f"{name} is {found[name]['version']}" for name in other]
+    drift(
+        actual=", ".join(wrong),
+        wanted=f"installed, of branch {branch}",
+        will=f"install {', '.join(specs)}"
+        + (f" in place of {', '.join(planned['removes'])}" if planned["removes"] else ""),
+    )
+    yield (
+        _swapped(specs, packages, planned["removes"])
+        if planned["removes"]
+        else install_by_dnf(specs)
+    )
+
+
+def _of(version: str, branch: str) -> bool:
+    return version.rpartition(":")[2].startswith(f"{branch}.")
+
+
+def _swapped(
+    specs: Sequence[str], packages: Sequence[str], removes: Sequence[str]
+) -> StringCommand:
+    """One transaction that names what goes; dnf's shell ends with 0 always, so rpm is asked."""
+    install, remove = map(
+        QuoteString, (f"install {' '.join(specs)}", f"remove {' '.join(removes)}")
+    )
+    return StringCommand(
+        'said=$(case $(readlink -f "$(command -v dnf)") in (*dnf5)',
+        f"{DNF} do --action=remove", *map(QuoteString, removes),
+        "--action=install", *map(QuoteString, specs),
+        ";; (*) printf '%s\\n'", install, remove, f"run | {DNF} shell ;; esac 2>&1);",
+        "rpm -q --whatprovides", *map(QuoteString, packages),
+        f">/dev/null || {DNF_SAID}", 'printf "%s\\n" "$said"',
+    )  # fmt: skip

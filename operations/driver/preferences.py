@@ -1,0 +1,169 @@
+"""apt's preferences for the driver: its packages come from one source and one branch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, holds, keeps, unknown
+from gpurig.contract.values import Unknown
+from gpurig.facts.driver.packages import FAMILY, branch
+from gpurig.facts.host.distribution import Distribution
+from gpurig.facts.packages.apt import Candidates, Pin, Pins, Source, Sources
+from gpurig.operations.shared.file import written
+from gpurig.stack.model import Driver
+
+FILE = "/etc/apt/preferences.d/gpurig-nvidia"
+SOURCE_FILE = "/etc/apt/sources.list.d/gpurig-nvidia.sources"
+ORIGINS = {"debian": "Debian", "ubuntu": "Ubuntu"}  # what their Release files call themselves
+CUDA_REPOSITORY = "/compute/cuda/repos/"  # part of NVIDIA's address, on mirrors, too
+HEADER = "# Written by gpurig; it writes it anew when it differs. The first pin that fits counts.\n"
+
+
+@keeps("driver.preferences")
+def preferences(driver: Driver) -> Generator[StringCommand | FileUploadCommand, None, None]:
+    """
+    apt takes the driver's packages from the source that is wanted, also where that is a step down.
+
+    Only our own file is written. A pin of the user's that outranks it is named, and stays.
+    """
+    pins, sources, system = read(Pins), read(Sources), read(Distribution)
+    for fact in (pins, sources):
+        if isinstance(fact, Unknown):
+            return unknown(fact.reason)
+    assert isinstance(pins, list)
+    assert isinstance(sources, list)
+    nvidia, archive = hosts(sources), _archive(system)
+    if (driver.repository or nvidia) and not archive:
+        return unknown("how this distribution's archive calls itself is not known")
+    wanted = _wanted(driver, archive, nvidia)
+    ours = [pin for pin in pins if pin["file"] == FILE]
+    if ours == wanted:
+        reason = contradiction(driver)
+        if isinstance(reason, Unknown):
+            return unknown(reason.reason)
+        if reason:
+            return unknown(reason)
+        where = f"{FILE} has them" if wanted else "no other source has the driver's packages"
+        return holds(where)
+    drift(
+        actual=f"{FILE} differs" if ours else "not pinned",
+        wanted=f"the driver's packages from {told(driver)}" if wanted else f"no {FILE}",
+        will=f"write {FILE}" if wanted else f"remove {FILE}",
+        leaves="every other preferences file",
+    )
+    if not wanted:
+        yield StringCommand("rm -f", QuoteString(FILE))
+        return
+    yield from written(FILE, HEADER + "\n".join(map(_stanza, wanted)))
+
+
+def told(driver: Driver) -> str:
+    """The source that is wanted, in words: ``NVIDIA's 580``, ``the distribution``."""
+    return f"NVIDIA's {driver.branch}" if driver.source == "nvidia" else "the distribution"
+
+
+def hosts(sources: Iterable[Source]) -> list[str]:
+    """The hosts of NVIDIA's CUDA repository among apt's sources."""
+    found = []
+    for source in sources:
+        for uri in source["uris"]:
+            place = urlsplit(uri).hostname
+            if place and (source["file"] == SOURCE_FILE or CUDA_REPOSITORY in uri):
+                found.append(place)
+    return sorted(set(found))
+
+
+def fits(driver: Driver, version: str, places: Iterable[str], nvidia: Iterable[str]) -> bool:
+    """
+    Whether a version of a package is what is wanted.
+
+    + places: the hosts that have it; nvidia: those of NVIDIA's repository
+    """
+    if driver.repository:
+        return branch(version) == driver.branch and host(driver) in places
+    return bool(set(places) - set(nvidia))
+
+
+def host(driver: Driver) -> str:
+    """The host of the driver's repository, empty where it is the distribution's."""
+    return (urlsplit(driver.repository.uri).hostname or "") if driver.repository else ""
+
+
+def contradiction(driver: Driver) -> str | Unknown:
+    """
+    The pin of somebody's that outranks ours, in a sentence; empty where there is none.
+
+    It shows in apt's choice: it is of another source although the wanted one has the package.
+    """
+    pins, sources = read(Pins), read(Sources)
+    for fact in (pins, sources):
+        if isinstance(fact, Unknown):
+            return fact
+    assert isinstance(pins, list)
+    assert isinstance(sources, list)
+    others = {name: file for name in driver.packages if (file := _pinned_by(name, pins))}
+    if not others:  # apt takes a second to say what it would choose
+        return ""
+    candidates = read(Candidates, packages=" ".join(others))
+    if isinstance(candidates, Unknown):
+        return candidates
+    assert isinstance(candidates, dict)
+    nvidia = hosts(sources)
+    for name, choice in candidates.items():
+        version, there = choice["candidate"], choice["versions"]
+        right = [one for one, places in there.items() if fits(driver, one, places, nvidia)]
+        if right and version not in right:
+            return (
+                f"{others[name]} makes apt choose {name} {version or '(none)'}"
+                f" instead of {told(driver)} {right[0]}; take it out there"
+            )
+    return ""
+
+
+def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
+    """
+    The first file of the user's with a pin of this package, which may come before ours.
+
+    Pins of all packages come after those by name, and NVIDIA's pinning packages agree with ours.
+    """
+    for pin in pins:
+        if pin["file"].rpartition("/")[2].startswith(("gpurig-", "nvidia-driver-pinning-")):
+            continue
+        if any(glob != "*" and fnmatchcase(name, glob) for glob in pin["packages"]):
+            return pin["file"]
+    return ""
+
+
+def _archive(system: object) -> str:
+    """The distribution's own packages, as a pin names them; empty where that is not known."""
+    if not isinstance(system, dict) or system["id"] not in ORIGINS:
+        return ""
+    return f"release o={ORIGINS[system['id']]}, n={system['codename']}*"
+
+
+def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:
+    def pin(what: str, priority: str) -> Pin:
+        return Pin(file=FILE, packages=list(FAMILY), pin=what, priority=priority)
+
+    # 1001 lets apt go down; 90 is less than what an installed package has.
+    if driver.repository:
+        return [
+            pin(archive, "90"),
+            pin(f"version {driver.branch}.*", "1001"),
+            pin(f'origin "{host(driver)}"', "90"),
+        ]
+    if not nvidia:
+        return []
+    return [pin(archive, "1001"), *(pin(f'origin "{place}"', "-1") for place in nvidia)]
+
+
+def _stanza(pin: Pin) -> str:
+    return (
+        f"Package: {' '.join(pin['packages'])}\n"
+        f"Pin: {pin['pin']}\nPin-Priority: {pin['priority']}\n"
+    )

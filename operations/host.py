@@ -1,0 +1,42 @@
+"""The host's own name, which programs that run on several hosts look up."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra.api import FileUploadCommand, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, holds, keeps, unknown
+from gpurig.contract.values import Unknown
+from gpurig.facts.host.name import HOSTS, HostName
+from gpurig.operations.shared.file import written
+
+ADDRESS = "127.0.1.1"  # what Debian's installer gives a host's own name
+_MARK = "# gpurig"
+
+
+@keeps("host.name")
+def resolves() -> Generator[StringCommand | FileUploadCommand, None, None]:
+    """
+    The host finds an address for its own name.
+
+    Without one Horovod's gloo ends with "Unable to find address for". A line of ours in /etc/hosts
+    gives it one; all other lines stay.
+    """
+    there = read(HostName)
+    if isinstance(there, Unknown):
+        return unknown(there.reason)
+    assert isinstance(there, dict)
+    name = there["name"]
+    if there["addresses"]:
+        return holds(f"{name} is {', '.join(there['addresses'])}")
+    drift(
+        actual=f"nothing is found for {name}",
+        wanted=f"{name} has an address",
+        will=f"name it {ADDRESS} in {HOSTS}",
+        leaves="all other lines there",
+    )
+    others = [line for line in there["hosts"] if not line.rstrip().endswith(_MARK)]
+    lines = [*others, f"{ADDRESS}\t{name}\t{_MARK}"]
+    yield from written(HOSTS, "".join(f"{line}\n" for line in lines), mode=None)

@@ -1,0 +1,1 @@
+"""Operations that keep the package managers able to work."""

@@ -1,0 +1,297 @@
+"""apt: repositories in deb822 files of our own, each with its key by fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.host.distribution import Distribution
+from gpurig.facts.packages.apt import Source, Sources
+from gpurig.facts.packages.repository_key import Keys
+from gpurig.operations.shared import repository_key
+from gpurig.operations.shared.file import written
+from gpurig.operations.shared.packages import LOCK_SECONDS
+from gpurig.stack.model import Repository
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
+ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
+RANKS = ("stable", "oldstable", "testing")  # names of a suite that move on with each release
+POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
+# What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
+_REFUSED = (
+    ("*SHA1*", "its key is certified by SHA-1, which this apt no longer accepts; use the"
+     " repository of this release of the distribution"),
+    ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*' expired on '*|*xpired*",
+     "its signing key has expired; only who runs it can sign it anew"),
+    ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",
+     "it is signed by another key than the accepted one"),
+)  # fmt: skip
+HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
+
+
+def keyring_path(repository: Repository) -> str:
+    """Where the keyring of a repository lies."""
+    return f"/usr/share/keyrings/{repository.name}.gpg"
+
+
+@keeps("{layer}.keyring")
+def keyring(layer: str, repository: Repository) -> Commands:
+    """
+    The repository's keyring holds exactly the key of the fingerprint that is accepted.
+
+    + layer: whose repository it is; the promise is ``{layer}.keyring``
+
+    The host fetches the key itself with apt's own downloader, so that its proxies and mirrors
+    count; the keyring is written from the bytes whose fingerprint was compared.
+    """
+    sources = read(Sources)
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    assert isinstance(sources, list)
+    state = _trusted(sources, repository)
+    if state.verdict == "unknown":
+        return unknown(state.told)
+    if state.verdict == "holds":
+        return holds(state.told)
+    drift(
+        actual=state.told,
+        wanted=f"the key {repository.fingerprint}",
+        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
+    )
+    download = StringCommand(
+        "/usr/lib/apt/apt-helper download-file", QuoteString(repository.key_url),
+        QuoteString(repository_key.staged(repository)),
+    )  # fmt: skip
+    yield from repository_key.fetched(
+        download, keyring_path(repository), repository, repository_key.BINARY
+    )
+
+
+def _trusted(sources: list[Source], repository: Repository) -> repository_key.State:
+    """How the keyring stands that apt checks this repository with: the user's, else ours."""
+    if theirs := _theirs(sources, repository):
+        if wrong := _distrusted(theirs[0], repository):
+            return repository_key.State("unknown", wrong)
+        told = f"{theirs[0]['file']} has this repository with a key of its own"
+        return repository_key.State("holds", told)
+    return repository_key.stands(keyring_path(repository), repository, repository_key.BINARY)
+
+
+@keeps("{layer}.repository")
+def repository(layer: str, repository: Repository, architecture: str) -> Commands:
+    """
+    apt knows the repository, once, signed by its own keyring.
+
+    + layer: whose repository it is; the promise is ``{layer}.repository``
+    + architecture: dpkg's name of the host's architecture
+
+    A source that the user wrote for the same place stays and counts: two of them with different
+    keys stop apt.
+    """
+    sources = read(Sources)
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    assert isinstance(sources, list)
+    theirs, file = _theirs(sources, repository), _file(repository)
+    ours = [source for source in sources if source["file"] == file]
+    if len({source["signed_by"] for source in theirs}) > 1:
+        files = " and ".join(dict.fromkeys(source["file"] for source in theirs))
+        return unknown(
+            f"{files} have {repository.uri} with different Signed-By, and apt reads neither;"
+            " remove one of them"
+        )
+    if theirs and ours:
+        drift(
+            actual=f"{theirs[0]['file']} and {file} both have {repository.uri}",
+            wanted="one of them",
+            will=f"remove {file}",
+            leaves=theirs[0]["file"],
+        )
+        yield StringCommand("rm -f", QuoteString(file))
+        return
+    if _trusted(sources, repository).verdict != "holds":
+        return follows(f"{layer}.keyring", f"{repository.uri} is set up once {layer}.keyring holds")
+    if theirs:
+        return holds(f"{theirs[0]['file']} has it")
+    wanted = Source(
+        file=file,
+        types=["deb"],
+        uris=[repository.uri],
+        suites=[repository.suite],
+        components=list(repository.components),
+        signed_by=keyring_path(repository),
+        architectures=[architecture],
+    )
+    if ours == [wanted]:
+        return holds(f"{file} has {repository.uri}")
+    drift(
+        actual="not in apt's sources" if not ours else f"{file} differs",
+        wanted=repository.uri,
+        will=f"write {file}",
+    )
+    yield from written(file, HEADER + _stanza(wanted))
+    yield _refreshed(file)
+
+
+@keeps("packages.sources")
+def components(components: Sequence[str], mirror: str | None = None) -> Commands:
+    """
+    apt sees these components of the distribution's archive, beside what the user has enabled.
+
+    + components: ``contrib``, ``non-free`` …
+    + mirror: another mirror of the archive than the one the host uses
+    """
+    sources, system = read(Sources), read(Distribution)
+    if isinstance(sources, Unknown):
+        return unknown(sources.reason)
+    if not isinstance(system, dict):
+        return unknown("the distribution's code name cannot be read")
+    assert isinstance(sources, list)
+    distribution = system["codename"]
+    others = [source for source in sources if source["file"] != COMPONENTS_FILE]
+    wanted = _missing(others, components, distribution, mirror)
+    ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
+    if not any(_suites(source, distribution) for source in others):
+        return unknown(f"apt has no source of {distribution} main to go by")
+    if ours == wanted:
+        return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
+    names = sorted({name for source in wanted for name in source["components"]})
+    drift(
+        actual=f"{', '.join(names)} not among apt's sources" if not ours else "differs",
+        wanted=", ".join(components),
+        will=f"write {COMPONENTS_FILE}",
+        leaves="every other source",
+    )
+    if not wanted:
+        yield StringCommand("rm -f", QuoteString(COMPONENTS_FILE))
+        return
+    yield from written(COMPONENTS_FILE, HEADER + "\n".join(map(_stanza, wanted)))
+    yield _refreshed(COMPONENTS_FILE)
+
+
+def _missing(
+    others: Iterable[Source], components: Sequence[str], distribution: str, mirror: str | None
+) -> list[Source]:
+    """Ours for each of the host's sources of main, with the components that it does not name."""
+    others = [source for source in others if "deb" in source["types"]]
+    wanted: list[Source] = []
+    for source in others:
+        for suite in _suites(source, distribution):
+            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
+            places = _places([*uris, *source["uris"]])
+            lacking = [
+                name
+                for name in components
+                if not any(
+                    name in other["components"]
+                    and suite in other["suites"]
+                    and _places(other["uris"]) & places
+                    for other in others
+                )
+            ]
+            if not lacking:
+                continue
+            entry = source | {
+                "file": COMPONENTS_FILE, "types": ["deb"], "uris": uris, "suites": [suite],
+                "components": lacking,
+            }  # fmt: skip
+            same = next((w for w in wanted if w | {"suites": []} == entry | {"suites": []}), None)
+            if same is not None:
+                same["suites"].append(suite)
+            else:
+                wanted.append(Source(**entry))
+    return wanted
+
+
+def _suites(source: Source, distribution: str) -> list[str]:
+    """Those of its suites that are main of the distribution's archive, by code name or by rank."""
+    if "main" not in source["components"] or "deb" not in source["types"]:
+        return []
+    # Other archives have a "stable main", too; only the distribution's own is called like it.
+    archive = any(place.rsplit("/", 1)[-1] in ARCHIVES for place in _places(source["uris"]))
+    names = (distribution, *RANKS) if archive else (distribution,)
+    known = {f"{name}{pocket}" for name in names for pocket in POCKETS}
+    return [suite for suite in source["suites"] if suite in known]
+
+
+def _places(uris: Iterable[str]) -> set[str]:
+    return {uri.rstrip("/") for uri in uris}
+
+
+def _theirs(sources: list[Source], repository: Repository) -> list[Source]:
+    """The user's own sources of this repository."""
+    return [
+        source
+        for source in sources
+        if source["file"] != _file(repository)
+        and "deb" in source["types"]
+        and any(_same(uri, repository.uri) for uri in source["uris"])
+    ]
+
+
+def _distrusted(source: Source, repository: Repository) -> str:
+    """Why a user's source of the repository cannot be verified, in a sentence; else empty."""
+    path = source["signed_by"]
+    if not path.startswith("/"):  # embedded, or one of all the keys that apt trusts
+        return ""
+    keys = read(Keys, path=path)
+    where = f"{source['file']} has {repository.uri} signed by {path}"
+    if keys is ABSENT:
+        return f"{where}, which is not there; remove one or bring the other back"
+    if not isinstance(keys, dict):
+        return f"{path} cannot be read"
+    if not keys["fingerprints"]:
+        return f"{where}, in which no key can be told ({keys['refused']}); remove the source"
+    if repository.fingerprint not in keys["fingerprints"]:
+        told = ", ".join(keys["fingerprints"])
+        return f"{where}, which has {told} instead of {repository.fingerprint}; remove the source"
+    if int(keys["mode"], 8) & 0o444 != 0o444:
+        return f"{where}, which apt cannot read; run chmod 644 {path}"
+    return ""
+
+
+def _same(one: str, other: str) -> bool:
+    # NVIDIA's own list says $(ARCH), which apt fills in.
+    return one.replace("$(ARCH)", other.rstrip("/").rsplit("/", 1)[-1]).rstrip("/") == other.rstrip(
+        "/"
+    )
+
+
+def _file(repository: Repository) -> str:
+    return f"/etc/apt/sources.list.d/gpurig-{repository.name}.sources"
+
+
+def _stanza(source: Source) -> str:
+    lines = [
+        f"Types: {' '.join(source['types'])}",
+        f"URIs: {' '.join(source['uris'])}",
+        f"Suites: {' '.join(source['suites'])}",
+    ]
+    if source["components"]:
+        lines.append(f"Components: {' '.join(source['components'])}")
+    if source["architectures"]:
+        lines.append(f"Architectures: {' '.join(source['architectures'])}")
+    if source["signed_by"]:
+        key = source["signed_by"].replace("\n", "\n ")
+        lines.append(f"Signed-By: {key}")
+    return "\n".join(lines) + "\n"
+
+
+def _refreshed(file: str) -> StringCommand:
+    """The lists of one file's sources, and of nothing else; what apt refuses, in one sentence."""
+    return StringCommand(
+        f"out=$(LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
+        f" -o Dir::Etc::sourcelist={file} -o Dir::Etc::sourceparts=-"
+        " -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update 2>&1)"
+        " || { printf '%s\\n' \"$out\";"
+        f" at=$(sed -n 's/^URIs: //p' {file} | head -n 1); case $out in"
+        + "".join(f' {pattern}) why="{why}" ;;' for pattern, why in _REFUSED)
+        + " *) why=$(printf '%s\\n' \"$out\" | grep '^E:' | head -n 1 | cut -c 4-) ;; esac;"
+        ' echo "E: apt refuses $at: $why" >&2; exit 1; }'
+    )

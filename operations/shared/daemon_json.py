@@ -1,0 +1,202 @@
+"""Docker's daemon.json: what to write into it, and what the running daemon has not taken yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gpurig.facts.docker.daemon_json import Read
+from gpurig.facts.docker.engine import Daemon
+
+NVIDIA_RUNTIME: Mapping[str, Any] = {"path": "nvidia-container-runtime", "args": []}
+
+# Two spellings of the one executable that the container toolkit installs.
+_SAME_RUNTIME = {"nvidia-container-runtime", "/usr/bin/nvidia-container-runtime"}
+
+# What dockerd takes on SIGHUP (moby, daemon/reload.go), as long as the key is in the file:
+# one that was removed keeps its old value until a restart.
+RELOADED = frozenset(
+    {
+        "allow-nondistributable-artifacts",
+        "debug",
+        "default-runtime",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
+
+# With live-restore containers outlive a restart, unless what they stand on changes with it
+# (network, storage). These are known not to.
+OUTLIVED = RELOADED | {"features", "log-driver", "log-opts", "default-shm-size"}
+
+# What `docker info` tells by value, with dockerd's defaults; everything else is only known from a
+# record (it also tells data-root, but with links followed, so that it need not look the same).
+_TOLD: Mapping[str, Any] = {
+    "runtimes": {},
+    "default-runtime": "runc",
+    "live-restore": False,
+    "debug": False,
+    "labels": [],
+    "registry-mirrors": [],
+    "log-driver": "json-file",
+}
+
+
+def wanted(daemon: Mapping[str, Any], nvidia: bool, cdi: bool) -> dict[str, Any]:
+    """
+    The keys daemon.json should have.
+
+    + daemon: the user's own (``rig_docker_daemon``)
+    + nvidia: register the NVIDIA runtime; cdi: switch on the feature ``cdi``
+    """
+    keys: dict[str, Any] = {}
+    if nvidia:
+        keys["runtimes"] = {"nvidia": dict(NVIDIA_RUNTIME)}
+    if cdi:
+        keys["features"] = {"cdi": True}
+    return merged(keys, daemon)
+
+
+def merged(config: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with `keys` in it: objects are merged, every other key stays, in its order."""
+    result = dict(config)
+    for key, value in keys.items():
+        old = result.get(key)
+        if key == "nvidia" and value == NVIDIA_RUNTIME and _is_nvidia_runtime(old):
+            continue
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _is_nvidia_runtime(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and entry.get("path") in _SAME_RUNTIME
+
+
+def differences(
+    config: Mapping[str, Any], keys: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, str, str]]:
+    """Where `config` differs from `keys`: (key with dots, what is there, what should be)."""
+    found = []
+    goal = merged(config, keys)
+    for key, value in goal.items():
+        old = config.get(key)
+        if old == value and key in config:
+            continue
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            found += differences(old, value, f"{prefix}{key}.")
+        else:
+            is_ = f"{prefix}{key} is {_short(old)}" if key in config else f"no {prefix}{key}"
+            found.append((f"{prefix}{key}", is_, f"{prefix}{key} {_short(value)}"))
+    return found
+
+
+def _short(value: Any) -> str:
+    text = re.sub(r"://[^/\s\"@]*@", "://", json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> dict[str, str]:
+    """
+    The keys that the running daemon uses otherwise than the file says, each with the value in use.
+
+    + flags: keys given on the command line, which need not be in the file
+    """
+    found: dict[str, str] = {}
+    flags = set(flags)
+    for key in sorted(_TOLD.keys() - (flags - {"runtimes"})):
+        if key == "runtimes":
+            in_use = {n: p for n, p in daemon["runtimes"].items() if not _stock(n)}
+            want = {n: e.get("path", "") for n, e in config.get(key, {}).items()}
+            # shims have no path; dockerd may tell the path it found for a name
+            more = key in flags  # those of the command line are added to the file's
+            same = (want.keys() <= in_use.keys() if more else want.keys() == in_use.keys()) and all(
+                not want[name] or in_use[name] == want[name] for name in want
+            )
+            if not same:
+                found[key] = ", ".join(sorted(in_use)) or "none"
+            continue
+        want_value, is_value = config.get(key, _TOLD[key]), _in_use(daemon, key)
+        if _plain(want_value) != _plain(is_value):
+            found[key] = _short(is_value)
+    cdi = config.get("features", {}).get("cdi")
+    # CDI came with Docker 25; before, the switch does nothing
+    if cdi is not None and _major(daemon) >= 25 and cdi is not bool(daemon["cdi_spec_dirs"]):
+        found["features"] = f"CDI {'on' if daemon['cdi_spec_dirs'] else 'off'}"
+    return found
+
+
+def _stock(runtime: str) -> bool:
+    return runtime == "runc" or runtime.startswith("io.containerd.")
+
+
+def _in_use(daemon: Daemon, key: str) -> Any:
+    told: Mapping[str, Any] = daemon
+    return told[key.replace("-", "_")]
+
+
+def _plain(value: Any) -> Any:
+    return sorted(str(one).rstrip("/") for one in value) if isinstance(value, list) else value
+
+
+def _major(daemon: Daemon) -> int:
+    digits = daemon["version"].partition(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def stopped(policies: Mapping[str, str]) -> str:
+    """
+    The running containers that a restart of Docker stops, by name, and which of them come back.
+
+    + policies: container → restart policy; a daemon that starts again starts those with ``always``
+      and ``unless-stopped``, not ``on-failure`` (Docker's manual, "Start containers automatically")
+    """
+    count = "1 running container" if len(policies) == 1 else f"{len(policies)} running containers"
+    back = sorted(name for name, one in policies.items() if one in ("always", "unless-stopped"))
+    gone = sorted(policies.keys() - set(back))
+    said = [_few(gone)] if gone else []
+    said += [f"{_few(back)} (started again, as restart={policies[back[0]]})"] if back else []
+    return f"{count}: {'; '.join(said)}"
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - 5
+    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
+
+
+def untold(config: Mapping[str, Any]) -> dict[str, str]:
+    """Key → hash of the value, of the keys that `docker info` does not tell."""
+    rest = {key: value for key, value in config.items() if key not in _TOLD}
+    features = {k: v for k, v in rest.pop("features", {}).items() if k != "cdi"}
+    if features:
+        rest["features"] = features
+    return {
+        key: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        for key, value in sorted(rest.items())
+    }
+
+
+def unconfirmed(config: Mapping[str, Any], changed: float, read: Read) -> set[str]:
+    """
+    The keys of which it is not known that the daemon has read their value.
+
+    + changed: when the file was last changed, in seconds since 1970
+
+    Where nothing was recorded, clocks are the last resort, in the one direction that is safe: a
+    file that has not changed since before the daemon started is what it read.
+    """
+    now = untold(config)
+    known = read["confirmed"]
+    if known is not None:
+        return {key for key in now.keys() | known.keys() if now.get(key) != known.get(key)}
+    return set() if changed < read["started"] else set(now)

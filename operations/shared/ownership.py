@@ -1,0 +1,111 @@
+"""The folders that gpurig makes are root's, and so is everything that leads to them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+
+from pyinfra.api import StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, follows, holds, keeps, unknown
+from gpurig.contract.values import Unknown
+from gpurig.facts.host.ownership import Step, Ways
+
+OURS = "/opt/gpurig"
+
+
+@keeps("{layer}.folders")
+def folders(layer: str, paths: tuple[str, ...]) -> Generator[StringCommand, None, None]:
+    """
+    These folders are root's with mode 755, and what leads to them can be changed by root alone.
+
+    + layer: whose folders they are; the promise is ``{layer}.folders``
+    + paths: gpurig's own folders, a parent before what lies in it
+
+    What others can write on the way, or users cannot enter, is the administrator's: it is named
+    with the command, and never changed.
+    """
+    ways = read(Ways, paths=paths)
+    if isinstance(ways, Unknown):
+        return unknown(ways.reason)
+    assert isinstance(ways, dict)
+    own = {ways[path][-1]["path"] for path in paths}
+    for step in (step for path in paths for step in ways[path]):
+        if (step["path"] not in own or step["kind"] == "link") and (wrong := _foreign(step)):
+            return unknown(wrong)
+        if step["kind"] == "file":
+            return unknown(f"{step['path']} is no folder")
+    wrong_ones = [path for path in paths if not _right(ways[path][-1])]
+    if not wrong_ones:
+        return holds(", ".join(paths))
+    drift(
+        actual=", ".join(_seen(path, ways[path][-1]) for path in wrong_ones),
+        wanted="root's, mode 755",
+        will=f"make {', '.join(wrong_ones)} root's, with mode 755",
+    )
+    for path in wrong_ones:
+        folder = shlex.quote(path)
+        # Its parent is root's by now; a link that somebody put there before is not followed.
+        yield StringCommand(
+            f'if [ -L {folder} ] && [ "$(stat -c %u {folder})" != 0 ]; then'
+            f" echo {shlex.quote(f'{path} has just become a link; remove it')} >&2; exit 1; fi;"
+            f" mkdir -p {folder} && chown root:root {folder} && chmod 755 {folder}"
+        )
+
+
+def waits(layer: str, path: str) -> bool:
+    """
+    State that a promise below a folder follows ``{layer}.folders``, if it does.
+
+    + path: the folder
+
+    Where others can change what leads there, nothing is built, and nothing there is trusted.
+    """
+    ways = read(Ways, paths=(path,))
+    if isinstance(ways, Unknown):
+        unknown(ways.reason)
+        return True
+    assert isinstance(ways, dict)
+    if any(_open(step) for step in ways[path]):
+        follows(f"{layer}.folders")
+        return True
+    return False
+
+
+def _open(step: Step) -> bool:
+    """Whether others than root can change it, or replace what is in it."""
+    if step["kind"] == "missing":
+        return False
+    sticky = step["kind"] == "folder" and _bits(step) & 0o1000
+    writable = step["kind"] != "link" and _bits(step) & 0o022 and not sticky
+    return step["owner"] != "root" or bool(writable)
+
+
+def _foreign(step: Step) -> str:
+    """What is wrong with a folder or link that is not gpurig's, and the command against it."""
+    path, owner, mode = step["path"], step["owner"], step["mode"]
+    name = shlex.quote(path)
+    if step["kind"] == "link":
+        return f"{path} is a link of {owner}'s; run: rm {name}" if _open(step) else ""
+    if owner != "root" and step["kind"] != "missing":
+        return f"{path} belongs to {owner}, mode {mode}; run: chown root {name}"
+    if _open(step):
+        return f"others may write {path}, mode {mode}; run: chmod go-w {name}"
+    if step["kind"] == "folder" and not _bits(step) & 0o001:
+        return f"users cannot enter {path}, mode {mode}; run: chmod o+x {name}"
+    return ""
+
+
+def _right(step: Step) -> bool:
+    return step["kind"] == "folder" and step["owner"] == "root" and _bits(step) & 0o777 == 0o755
+
+
+def _seen(path: str, step: Step) -> str:
+    if step["kind"] == "missing":
+        return f"no {path}"
+    return f"{path} is {step['owner']}'s, mode {step['mode']}"
+
+
+def _bits(step: Step) -> int:
+    return int(step["mode"], 8) if step["kind"] != "missing" else 0

@@ -1,0 +1,100 @@
+"""The key of a repository: fetched by the host, read once, and written from what was read."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Generator
+from typing import NamedTuple
+
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+
+from gpurig.contract.fact import Fact, read
+from gpurig.contract.openpgp import certificate
+from gpurig.contract.values import Unknown
+from gpurig.facts.packages.repository_key import AptFinds, Found, Keys, RpmFinds
+from gpurig.operations.shared.file import written
+from gpurig.stack.model import Repository
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]
+
+ARMOUR = "armour"  # what rpm imports
+BINARY = "binary"  # what apt reads under every name
+
+
+class State(NamedTuple):
+    """How a key file stands: ``holds``, ``drifted`` or ``unknown``, and what there is."""
+
+    verdict: str
+    told: str
+
+
+def stands(path: str, repository: Repository, form: str) -> State:
+    """
+    Whether a file holds the repository's key and nothing else, for us and for who reads it.
+
+    + form: `BINARY`, which apt reads, or `ARMOUR`, which rpm does
+    """
+    keys = read(Keys, path=path)
+    if isinstance(keys, Unknown):
+        return State("unknown", f"{path}: {keys.reason}")
+    if not isinstance(keys, dict):
+        return State("drifted", "no keyring")
+    if keys["refused"]:
+        return State("drifted", f"{path} is refused, since {keys['refused']}")
+    if keys["fingerprints"] != [repository.fingerprint]:
+        return State("drifted", f"a keyring with {keys['fingerprints'][0]}")
+    if keys["form"] != form:
+        return State("drifted", f"{path} has the key in another form")
+    mode = int(keys["mode"], 8)
+    if mode & 0o444 != 0o444:
+        return State("drifted", f"{path} cannot be read by everybody")
+    if mode & 0o022:
+        return State("drifted", f"{path} can be written by others than root")
+    apt = form == BINARY
+    asked = {"path": path, "fingerprint": repository.fingerprint} if apt else {"path": path}
+    fact: type[Fact[Found]] = AptFinds if apt else RpmFinds
+    found = read(fact, **asked)
+    if isinstance(found, Unknown):
+        return State("unknown", f"{path}: {found.reason}")
+    assert isinstance(found, dict)
+    if found["fingerprints"] != [repository.fingerprint]:
+        reader = "apt's verifier" if apt else "rpm"
+        return State("unknown", f"{reader} does not find the key in {path}: {found['said']}")
+    return State("holds", f"{path} holds {repository.fingerprint}")
+
+
+def fetched(download: StringCommand, path: str, repository: Repository, form: str) -> Commands:
+    """
+    Put the accepted key in its place: exactly the bytes whose fingerprint was compared.
+
+    + download: writes what `key_url` has to the file that `staged` names
+
+    What was fetched is read once, by the control machine, which writes the keyring from the
+    packets that it understood; the host decodes nothing.
+    """
+    source = staged(repository)
+    yield StringCommand("rm -f", QuoteString(source), "&&", download)
+    keys = read(Keys, path=source)
+    yield StringCommand("rm -f", QuoteString(source))
+    if isinstance(keys, dict) and not keys["refused"]:
+        key = certificate(base64.b64decode(keys["certificate"]))
+        if key.fingerprint == repository.fingerprint:
+            yield from written(path, key.binary if form == BINARY else key.armoured)
+            return
+    yield StringCommand("echo", QuoteString(f"E: {_refusal(keys, repository)}"), ">&2; exit 1")
+
+
+def staged(repository: Repository) -> str:
+    """Where a key is downloaded to, in a folder that only root writes to."""
+    return f"/run/gpurig-{repository.name}.key"
+
+
+def _refusal(keys: object, repository: Repository) -> str:
+    if isinstance(keys, Unknown):
+        return f"the key at {repository.key_url} is refused: {keys.reason}"
+    if not isinstance(keys, dict):
+        return f"{repository.key_url} brought no file"
+    if keys["fingerprints"] and repository.fingerprint not in keys["fingerprints"]:
+        told = ", ".join(keys["fingerprints"])
+        return f"{repository.key_url} has {told} instead of {repository.fingerprint}"
+    return f"the key at {repository.key_url} is refused: {keys['refused']}"

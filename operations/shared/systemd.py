@@ -1,0 +1,47 @@
+"""Services of systemd: running now and at the next boot."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import QuoteString, StringCommand
+
+from gpurig.facts.host.systemd import Unit
+
+
+def masked(units: dict[str, Unit]) -> list[str]:
+    """The units that somebody masked."""
+    return [name for name, unit in units.items() if "masked" in (unit["load"], unit["enabled"])]
+
+
+def lacking(units: dict[str, Unit]) -> list[str]:
+    """What keeps these units from running now and after a reboot, as short sentences."""
+    found = []
+    off = masked(units)
+    for name, unit in units.items():
+        if name in off:
+            found.append(f"{name} is masked")
+        elif unit["load"] != "loaded":
+            found.append(f"{name} is {unit['load']}")
+        elif unit["enabled"] in ("disabled", "enabled-runtime", "linked"):
+            found.append(f"{name} is {unit['enabled']}")
+        # "activating" may be a unit that systemd starts over and over
+        if unit["active"] not in ("active", "reloading") and name not in off:
+            found.append(f"{name} is {unit['active']}")
+    return found
+
+
+def running(units: dict[str, Unit], names: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """The commands that make these units run now and at the next boot; only what is missing."""
+    hidden = masked({name: units[name] for name in names})
+    if hidden:
+        yield StringCommand("systemctl unmask", *map(QuoteString, hidden))
+    # a mask hides whether the unit was enabled; enabling twice changes nothing
+    off = [name for name in names if name in hidden or units[name]["enabled"] != "enabled"]
+    if off:
+        yield StringCommand("systemctl enable", *map(QuoteString, off))
+    down = [name for name in names if units[name]["active"] not in ("active", "reloading")]
+    if down:
+        # a unit that failed too often in a row is only started again after this
+        yield StringCommand("systemctl reset-failed", *map(QuoteString, down), "2>/dev/null || :")
+        yield StringCommand("systemctl start", *map(QuoteString, down))

@@ -1,0 +1,50 @@
+"""Users: what they are allowed to do with Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from pyinfra.api import QuoteString, StringCommand
+
+from gpurig.contract.fact import read
+from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.users.groups import GroupMembership
+
+
+@keeps("users.docker-group")
+def docker_group(users: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """
+    Users who may use Docker without sudo: whoever is in the group ``docker`` is as good as root.
+
+    + users: their names; they must exist, none is made here
+    """
+    missing: list[str] = []
+    waiting: list[str] = []
+    for user in users:
+        membership = read(GroupMembership, user=user, group="docker")
+        if membership is ABSENT:
+            return unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
+        if isinstance(membership, Unknown):
+            return unknown(f"groups of {user}: {membership.reason}")
+        assert isinstance(membership, dict)
+        if not membership["group"]:
+            return follows("docker.packages", "the group docker comes with Docker")
+        if not membership["member"]:
+            missing.append(user)
+        elif membership["sessions_without"] and user != "root":
+            waiting.append(user)
+    if missing:
+        drift(
+            actual=f"not in the group docker: {', '.join(missing)}",
+            wanted="may use Docker",
+            will="add them to the group docker (as good as root), valid from the next login",
+            leaves="all other groups and members",
+        )
+        for user in missing:
+            # gpasswd and not usermod: it also takes users of a directory service
+            yield StringCommand("gpasswd --add", QuoteString(user), "docker")
+    elif waiting:
+        due(f"{', '.join(waiting)} must log in again to have the group docker")
+    else:
+        holds(f"{', '.join(users)} in the group docker" if users else "no users are given")

@@ -1,0 +1,215 @@
+"""The command line: one function a verb, no logic of its own."""
+
+from __future__ import annotations
+
+import gevent.monkey
+
+gevent.monkey.patch_all()  # before anything opens a socket: each host is a greenlet
+
+# What follows is imported after the patch on purpose (E402), so that it gets patched modules.
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
+
+import click  # noqa: E402
+
+from gpurig import __version__, store  # noqa: E402
+from gpurig.cli import image as image_verbs  # noqa: E402
+from gpurig.cli import train as training  # noqa: E402
+from gpurig.cli import verbs  # noqa: E402
+from gpurig.errors import GpurigError  # noqa: E402
+from gpurig.report.shown import prepare_output, say, shown_json, shown_line  # noqa: E402
+from gpurig.stack.described import Given  # noqa: E402
+from gpurig.training.engines import ENGINES  # noqa: E402
+
+Command = Callable[..., None]
+
+
+def _target(function: Command) -> Command:
+    """The arguments that every verb on hosts takes."""
+    for decorate in (
+        click.argument("target", required=False, metavar="[INVENTORY|@local|HOST,…]"),
+        click.option("--limit", metavar="HOST,…", help="Only these hosts or groups."),
+        click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else."),
+        click.option("--debug", is_flag=True, help="Show the log and tracebacks."),
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="gpurig")
+def gpurig() -> None:
+    """From a bare machine to a proven AI workstation."""
+
+
+@gpurig.command()
+@_target
+@click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]), help="When due.")
+@click.option("--restart-docker", is_flag=True, help="When due, although containers stop.")
+@click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
+@click.option("--prune", is_flag=True, help="Delete environments that are wanted no more.")
+@click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
+@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+@click.option("-y", "yes", is_flag=True, help="Change without asking.")
+def up(**options: Any) -> None:
+    """Set hosts up, or repair what has drifted, and prove it."""
+    sys.exit(verbs.work(verbs.Asked.of("up", options)))
+
+
+@gpurig.command()
+@_target
+@click.option("--upgrade", is_flag=True, help="Show what newer releases would change.")
+@click.option("--prune", is_flag=True, help="Show which environments would be deleted.")
+@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+def plan(**options: Any) -> None:
+    """Show what `up` would change, and why; change nothing."""
+    sys.exit(verbs.work(verbs.Asked.of("plan", options)))
+
+
+@gpurig.command()
+@_target
+def verify(**options: Any) -> None:
+    """Prove that hosts work; change nothing."""
+    sys.exit(verbs.work(verbs.Asked.of("verify", options)))
+
+
+@gpurig.command()
+@_target
+def facts(**options: Any) -> None:
+    """Show what is there."""
+    sys.exit(verbs.facts(verbs.Asked.of("facts", options)))
+
+
+@gpurig.command()
+@_target
+@click.option("--facts", "saved", type=click.Path(), metavar="FILE", help="Of `facts --json`.")
+@click.option("--os", metavar="ID:VERSION", help="Of no host: its distribution, as debian:13.")
+@click.option("--arch", metavar="MACHINE", help="x86_64 (default) or aarch64.")
+@click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
+@click.option("--gpu", "gpus", multiple=True, metavar="10de:ID", help="A GPU; one for each.")
+@click.option("--python", metavar="VERSION", help="Its python3.")
+@click.option("--secure-boot", is_flag=True, default=None, help="Secure Boot is on.")
+@click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]))
+def resolve(**options: Any) -> None:
+    """Show which stack fits hosts, saved facts or a described machine, and the reasons."""
+    given = Given.of(options)
+    sys.exit(verbs.resolve(verbs.Asked.of("resolve", options), options["saved"], given))
+
+
+@gpurig.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def tables(as_json: bool) -> None:
+    """List the tables that versions are chosen by, and how old they are."""
+    sys.exit(verbs.show_tables(as_json))
+
+
+@gpurig.command()
+@_target
+@click.option("-y", "yes", is_flag=True, help="Trust the keys shown without asking.")
+def trust(**options: Any) -> None:
+    """Show and trust the SSH host keys of hosts seen for the first time."""
+    sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
+
+
+class _WithProgram(click.Command):
+    """A command whose words after ``--`` are a program's own, whatever stands before."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            cut = args.index("--")
+            args, ctx.obj = args[:cut], args[cut + 1 :]
+        return super().parse_args(ctx, args)
+
+
+@gpurig.command(cls=_WithProgram, options_metavar="[OPTIONS] [-- PROGRAM ARGUMENTS…]")
+@_target
+@click.option("--workload", default="mnist", metavar="mnist|FILE", help="Default: mnist.")
+@click.option("--engine", type=click.Choice(ENGINES), required=True, help="What starts it.")
+@click.option("--env", metavar="NAME", help="Default: the one that the engine comes with.")
+@click.option("--processes-per-host", "processes", type=click.IntRange(1), metavar="N",
+              help="Default: one a GPU, else one.")  # fmt: skip
+@click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
+              help="Do not train with one process first.")  # fmt: skip
+@click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
+              help="A variable of its environment; no value: the one here.")  # fmt: skip
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> None:
+    """Train on all hosts together, with an engine that their environments have."""
+    names = ("engine", "workload", "env", "processes", "baseline", "variables")
+    wished = training.wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
+    sys.exit(training.run(verbs.Asked.of("train", options), wished))
+
+
+@gpurig.group()
+def image() -> None:
+    """Build, run and save container images, on this machine or where DOCKER_HOST says."""
+
+
+@image.command()
+@click.argument("name", metavar="NAME|PATH")
+@click.option("--base", metavar="IMAGE", help="What it is built on; default: rig_base_image.")
+@click.option("--index", metavar="URL", help="Where wheels are read from.")
+@click.option("--tag", metavar="NAME", help="What it is called; default: gpurig/NAME.")
+@click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def build(name: str, debug: bool, **options: Any) -> None:
+    """Build an image: tensorflow, pytorch, or of the Dockerfile in a folder."""
+    sys.exit(image_verbs.build(name, **options))
+
+
+@image.command("run", context_settings={"allow_interspersed_args": False})
+@click.option("--gpus", metavar="all|none|N", help="Default: all that Docker offers.")
+@click.option("-v", "--volume", "volumes", multiple=True, metavar="FOLDER:/FOLDER",
+              help="A folder in it; $PWD:/workspace is there already.")  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.argument("name")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) -> None:
+    """Run an image as yourself, in the folder you are in; its exit code is the command's."""
+    sys.exit(image_verbs.run(name, command, **options))
+
+
+@image.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def save(name: str, file: str, debug: bool) -> None:
+    """Write an image into a file, which rig_images may name."""
+    sys.exit(image_verbs.save(name, file))
+
+
+def main() -> None:
+    """Run the command line; errors are sentences, and tracebacks are for ``--debug``."""
+    prepare_output()
+    arguments = sys.argv[1:]
+    # sudo, a ProxyCommand of ssh's, this machine's own shell: none comes from a folder of others.
+    os.environ["PATH"] = store.search_path(os.environ.get("PATH", os.defpath))
+    try:
+        gpurig.main(args=arguments, standalone_mode=False)
+    except GpurigError as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(_tell(error, arguments))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        say("gpurig: interrupted; what was done stays done, run it again", err=True)
+        sys.exit(130)
+
+
+def _tell(error: GpurigError, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        command = next((word for word in arguments if word in gpurig.commands), "")
+        frame = {"schema": 1, "command": command, "hosts": {}, "errors": [error.as_json()]}
+        say(json.dumps(shown_json(frame), indent=2))
+    say(f"gpurig: {shown_line(str(error))}", err=True)
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    main()

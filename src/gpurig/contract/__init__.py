@@ -1,0 +1,1 @@
+"""What facts and operations are written against."""

@@ -1,0 +1,1 @@
+"""One run over the hosts: read, resolve, change, read again, prove."""

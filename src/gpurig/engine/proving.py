@@ -1,0 +1,158 @@
+"""
+Running the proofs against one host: pytest with testinfra, in a process of its own.
+
+The parent hands the host over on standard input (it may hold passwords) and reads one JSON line a
+proof. The child opens its own connection and shares nothing else with what changed the host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import gevent
+from gevent.os import nb_read
+from gevent.subprocess import PIPE, Popen
+from pyinfra import logger
+
+import gpurig
+from gpurig.contract.limits import MB, Limits
+from gpurig.engine.result import HostResult, Proof, ProofVerdict
+from gpurig.errors import InternalError
+from gpurig.hosts.exchange import PIECE, Flooded, LineRoom, lines
+from gpurig.hosts.inventory import HostSpec
+from gpurig.stack.model import Stack
+from gpurig.wheels import locks
+
+LATER = 60  # seconds that the child has for telling what its own bound ended
+
+PROOFS = Path(gpurig.__file__).parent / "proofs"
+
+# As `-m` would, but that the working folder is not where modules are looked for first. (-P does
+# the same from Python 3.11 on; -I would also lose a gpurig that `pip --user` installed.)
+_CHILD = (
+    "import sys; sys.path[:] = filter(None, sys.path);"
+    " from gpurig.engine import proving; sys.exit(proving.main())"
+)
+
+
+def prove(
+    spec: HostSpec,
+    result: HostResult,
+    workloads: bool,
+    on_proof: Callable[[Proof], None],
+    on_line: Callable[[str], None],
+) -> list[Proof]:
+    """
+    Run every proof of the host's stack; each is also told to `on_proof` as it ends.
+
+    + workloads: whether the training programs are run, or named as not run
+    """
+    assert isinstance(result.answer, Stack)
+    given = {
+        "name": spec.name,
+        "transport": spec.transport,
+        "address": spec.address,
+        "data": dict(spec.data),
+        "stack": result.answer.as_json(),
+        "facts": result.as_json()["facts"],
+        "workloads": workloads,
+        "locks": _locks(spec, result.answer),
+    }
+    command = [sys.executable, "-c", _CHILD]
+    proofs = []
+    # A file takes any number of words of pytest's; a pipe that nobody reads meanwhile would fill.
+    with TemporaryFile() as words:
+        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words)
+        try:
+            child.stdin.write(json.dumps(given, default=str).encode())
+            child.stdin.close()
+            for line in _lines(spec, child.stdout.fileno()):
+                told = json.loads(line)
+                if "line" in told:
+                    on_line(told["line"])
+                    continue
+                verdict = ProofVerdict(told["proof"]["verdict"])
+                proof = Proof(**(told["proof"] | {"verdict": verdict}))
+                proofs.append(proof)
+                on_proof(proof)
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.stdout.close()
+        words.seek(-min(words.seek(0, os.SEEK_END), MB), os.SEEK_END)
+        said = words.read().decode("utf-8", "replace")
+    logger.debug("%s: proofs: %s", spec.name, said)
+    if code not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
+        lines = said.strip().splitlines() or ["no output"]
+        raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
+    return proofs
+
+
+def _lines(spec: HostSpec, descriptor: int) -> Iterator[str]:
+    """What the child says. Its own bounds on the host are as long, and come first."""
+    limits = Limits(**spec.settings.limits)
+    late = limits.silent(spec.name, "command", "it was proven")
+
+    def read() -> bytes:
+        with gevent.Timeout(limits.command + LATER, late):
+            return bytes(nb_read(descriptor, PIECE))
+
+    try:
+        yield from lines(read, LineRoom(limits.answer * MB))
+    except Flooded as error:
+        raise limits.flooded(spec.name) from error
+
+
+def _locks(spec: HostSpec, stack: Stack) -> dict[str, dict[str, str]]:
+    """By environment, what its lock pins: the lock itself lies on the control machine."""
+    index = spec.settings.pypi_index
+    return {
+        one.name: locks.pins(locks.find(one, stack.architecture, index).text)
+        for one in stack.environments
+    }
+
+
+def main() -> int:
+    """The child: read the host from standard input, run pytest, print a JSON line a proof."""
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+    import pytest
+
+    from gpurig.engine.runner import Link, prepare_engine
+    from gpurig.proofs.plugin import Proving
+
+    given = json.loads(sys.stdin.read())
+    out, sys.stdout = sys.stdout, sys.stderr  # pytest's own words are for the log
+
+    def tell(what: dict[str, Any]) -> None:
+        print(json.dumps(what), file=out, flush=True)
+
+    prepare_engine()
+    spec = HostSpec.of(given["name"], given["transport"], given["address"], given["data"])
+    link = Link(spec, on_line=lambda line: tell({"line": line}))
+    link.open()
+    try:
+        plugin = Proving(
+            link,
+            given["stack"],
+            given["facts"],
+            given["workloads"],
+            given["locks"],
+            on_proof=lambda proof: tell({"proof": asdict(proof)}),
+        )
+        # The proofs have a configuration of their own wherever they are installed.
+        arguments = [str(PROOFS), "-c", str(PROOFS / "pytest.ini"), "-q"]
+        # testinfra's own plugin would offer this machine as the host.
+        arguments += ["-p", "no:cacheprovider", "-p", "no:pytest11.testinfra"]
+        return int(pytest.main(arguments, plugins=[plugin]))
+    finally:
+        link.close()

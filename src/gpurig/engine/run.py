@@ -1,0 +1,319 @@
+"""A whole run over all hosts: plan, ask, change, read again, reboot if told to, prove."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import gevent
+import gevent.event
+from pyinfra import logger
+
+from gpurig.contract.promise import Finding, Record, Verdict
+from gpurig.deploy.docker import RESTART
+from gpurig.deploy.environments import PRUNE, SHARE, UPGRADE
+from gpurig.deploy.workstation import workstation
+from gpurig.engine import disk, proving
+from gpurig.engine.result import HostResult, Proof
+from gpurig.engine.runner import Link
+from gpurig.errors import GpurigError, HostError, InternalError
+from gpurig.hosts.inventory import HostSpec
+from gpurig.stack import observed
+from gpurig.stack.model import Stack
+from gpurig.wheels import locks
+
+REBOOT_PROMISES = ("driver.loaded",)  # what only a reboot can bring about
+REBOOT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    How a run goes.
+
+    + command: ``up``, ``plan``, ``verify`` or ``facts``
+    + ask: whether a person is asked before anything is changed
+    + reboot: ``never``, ``ask``, ``if-needed``, or empty for each host's own setting
+    + restart_docker: whether Docker may be restarted although containers stop
+    + upgrade: whether newer releases replace what is installed, and locks are resolved anew
+    + prune: whether environments that are wanted no more are deleted
+    + prove: ``auto``, ``always`` or ``never``
+    + person: whether there is somebody at a terminal to ask
+    """
+
+    command: str
+    ask: bool = False
+    reboot: str = ""
+    restart_docker: bool = False
+    upgrade: bool = False
+    prune: bool = False
+    prove: str = "auto"
+    prefetch: bool = True
+    person: bool = False
+
+
+class Listener(Protocol):
+    """Who is told how the run goes; the screen is one."""
+
+    def stage(self, host: str, text: str) -> None: ...
+    def line(self, host: str, text: str) -> None: ...
+    def finding(self, host: str, finding: Finding) -> None: ...
+    def done(self, host: str, finding: Finding) -> None: ...
+    def planned(self, result: HostResult) -> None: ...
+    def proof(self, host: str, proof: Proof) -> None: ...
+    def finished(self, result: HostResult) -> None: ...
+    def asked(self, results: list[HostResult]) -> bool: ...
+    def asked_to_reboot(self, host: str) -> bool: ...
+
+
+class _Stopped(Exception):
+    """The person said no."""
+
+
+def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[HostResult]:
+    """Take every host through the run, side by side; one host's end is nobody else's."""
+    results = [HostResult(spec.name) for spec in specs]
+    answer: gevent.event.AsyncResult = gevent.event.AsyncResult()
+    if not options.ask:
+        answer.set(True)
+    planned = [gevent.event.Event() for _ in specs]
+    hosts = [
+        _HostRun(spec, result, options, listener, ready, answer)
+        for spec, result, ready in zip(specs, results, planned, strict=True)
+    ]
+    for host in hosts:
+        host.link.data[SHARE] = len(hosts) > 1
+    greenlets = [gevent.spawn(host.run) for host in hosts]
+    try:
+        if options.ask:
+            gevent.wait(planned)
+            wanting = any(r.planned(Verdict.DRIFTED, Verdict.FOLLOWS) for r in results)
+            answer.set(not wanting or listener.asked(results))
+        gevent.joinall(greenlets, raise_error=True)
+    except BaseException:
+        gevent.killall(greenlets)  # Ctrl-C: let go of every host before the process ends
+        raise
+    return results
+
+
+class _HostRun:
+    """One host's way through a run."""
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        result: HostResult,
+        options: Options,
+        listener: Listener,
+        ready: gevent.event.Event,
+        answer: gevent.event.AsyncResult,
+    ) -> None:
+        self.spec, self.result, self.options, self.listener = spec, result, options, listener
+        self.ready, self.answer = ready, answer  # set once planned; True when it may go on
+        self.link = Link(
+            spec,
+            on_finding=lambda finding: listener.finding(spec.name, finding),
+            on_done=lambda finding: listener.done(spec.name, finding),
+            on_line=lambda line: listener.line(spec.name, line),
+            batch=options.prefetch,
+        )
+        wishes = {RESTART: options.restart_docker, UPGRADE: options.upgrade, PRUNE: options.prune}
+        self.link.data.update({key: True for key, wished in wishes.items() if wished})
+
+    def run(self) -> None:
+        started = time.monotonic()
+        try:
+            self._run()
+        except _Stopped:
+            self.result.notes.append("nothing was changed: not confirmed")
+        except GpurigError as error:
+            error.host = self.spec.name
+            self.result.errors.append(error)
+            if error.code == "sudo-refused":
+                self.result.connected = False  # whoever is not let in has not reached the host
+        except OSError as error:
+            self._lost(error)
+        except Exception as error:  # a bug on one host must not take the others with it
+            logger.exception("%s: internal error", self.spec.name)
+            self.result.errors.append(
+                InternalError(
+                    "internal",
+                    f"internal error: {type(error).__name__}: {error}",
+                    where=self.spec.name,
+                    do="please report it with the log",
+                    host=self.spec.name,
+                )
+            )
+        finally:
+            self.link.close()
+            self.result.seconds = time.monotonic() - started
+            self.ready.set()
+            self.listener.finished(self.result)
+
+    def _lost(self, error: OSError) -> None:
+        self.result.errors.append(
+            HostError(
+                "connection-lost",
+                f"the connection broke ({error})",
+                where=self.spec.name,
+                do="run it again; what was done stays done",
+                host=self.spec.name,
+            )
+        )
+
+    def _run(self) -> None:
+        name, options = self.spec.name, self.options
+        self.listener.stage(name, "connecting")
+        self.link.open()
+        self.result.connected = True
+        self.listener.stage(name, "reading facts")
+        if options.command == "facts":
+            self.link.plan(lambda: self.result.facts.update(observed.look()))
+            return
+        plan = self.link.plan(workstation)
+        self.result.plan = list(plan.findings.values())
+        self._keep(plan)
+        self.listener.planned(self.result)
+        self.ready.set()
+        if options.command not in ("up", "verify") or self.result.refused:
+            return
+        if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
+            self._check_room(plan)
+            if not self.answer.get():
+                raise _Stopped
+            self._change()
+        if options.command == "up":
+            locks.keep()
+        if self._wants_proofs():
+            self.listener.stage(name, "proving")
+            self.result.proofs = proving.prove(
+                self.spec,
+                self.result,
+                workloads=self._wants_workloads(),
+                on_proof=lambda proof: self.listener.proof(name, proof),
+                on_line=lambda line: self.listener.line(name, line),
+            )
+
+    def _check_room(self, plan: Record) -> None:
+        if isinstance(plan.answer, Stack) and plan.observed is not None:
+            findings = list(plan.findings.values())
+            disk.check(self.spec.name, plan.answer, self.spec.settings, plan.observed, findings)
+
+    def _change(self) -> None:
+        name = self.spec.name
+        self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
+        self.listener.stage(name, "changing")
+        try:
+            self.link.apply(workstation)
+        except HostError as error:
+            if not self._learnt(error):
+                raise
+            self.link.apply(workstation)
+        self._read_again()
+        if self._reboot_is_due() and self._may_reboot():
+            self._reboot()
+            self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
+            self.link.apply(workstation)
+            self._read_again()
+
+    def _learnt(self, error: HostError) -> bool:
+        """
+        Whether the failure told what makes the resolver choose another driver, which then is tried.
+
+        So a module that does not build on this kernel ends no run where another would do.
+        """
+        before = self.result.answer
+        self.listener.stage(self.spec.name, "reading again")
+        again = self.link.plan(workstation)
+        if not (isinstance(again.answer, Stack) and isinstance(before, Stack)):
+            return False
+        if again.answer.driver == before.driver:
+            return False
+        self._keep(again)
+        failed = again.observed.dkms_failures if again.observed else None
+        why = [
+            f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
+            for one in (failed if isinstance(failed, list) else [])
+        ]
+        self.result.notes.append(f"{'; '.join(why) or error.what}; another driver was taken")
+        self.listener.stage(self.spec.name, "changing")
+        return True
+
+    def _read_again(self) -> None:
+        """`up` ends with a fresh plan; it must be empty but for what is due."""
+        self.listener.stage(self.spec.name, "reading again")
+        final = self.link.plan(workstation)
+        self.result.final = list(final.findings.values())
+        self._keep(final)
+        left = [f for f in self.result.final if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)]
+        for finding in left:
+            self.result.errors.append(
+                HostError(
+                    "not-converged",
+                    f"{finding.id} is still not right"
+                    f" ({finding.reason or f'{finding.actual} instead of {finding.wanted}'})",
+                    where=self.spec.name,
+                    do="see the log",
+                    host=self.spec.name,
+                )
+            )
+
+    def _keep(self, record: Record) -> None:
+        self.result.answer = record.answer
+        if record.observed is not None:
+            self.result.facts = record.observed.as_json()
+
+    def _wants_proofs(self) -> bool:
+        if not isinstance(self.result.answer, Stack) or self.result.errors:
+            return False
+        return self.options.command in ("up", "verify") and self.options.prove != "never"
+
+    def _wants_workloads(self) -> bool:
+        """Training is worth its seconds when something changed, or when it was asked for."""
+        changed = bool(self.result.changed)
+        return self.options.command == "verify" or self.options.prove == "always" or changed
+
+    def _reboot_is_due(self) -> bool:
+        return any(f.verdict is Verdict.DUE and f.id in REBOOT_PROMISES for f in self.result.final)
+
+    def _may_reboot(self) -> bool:
+        if self.spec.transport == "local":
+            return False  # this machine is told, never rebooted under its own user
+        wish = self.options.reboot or self.spec.settings.reboot
+        if wish == "ask":
+            return self.options.person and self.listener.asked_to_reboot(self.spec.name)
+        return wish == "if-needed"
+
+    def _reboot(self) -> None:
+        name = self.spec.name
+        self.listener.stage(name, "rebooting")
+        before = self._boot_id()
+        self.link.run("systemd-run --on-active=1 systemctl reboot || reboot")
+        self.link.close()
+        deadline = time.monotonic() + REBOOT_SECONDS
+        while time.monotonic() < deadline:
+            gevent.sleep(2)
+            try:
+                self.link.reopen()
+                if self._boot_id() != before:
+                    return
+            except (HostError, OSError):
+                continue  # not up yet
+        raise HostError(
+            "reboot-lost",
+            f"it did not come back within {REBOOT_SECONDS // 60} minutes of its reboot",
+            where=name,
+            do="look at its console",
+            host=name,
+        )
+
+    def _boot_id(self) -> str:
+        return self.link.run("cat /proc/sys/kernel/random/boot_id")[1].stdout
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S %Z")

@@ -1,0 +1,217 @@
+"""The only file that drives pyinfra's engine: one host, its passes, each in a State of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+import gevent.local
+import pyinfra
+import pyinfra.api.host
+from pyinfra.api import Config, Inventory, State, StringCommand
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
+from pyinfra.api.exceptions import NestedOperationError, PyinfraError
+from pyinfra.api.facts import get_fact as _get_fact
+from pyinfra.api.state import StateStage
+from pyinfra.connectors.util import CommandOutput
+from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
+
+from gpurig.contract.limits import Limits
+from gpurig.contract.promise import Finding, Record, recording
+from gpurig.engine import prefetch
+from gpurig.errors import HostError, InternalError
+from gpurig.hosts.connector import LOCAL, GpurigConnector, reading_fact, sudo_error
+from gpurig.hosts.exchange import Running
+from gpurig.hosts.inventory import HostSpec
+from gpurig.hosts.transport import LocalTransport, SSHTransport, Transport
+from gpurig.settings.redaction import Redaction, secrets_of
+
+Deploy = Callable[[], None]
+
+_asked: dict[int, list[prefetch.Asked]] = {}  # by id(State): what its deploy asked for
+
+
+class _PerGreenlet(gevent.local.local):  # type: ignore[misc]  # gevent is untyped
+    module = None
+
+
+def _marked_get_fact(
+    state: State, host: Any, cls: Any, args: Any = None, kwargs: Any = None
+) -> Any:
+    """pyinfra's get_fact, marked: only what is read within it may come from the cache."""
+    questions = _asked.get(id(state))
+    if questions is not None and not args:
+        question = prefetch.asked(cls, kwargs or {})
+        if question not in questions:
+            questions.append(question)
+    token = reading_fact.set(True)
+    try:
+        return _get_fact(state, host, cls, args=args, kwargs=kwargs)
+    finally:
+        reading_fact.reset(token)
+
+
+def prepare_engine() -> None:
+    """
+    Adapt pyinfra 3.10 to one State and one greenlet per host; call it once per process.
+
+    Its `ctx_state` and `ctx_inventory` are one per process: they become greenlet-local. CLI mode
+    is what makes unlike hosts' operations distinct (in API mode they match by position).
+    """
+    for context in (ctx_state, ctx_inventory):
+        object.__setattr__(context.context, "_container", _PerGreenlet())
+    pyinfra.api.host.get_fact = _marked_get_fact  # type: ignore[assignment]  # as Host calls it
+    pyinfra.is_cli = True
+    # What paramiko says of a host goes to the run's log, if there is one, and never to a terminal.
+    paramiko = logging.getLogger("paramiko")
+    paramiko.propagate = False
+    paramiko.addHandler(logging.NullHandler())
+
+
+class Link:
+    """
+    One host over a whole run: connected once, any number of passes.
+
+    + spec: the host, its data and settings
+    + on_finding, on_done: called as a promise is judged, and when its repair has run
+    + on_line: called with each line that commands print
+    """
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        on_finding: Callable[[Finding], None] = lambda finding: None,
+        on_done: Callable[[Finding], None] = lambda finding: None,
+        on_line: Callable[[str], None] = lambda line: None,
+        batch: bool = True,
+    ) -> None:
+        self.spec, self.batch = spec, batch
+        self.on_finding, self.on_done, self.on_line = on_finding, on_done, on_line
+        self.data = dict(spec.data)
+        self._redacted = Redaction(secrets_of([spec]))
+        self.commands = 0
+        self._transport: Transport | None = None
+
+    def open(self) -> None:
+        """Connect; HostError when that is refused or impossible."""
+        _, host = self._state(executing=False)
+        limits = Limits(**self.spec.settings.limits)
+        if self.spec.transport == "local":
+            self._transport, root = LocalTransport(limits=limits), os.geteuid() == 0
+        else:
+            ssh = SSHTransport(host.connector.ssh(), limits)
+            self._transport, root = ssh, ssh.user == "root"
+        self._transport.on_line = lambda line: self.on_line(self._redacted(line))
+        self.data.setdefault("_sudo", not root)
+
+    def plan(self, deploy: Deploy) -> Record:
+        """How every promise of the deploy stands; nothing on the host is changed."""
+        return self._pass(deploy, executing=False)
+
+    def apply(self, deploy: Deploy) -> Record:
+        """Run the deploy's operations in order, each right after its facts were read again."""
+        return self._pass(deploy, executing=True)
+
+    def lock(self, holder: str) -> None:
+        """Keep other runs off this host until `close`."""
+        _, host = self._state(executing=False)
+        host.connector.lock(holder, self.data)
+
+    def run(self, line: str, as_root: bool = True) -> tuple[int, CommandOutput]:
+        """One command outside any deploy: its exit status and output."""
+        _, host = self._state(executing=True)
+        arguments = {"_sudo": as_root and self.data["_sudo"]}
+        if password := self.data.get("_sudo_password"):
+            arguments["_sudo_password"] = password
+        self.commands += 1
+        answer: tuple[int, CommandOutput] = host.connector.execute(StringCommand(line), arguments)
+        return answer
+
+    def begin(self, line: str) -> Running:
+        """One command as root that is talked with while it runs."""
+        _, host = self._state(executing=True)
+        self.commands += 1
+        running: Running = host.connector.begin(line, self.data)
+        return running
+
+    def close(self) -> None:
+        """Hang up; the host's lock is given back."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def reopen(self) -> None:
+        """Connect anew, as after a reboot."""
+        self.close()
+        self.open()
+
+    def _state(self, executing: bool) -> tuple[State, Any]:
+        local = self.spec.transport == "local"
+        target = f"@gpurig/{LOCAL if local else self.spec.name}"
+        data = {"ssh_hostname": self.spec.address, **self.data} if not local else self.data
+        inventory = Inventory(([(target, data)], {}))
+        state = State(inventory, Config(), check_for_changes=not executing)
+        (host,) = inventory
+        if self._transport is not None:
+            connector: Any = host.connector  # ours: see the target's name above
+            connector.transport = self._transport
+            host.connected = True
+            state.activate_host(host)
+        return state, host
+
+    def _pass(self, deploy: Deploy, executing: bool) -> Record:
+        state, host = self._state(executing)
+        record = Record(on_finding=self.on_finding, on_done=self.on_done)
+        questions: list[prefetch.Asked] = []
+        _asked[id(state)] = questions
+        with (
+            ctx_state.use(state),
+            ctx_inventory.use(state.inventory),
+            ctx_config.use(state.config.copy()),
+            ctx_host.use(host),
+            recording(record),
+        ):
+            state.set_stage(StateStage.Execute if executing else StateStage.Prepare)
+            state.is_executing = executing
+            try:
+                self._prefetch(state, host)
+                deploy()
+            except (NestedOperationError, PyinfraError) as error:
+                raise self._failed(host, record, error) from error
+            finally:
+                del _asked[id(state)]
+                self.commands += host.connector.commands
+        if not executing:
+            prefetch.remember(self.spec.name, questions)
+        return record
+
+    def _prefetch(self, state: State, host: Any) -> None:
+        if not self.batch:
+            return
+        questions = prefetch.remembered(self.spec.name)
+        defaults, _ = pop_global_arguments(state, host, {})
+        arguments = {k: v for k, v in defaults.items() if k in CONNECTOR_ARGUMENT_KEYS}
+        host.connector.prefetch(prefetch.commands(questions), arguments)
+
+    def _failed(self, host: Any, record: Record, error: Exception) -> HostError | InternalError:
+        """What stopped a pass, as a sentence: the promise at work and the command's own words."""
+        connector: GpurigConnector = host.connector
+        if connector.failure is None:
+            return InternalError("engine", str(error) or type(error).__name__, host=host.name)
+        command, lines = connector.failure
+        if (refused := sudo_error(self.spec.name, lines)) is not None:
+            return refused
+        drifted = list(record.findings.values())
+        doing = drifted[-1].will or drifted[-1].id if drifted else command
+        told = [line.strip() for line in lines if line.strip()]
+        errors = [line for line in told if line.startswith(("E: ", "error", "Error", "ERROR"))]
+        said = (errors or told or ["no output"])[-1]
+        return HostError(
+            "operation-failed",
+            f"could not {doing}: {self._redacted(said)}",
+            where=self.spec.name,
+            do="the log has the whole output",
+            host=self.spec.name,
+        )

@@ -1,0 +1,244 @@
+"""SSH host keys: the client that checks them, also of each hop, and the sentence about each key."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from paramiko import MissingHostKeyPolicy, PKey, SSHClient, SSHException, Transport
+from pyinfra.connectors.sshuserclient import client as pyinfra_client
+
+from gpurig.errors import HostError
+from gpurig.hosts.known_hosts import (
+    Answer,
+    Line,
+    Verdict,
+    judge,
+    kinds,
+    known_hosts_name,
+    read_lines,
+)
+
+USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_FILE = "_pyinfra_ssh_known_hosts_file"
+_KRL = b"SSHKRL\n\x00"  # a key revocation list, as ssh-keygen -k writes it
+
+# The inventory's known_hosts file, for the hops on the way to a host as well.
+_inventory_s_file: ContextVar[str] = ContextVar("gpurig-known-hosts", default="")
+
+
+def fingerprint(key: PKey | bytes) -> str:
+    """The key's fingerprint as ``ssh-keygen -l`` shows it: ``SHA256:…``."""
+    digest = hashlib.sha256(key if isinstance(key, bytes) else key.asbytes()).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def known_hosts_line(name: str, key: PKey) -> str:
+    """The line of known_hosts that trusts this key."""
+    return f"{name} {key.get_name()} {key.get_base64()}"
+
+
+class UntrustedHostKey(SSHException):
+    """
+    A host, or a hop on the way to it, shows a key that known_hosts does not let in.
+
+    + name: how known_hosts names the host
+    + file: the first of the user's own files that is looked in; empty where there is none
+    """
+
+    def __init__(self, name: str, key: PKey, answer: Answer, file: str) -> None:
+        super().__init__(f"the host key of {name} is {answer.verdict.value}")
+        self.name, self.key, self.answer, self.file = name, key, answer, file
+
+
+class UnreadableKnownHosts(SSHException):
+    """A file of known or revoked keys is there and cannot be read: what it revokes is unknown."""
+
+
+class _Refuse(MissingHostKeyPolicy):
+    """Asked about every key, since paramiko's own table is empty (`StrictClient.connect`)."""
+
+    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
+        assert isinstance(client, _Checking)
+        client.check(key)
+
+
+class _Checking(SSHClient):
+    """
+    paramiko's client with OpenSSH's rules in the place of its own.
+
+    paramiko takes ``@revoked`` and ``@cert-authority`` for names of hosts and knows no patterns.
+    """
+
+    options: dict[str, Any]  # of ssh_config, for this host
+
+    def connect(self, hostname: str, port: int = 22, **arguments: Any) -> None:  # type: ignore[override]
+        self.host, self.port = hostname, int(port)  # ssh_config's is text
+        self.alias = str(self.options.get("hostkeyalias", ""))
+        self.lines = [line for file in self._files() for line in _read(file)]
+        # A key exchange by Kerberos would leave the host key unchecked.
+        arguments |= {"gss_kex": False, "transport_factory": self._transport_of}
+        super().connect(hostname, self.port, **arguments)
+
+    @property
+    def name(self) -> str:
+        """How known_hosts names the host."""
+        return self.alias.lower() or known_hosts_name(self.host.lower(), self.port)
+
+    def check(self, key: PKey) -> None:
+        """Raise `UntrustedHostKey` for every key that is not known."""
+        shown = key.asbytes()
+        answer = judge(self.lines, self.host, self.port, self.alias, shown)
+        if revoked := self._revoked(shown):
+            answer = Answer(Verdict.REVOKED, (revoked,))
+        if answer.verdict is not Verdict.KNOWN:
+            raise UntrustedHostKey(self.name, key, answer, next(iter(self._user_files()), ""))
+
+    def set_missing_host_key_policy(
+        self, policy: type[MissingHostKeyPolicy] | MissingHostKeyPolicy
+    ) -> None:
+        super().set_missing_host_key_policy(_Refuse())
+
+    def _transport_of(self, sock: Any, **arguments: Any) -> Transport:
+        """A connection that asks for a key of a type that the host is known by."""
+        transport = Transport(sock, **arguments)
+        known = kinds(self.lines, self.name)
+        if not known and not self.alias:
+            known = kinds(self.lines, self.host.lower())
+        options = transport.get_security_options()
+        options.key_types = sorted(options.key_types, key=lambda one: _plain(one) not in known)
+        return transport
+
+    def _user_files(self) -> list[str]:
+        given = _inventory_s_file.get()
+        return [given] if given else self._option("userknownhostsfile", USER_FILES)
+
+    def _files(self) -> list[str]:
+        return [*self._user_files(), *self._option("globalknownhostsfile", GLOBAL_FILES)]
+
+    def _option(self, name: str, default: Sequence[str] = ()) -> list[str]:
+        """The files that an option of ssh_config names, with its tokens (ssh_config(5)) filled."""
+        text = self.options.get(name)
+        words = list(default) if text is None else shlex.split(str(text))
+        tokens = {"%%": "%", "%d": str(Path.home()), "%h": self.host, "%p": str(self.port),
+                  "%k": self.alias or self.host, "%u": getpass.getuser()}  # fmt: skip
+        files = []
+        for word in words:
+            for token, value in tokens.items():
+                word = word.replace(token, value)
+            if word.lower() != "none":
+                files.append(os.path.expanduser(word))
+        return files
+
+    def _revoked(self, key: bytes) -> Line | None:
+        """The line of ssh_config's RevokedHostKeys that has this key."""
+        for file in self._option("revokedhostkeys"):
+            data = _bytes(file, missing_is_empty=False)
+            if data.startswith(_KRL):
+                raise UnreadableKnownHosts(f"{file} is a KRL, which only ssh reads")
+            text = data.decode("utf-8", "replace")
+            listed = "\n".join(f"* {line.strip()}" for line in text.split("\n"))
+            for line in read_lines(listed, file):
+                if line.key == key:
+                    return line
+        return None
+
+
+class StrictClient(pyinfra_client.SSHClient, _Checking):
+    """pyinfra's SSH client (with ~/.ssh/config) that never accepts a key it does not know."""
+
+    def connect(self, hostname: str, **arguments: Any) -> None:  # type: ignore[override]
+        """As pyinfra's; a known_hosts file that is given counts for the hops on the way as well."""
+        given = os.path.expanduser(str(arguments.pop(_FILE, None) or ""))
+        token = _inventory_s_file.set(given or _inventory_s_file.get())
+        arguments[_FILE] = os.devnull  # what pyinfra reads for paramiko, which has to know no key
+        try:
+            super().connect(hostname, **arguments)  # type: ignore[no-untyped-call]
+        finally:
+            _inventory_s_file.reset(token)
+
+    def parse_config(
+        self,
+        hostname: str,
+        initial_cfg: Any = None,
+        ssh_config_file: Any = None,
+        strict_host_key_checking: Any = None,
+    ) -> Any:
+        """As pyinfra's; StrictHostKeyChecking is always ``yes``, whatever is asked for."""
+        config = pyinfra_client.get_ssh_config(ssh_config_file)
+        self.options = dict(config.lookup(hostname)) if config else {}
+        return super().parse_config(  # type: ignore[no-untyped-call]
+            hostname, initial_cfg, ssh_config_file, "yes"
+        )
+
+
+# pyinfra makes a client of its own for each hop, which would ask on standard input.
+pyinfra_client.SSHClient = StrictClient  # type: ignore[misc]
+
+
+def _plain(algorithm: str) -> str:
+    """The type of key behind a signature algorithm."""
+    return "ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm
+
+
+def _read(file: str) -> list[Line]:
+    return read_lines(_bytes(file, missing_is_empty=True).decode("utf-8", "replace"), file)
+
+
+def _bytes(file: str, missing_is_empty: bool) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError as error:
+        if missing_is_empty:
+            return b""
+        raise UnreadableKnownHosts(f"{file} is not there") from error
+    except OSError as error:
+        raise UnreadableKnownHosts(f"{file} cannot be read ({error.strerror})") from error
+
+
+def untrusted_key_error(host: str, error: UntrustedHostKey) -> HostError:
+    """What a person needs to decide about a key: whose, which one, what is known instead."""
+    seen, lines = fingerprint(error.key), error.answer.lines
+    where = ", ".join(line.where for line in lines)
+    line = f"(or add to known_hosts: {known_hosts_line(error.name, error.key)})"
+    trust = f"gpurig trust {shlex.quote(host)}"
+    shown = f"{error.key.get_name()} {seen}"
+    compare = f"compare the fingerprint, then run: {trust} {line}"
+    match error.answer.verdict:
+        case Verdict.REVOKED:
+            return HostError(
+                "host-key-revoked",
+                f"the SSH host key of {error.name} is revoked in {where} ({shown})",
+                where=host,
+                do=f"whoever has that key may pose as {error.name}; give the host a new one",
+                host=host,
+            )
+        case Verdict.CHANGED:
+            known = " or ".join(dict.fromkeys(fingerprint(one.key) for one in lines))
+            file = lines[0].where.rpartition(":")[0]
+            return HostError(
+                "host-key-changed",
+                f"the SSH host key of {error.name} has changed: {seen} instead of {known}"
+                f" ({where}); the host was installed again, or somebody is in between",
+                where=host,
+                do=f"if you know why, run: ssh-keygen -R {shlex.quote(error.name)}"
+                f" -f {shlex.quote(file)} and then: {trust} {line}",
+                host=host,
+            )
+        case Verdict.CERTIFIED:
+            what = (
+                f"for {error.name} only certificates are trusted ({where}), which gpurig does"
+                f" not verify; it shows the key {shown}"
+            )
+            return HostError("host-key-unknown", what, where=host, do=compare, host=host)
+        case _:
+            what = f"the SSH host key of {error.name} is not known ({shown})"
+            return HostError("host-key-unknown", what, where=host, do=compare, host=host)

@@ -1,0 +1,267 @@
+"""Who is meant: hosts with their data and settings, from a file, a list of names or ``@local``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.state import State
+from pyinfra.context import ctx_state
+from pyinfra_cli.exceptions import UnexpectedExternalError  # type: ignore[import-untyped]
+from pyinfra_cli.inventory import make_inventory_from_files  # type: ignore[import-untyped]
+from pyinfra_cli.util import exec_file  # type: ignore[import-untyped]
+
+from gpurig import store
+from gpurig.errors import InputError
+from gpurig.settings import programs
+from gpurig.settings.checks import Settings, validate
+
+Transport = Literal["local", "ssh"]
+
+THIS_MACHINE = "@local"
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """
+    One host to work on.
+
+    + name: as written in the inventory; what screens and reports show
+    + transport, address: ``ssh`` and what to connect to, or ``local``
+    + data: the host's data merged with its groups' and the wishes of the command line
+    + settings: the ``rig_`` part of the data, checked
+    + groups: of which it is a member
+    """
+
+    name: str
+    transport: Transport
+    address: str
+    data: Mapping[str, Any]
+    settings: Settings
+    groups: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        transport: Transport,
+        address: str,
+        data: Mapping[str, Any],
+        groups: Iterable[str] = (),
+        where: str = "",
+    ) -> HostSpec:
+        """The host with its settings checked; InputError names ``where`` and the host."""
+        try:
+            settings = validate(data, f"{where}, {name}" if where else name)
+        except InputError as error:
+            error.host = name
+            raise
+        return cls(name, transport, address, dict(data), settings, tuple(groups))
+
+
+def load(
+    source: str | None, limit: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> list[HostSpec]:
+    """
+    The hosts that are meant, in the inventory's order, each one checked before any is contacted.
+
+    + source: a pyinfra inventory (``inventories/lab.py``), host names with commas between them
+      (``gpu01,ada@gpu02``), or ``@local`` or None for this machine
+    + limit: host or group names with commas between them, ``*`` matches
+    + overrides: data that replaces the inventory's
+
+    InputError, one sentence, for anything wrong.
+    """
+    overrides = dict(overrides or {})
+    validate(overrides, "--set")  # so that an error is told of the option, not of some host
+    source = source or THIS_MACHINE
+    if is_file(source):
+        hosts = _from_file(Path(source), overrides)
+    else:
+        hosts = _from_names(source, overrides)
+    _refuse_duplicates(hosts, source)
+    return _limited(hosts, limit)
+
+
+def is_file(source: str | None) -> bool:
+    """Whether a target means an inventory rather than names of hosts."""
+    if source is None:
+        return False
+    looks_so = "/" in source and "@" not in source and "," not in source
+    return source.endswith(".py") or looks_so or Path(source).is_file()
+
+
+def _from_names(source: str, overrides: dict[str, Any]) -> list[HostSpec]:
+    hosts = []
+    for word in (word.strip() for word in source.split(",")):
+        user, separator, name = word.rpartition("@")
+        if not user or not separator:
+            name = word
+        transport, address = _target(name, "")
+        data = {"ssh_user": user} if name != word else {}
+        hosts.append(HostSpec.of(name, transport, address, {**data, **overrides}))
+    return hosts
+
+
+def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
+    file = str(path)
+    if not path.is_file():
+        raise InputError("inventory-missing", "there is no such inventory", file, "check the path")
+    group_data = path.parent / "group_data"
+    for each in (path, group_data, *sorted(group_data.glob("*.py"))):
+        store.refuse_foreign(each)
+    names = list(_names(_groups(path), file))
+    if not names:
+        raise InputError(
+            "inventory-empty", "the inventory names no host", file, 'add hosts = ["gpu01"]'
+        )
+    targets = {name: _target(name, file) for name in names}
+    # Not told the working folder: pyinfra would run the group_data/*.py that lie there.
+    inventory = _run(path, lambda: make_inventory_from_files(file, overrides))
+    assert isinstance(inventory, Inventory)
+    folder = Path.cwd() if programs.KEY in overrides else path.parent
+    hosts = []
+    for name, (transport, address) in targets.items():
+        host = inventory.hosts.get(name)
+        if host is None:
+            raise InputError("inventory-host", f"{name} is not in the group all", file, "add it")
+        data = programs.anchored(host.data.dict(), folder)
+        groups = sorted(g for g in {*host.groups} if g != "all" and not g.startswith("@"))
+        hosts.append(HostSpec.of(name, transport, address, data, groups, where=file))
+    return hosts
+
+
+def _groups(path: Path) -> dict[str, Any]:
+    """The file's groups; InputError where pyinfra would pass over one with a warning."""
+    found = _run(path, lambda: exec_file(str(path), return_locals=True))
+    assert isinstance(found, dict)
+    groups = {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("_") and isinstance(value, list | tuple)
+    }
+    for name, value in groups.items():
+        hosts = value[0] if isinstance(value, tuple) and value else value
+        right = isinstance(hosts, list) and all(isinstance(host, str | tuple) for host in hosts)
+        if not right or (isinstance(value, tuple) and not _is_pair(value)):
+            raise InputError(
+                "inventory-group",
+                f"{name} is not a list of hosts, nor such a list with its data",
+                str(path),
+                f"write it as {name} = ['gpu01'], or call it _{name} if it is no group",
+            )
+    return groups
+
+
+def _is_pair(value: tuple[Any, ...]) -> bool:
+    return len(value) == 2 and isinstance(value[1], dict)
+
+
+def _names(groups: Mapping[str, Any], file: str) -> Iterator[str]:
+    """Every host once; InputError if one group names a host twice."""
+    seen: set[str] = set()
+    for group, members in groups.items():
+        hosts = members[0] if isinstance(members, tuple) else members
+        names = [host[0] if isinstance(host, tuple) else host for host in hosts]
+        for name in names:
+            if not isinstance(name, str):
+                raise InputError("inventory-host", f"{group} names a host that is no text", file)
+            if names.count(name) > 1:
+                raise InputError(
+                    "inventory-duplicate", f"{group} names {name} twice", file, "drop one of them"
+                )
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _run(path: Path, load: Any) -> Any:
+    """What ``load`` gives; what goes wrong in the user's Python as one sentence with its line."""
+    try:
+        with ctx_state.use(State()):  # where pyinfra notes which file it runs
+            return load()
+    except SyntaxError as error:
+        raise _python_error(error.filename or str(path), error.lineno, error.msg) from error
+    except UnexpectedExternalError as error:
+        cause = error.exception
+        frames = traceback.extract_tb(cause.__traceback__)
+        line = next((f.lineno for f in reversed(frames) if f.filename == error.filename), None)
+        said = f"{type(cause).__name__}: {cause}".removesuffix(": ")
+        raise _python_error(error.filename, line, said) from error
+    except (PyinfraError, UnicodeDecodeError, OSError) as error:
+        raise _python_error(str(path), None, str(error)) from error
+
+
+def _python_error(file: str, line: int | None, said: str) -> InputError:
+    where = f"{file}, line {line}" if line else file
+    return InputError("inventory-python", f"the inventory cannot be run ({said})", where)
+
+
+def _target(name: str, where: str) -> tuple[Transport, str]:
+    """How a name is reached; InputError where it is the name of no host."""
+    if name in (THIS_MACHINE, f"@gpurig/{THIS_MACHINE}"):
+        return "local", THIS_MACHINE
+    connector, _, address = name.rpartition("/") if name.startswith("@") else ("@ssh", "", name)
+    if connector not in ("@ssh", "@gpurig"):
+        raise InputError(
+            "inventory-connector",
+            f"{name} asks for a connector that is not supported",
+            where,
+            "use @local, @ssh/HOST or a plain host name",
+        )
+    if not _is_host(address):
+        what = f"{name!r} is neither an inventory nor a host name"
+        raise InputError("inventory-host", what, where, "name a file, a host, or @local")
+    return "ssh", address
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return len(name) < 254 and bool(_HOST_NAME.fullmatch(name)) and ".." not in name
+    return True
+
+
+def _refuse_duplicates(hosts: list[HostSpec], source: str) -> None:
+    seen: dict[tuple[str, str, str], str] = {}
+    for host in hosts:
+        address = str(host.data.get("ssh_hostname", host.address))
+        place = (host.transport, address, str(host.data.get("ssh_port", "")))
+        if place in seen:
+            both = f"{seen[place]} and {host.name} are the same host"
+            what = f"{host.name} is named twice" if seen[place] == host.name else both
+            raise InputError("inventory-duplicate", what, source, "drop one of them")
+        seen[place] = host.name
+
+
+def _limited(hosts: list[HostSpec], limit: str | None) -> list[HostSpec]:
+    if limit is None:
+        return hosts
+    chosen: set[str] = set()
+    for word in (word.strip() for word in limit.split(",")):
+        found = {
+            host.name
+            for host in hosts
+            if any(fnmatchcase(name, word) for name in (host.name, *host.groups))
+        }
+        if not found:
+            known = list(
+                dict.fromkeys(name for host in hosts for name in (host.name, *host.groups))
+            )
+            near = difflib.get_close_matches(word, known, n=1)
+            do = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:8])}"
+            what = f"{word!r} matches no host and no group"
+            raise InputError("limit-empty", what, "--limit", do)
+        chosen |= found
+    return [host for host in hosts if host.name in chosen]

@@ -1,0 +1,1 @@
+"""Container images with gpurig's environments."""

@@ -1,0 +1,251 @@
+"""Images through Docker's own API: built, run and saved where DOCKER_HOST says, or here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import paramiko
+import requests
+from docker.models.images import Image
+from docker.types import DeviceRequest, Mount
+
+from gpurig import store
+from gpurig.contract.limits import Limits
+from gpurig.errors import GpurigError, InputError
+from gpurig.images.recipe import Recipe
+
+Say = Callable[[str], None]
+KIND = "nvidia.com/gpu"
+# What the SDK lets through when a daemon refuses, goes away, or a file cannot be read.
+BROKEN = (docker.errors.DockerException, requests.RequestException, OSError)
+
+
+def connect(seconds: int = Limits.command) -> docker.DockerClient:
+    """
+    The daemon that DOCKER_HOST names, or this machine's; InputError if none answers.
+
+    + seconds: how long it may be silent, as rig_limits has it: a step of a build says nothing
+    """
+    where = os.environ.get("DOCKER_HOST", "this machine")
+    try:
+        client = docker.from_env(timeout=20)
+        client.ping()
+    except (*BROKEN, paramiko.SSHException, ValueError) as error:
+        raise InputError(
+            "docker-unreachable",
+            f"Docker does not answer ({_root(error)})",
+            where,
+            "start it, join the group docker, or set DOCKER_HOST",
+        ) from error
+    client.api.timeout = seconds
+    return client
+
+
+@dataclass(frozen=True)
+class Offer:
+    """
+    What a daemon offers.
+
+    + architecture: ``x86_64`` or ``aarch64``
+    + gpus: whether containers can get NVIDIA GPUs; cdi: whether as CDI devices
+    + rootless: whether it runs without root, so that its root is the user
+    """
+
+    architecture: str
+    gpus: bool
+    cdi: bool
+    rootless: bool = False
+
+
+def offer(client: docker.DockerClient) -> Offer:
+    """What this daemon offers, as it tells of itself."""
+    said: dict[str, Any] = client.info()
+    devices = [str(device.get("ID", "")) for device in said.get("DiscoveredDevices") or []]
+    listed = any(device.startswith(KIND) for device in devices)
+    runtime = "nvidia" in (said.get("Runtimes") or {})
+    cdi = listed or (runtime and bool(said.get("CDISpecDirs")))
+    rootless = "name=rootless" in (said.get("SecurityOptions") or [])
+    return Offer(said["Architecture"], runtime or listed, cdi, rootless)
+
+
+def build(client: docker.DockerClient, recipe: Recipe, say: Say) -> None:
+    """Build an image of gpurig's; each line of the build is said as it comes."""
+    _base(client, recipe.base, say)
+    _build(
+        client,
+        recipe.reference,
+        say,
+        fileobj=BytesIO(recipe.context),
+        custom_context=True,
+        buildargs=dict(recipe.arguments),
+        labels=dict(recipe.labels),
+    )
+
+
+def build_folder(
+    client: docker.DockerClient,
+    folder: Path,
+    tag: str,
+    arguments: Mapping[str, str],
+    labels: Mapping[str, str],
+    say: Say,
+) -> None:
+    """Build an image of somebody's own Dockerfile."""
+    if "BASE" in arguments:
+        _base(client, arguments["BASE"], say)
+    context = {"path": str(folder), "buildargs": dict(arguments), "labels": dict(labels)}
+    _build(client, tag, say, **context)
+
+
+def _base(client: docker.DockerClient, base: str, say: Say) -> None:
+    """The base is there, or pulled; without a registry a local name is all that is needed."""
+    try:
+        client.images.get(base)
+        return
+    except docker.errors.ImageNotFound:
+        say(f"pulling {base}")
+    try:
+        client.images.pull(base)
+    except BROKEN as error:
+        raise InputError(
+            "base-image-missing",
+            f"the base image {base} is not there and cannot be pulled ({_last(error)})",
+            do="name one that is there with --base",
+        ) from error
+
+
+def _build(client: docker.DockerClient, tag: str, say: Say, **context: Any) -> None:
+    """The low-level call, since the other one tells nothing before the build has ended."""
+    try:
+        # The host's network: an index or a proxy that the host reaches is reached by the build.
+        chunks = client.api.build(
+            tag=tag, network_mode="host", rm=True, forcerm=True, decode=True, **context
+        )
+        _told(chunks, tag, say)
+    except BROKEN as error:
+        raise GpurigError("image-build-failed", _last(error), tag) from error
+
+
+def _told(chunks: Iterable[Mapping[str, Any]], tag: str, say: Say) -> None:
+    for chunk in chunks:
+        if "error" in chunk:
+            raise GpurigError("image-build-failed", str(chunk["error"]).strip(), tag)
+        for line in str(chunk.get("stream", "")).splitlines():
+            if line.strip():
+                say(line)
+
+
+def find(client: docker.DockerClient, *names: str) -> Image:
+    """The first of these images that is there; InputError if none is."""
+    for name in names:
+        try:
+            return client.images.get(name)
+        except docker.errors.ImageNotFound:
+            continue
+    raise InputError(
+        "image-missing", f"there is no image {names[-1]}", do="build it: gpurig image build"
+    )
+
+
+@dataclass(frozen=True)
+class Container:
+    """
+    What to run.
+
+    + mounts: source by target; user: ``uid:gid``; devices: of `devices`
+    """
+
+    image: str
+    command: Sequence[str]
+    mounts: Mapping[str, str]
+    user: str
+    devices: Mapping[str, Any]
+
+
+def devices(wish: str | None, offered: Offer) -> dict[str, Any]:
+    """
+    How a container gets its GPUs, as arguments of the SDK; empty for none.
+
+    + wish: ``all``, ``none``, a number, or None for all that there are
+    """
+    if wish == "none" or (wish is None and not offered.gpus):
+        return {}
+    if not offered.gpus:
+        raise InputError(
+            "gpus-missing", "this Docker offers no NVIDIA GPUs", f"--gpus {wish}", "use --gpus none"
+        )
+    ids = ["all"] if wish in (None, "all") else [str(n) for n in range(int(wish or 0))]
+    if offered.cdi:
+        names = [f"{KIND}={each}" for each in ids]
+        return {"device_requests": [DeviceRequest(driver="cdi", device_ids=names)]}
+    return {"runtime": "nvidia", "environment": {"NVIDIA_VISIBLE_DEVICES": ",".join(ids)}}
+
+
+def run(client: docker.DockerClient, what: Container) -> int:
+    """
+    Run a container to its end: its output as it comes, its exit code as the answer.
+
+    The container goes at the end, also when it is interrupted.
+    """
+    arguments = dict(what.devices)
+    # The user is none of the image's: without these, programs have no home and no name.
+    environment = {"HOME": "/tmp", "USER": "user"} | arguments.pop("environment", {})
+    mounts = [Mount(target, source, type="bind") for target, source in what.mounts.items()]
+    try:
+        container = client.containers.create(
+            what.image,
+            list(what.command) or None,
+            user=what.user,
+            working_dir="/workspace",
+            mounts=mounts,
+            environment=environment,
+            **arguments,
+        )
+    except BROKEN as error:
+        raise GpurigError("container-failed", _last(error), what.image) from error
+    try:
+        output = container.attach(stream=True, demux=True, logs=True)
+        container.start()
+        for out, err in output:
+            for data, stream in ((out, sys.stdout), (err, sys.stderr)):
+                if data:
+                    stream.buffer.write(data)
+                    stream.flush()
+        return int(container.wait()["StatusCode"])
+    except BROKEN as error:
+        raise GpurigError("container-failed", _last(error), what.image) from error
+    finally:
+        container.remove(force=True)
+
+
+def save(image: Image, name: str, file: Path) -> None:
+    """Write an image into a file of the user's own; it is there whole or not at all."""
+    try:
+        with store.written(file) as target:
+            for piece in image.save(named=name):
+                target.write(piece)
+    except BROKEN as error:
+        raise GpurigError("image-unsaved", f"cannot be written ({_last(error)})", str(file)) from (
+            error
+        )
+
+
+def _last(error: BaseException) -> str:
+    """Docker's own words, in one line."""
+    said = getattr(error, "explanation", None) or error
+    return " ".join(str(said).split()) or type(error).__name__
+
+
+def _root(error: BaseException) -> str:
+    """The first cause of an error, which requests and urllib3 wrap several times."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return getattr(error, "strerror", None) or _last(error)

@@ -1,0 +1,90 @@
+"""The last lines of a run: what was done, what was right, what is left to the person, what next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import PurePosixPath
+
+from gpurig.contract.promise import Verdict
+from gpurig.engine.result import HostResult, ProofVerdict
+from gpurig.settings.checks import Settings
+from gpurig.stack.model import Refusal, Stack
+
+
+def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
+    """The lines about one host, in the order in which a person wants them."""
+    lines = [_headline(result, command)]
+    if isinstance(result.answer, Refusal):
+        lines += _refusal(result.answer)
+    lines += [f"  error: {error}" for error in result.errors]
+    if result.final:
+        done = len(result.changed)
+        lines.append(f"  done: {done} {_plural('promise', done)} brought about")
+    right = sum(finding.verdict is Verdict.HOLDS for finding in result.plan)
+    if right:
+        lines.append(f"  already right: {right}")
+    lines += _verdicts(result)
+    if result.proofs:
+        counts = Counter(proof.verdict for proof in result.proofs)
+        told = ", ".join(f"{counts[v]} {v.value}" for v in ProofVerdict if counts[v])
+        lines.append(f"  proofs: {told}")
+        lines += [
+            f"  {proof.verdict.value}: {proof.title}: {proof.reason}"
+            for proof in result.proofs
+            if proof.verdict in (ProofVerdict.FAILED, ProofVerdict.UNKNOWN)
+            or (proof.verdict is ProofVerdict.PASSED and proof.reason)
+        ]
+    lines += [f"  note: {note}" for note in result.notes]
+    if isinstance(result.answer, Stack):
+        if result.answer.assumed:
+            gpus = ", ".join(gpu.id for gpu in result.answer.gpus)
+            lines.append(f"  assumed hardware: {gpus} (rig_assume_gpu); nothing was computed on it")
+        lines += [f"  warning: {warning}" for warning in result.answer.warnings]
+        if command == "up" and result.exit_code(command) in (0, 4):
+            lines += _try(result, result.answer, settings)
+    return lines
+
+
+def _headline(result: HostResult, command: str) -> str:
+    if not result.connected:
+        return f"{result.name}: not reached"
+    if result.refused:
+        return f"{result.name}: refused"
+    code = result.exit_code(command)
+    if code == 4:
+        return f"{result.name}: right but for what is due"
+    if code == 3:
+        count = len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))
+        return f"{result.name}: {count} {_plural('thing', count)} to do"
+    return f"{result.name}: {'right' if code == 0 else 'not right'}"
+
+
+def _refusal(refusal: Refusal) -> list[str]:
+    lines = [f"  cannot hold together: {'; '.join(refusal.conflict)}"]
+    return lines + [f"  way out: {way.change} ({way.costs})" for way in refusal.ways_out]
+
+
+def _verdicts(result: HostResult) -> list[str]:
+    told = {Verdict.DUE: "left to you", Verdict.UNKNOWN: "unknown", Verdict.LEFT_OUT: "left out"}
+    return [
+        f"  {told[finding.verdict]}: {finding.id}: {finding.reason}"
+        for finding in result.now
+        if finding.verdict in told
+    ]
+
+
+def _try(result: HostResult, stack: Stack, settings: Settings) -> list[str]:
+    lines = []
+    if stack.environments:
+        path = PurePosixPath(settings.venv_root) / stack.environments[0].name
+        lines.append(f"  try: source {shlex.quote(f'{path}/bin/activate')}")
+    if stack.docker:
+        gpu = "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all " if stack.container_toolkit else ""
+        what = "nvidia-smi" if gpu else "sh"
+        lines.append(f"  try: docker run --rm -it {gpu}debian:stable {what}")
+    return lines
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"

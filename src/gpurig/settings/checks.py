@@ -1,0 +1,185 @@
+"""Settings: what users may wish for, checked before any host is contacted."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpurig.errors import InputError
+from gpurig.settings.table import TABLE, Setting
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PREFIX = "rig_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    One host's settings; the fields are the keys of `TABLE` without ``rig_``.
+
+    ``components`` is empty for "all that fit"; where a field is None, the setting is not given.
+    """
+
+    components: tuple[str, ...] = ()
+    driver_branch: str = "auto"
+    driver_flavour: str = "auto"
+    driver_source: str = "auto"
+    boot_kernel: str = "newest"
+    cuda: str = "wheels"
+    cudnn: str = "wheels"
+    frameworks: tuple[str, ...] | None = None
+    accelerator: str = "auto"
+    python: str = "auto"
+    venv_root: str = "/opt/gpurig/venvs"
+    keep_extras: bool = True
+    jupyter: bool = False
+    workloads: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    docker_source: str = "auto"
+    docker_rootless: bool = False
+    container_toolkit: str = "auto"
+    docker_daemon: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    base_image: str | None = None
+    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    apt_mirror: str | None = None
+    pypi_index: str | None = None
+    data_mirror: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    cache: str | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    reboot: str = "ask"
+    assume_gpu: tuple[str, ...] = ()
+
+
+def validate(data: Mapping[str, Any], where: str) -> Settings:
+    """
+    The settings among ``data``; keys that do not begin with ``rig_`` are somebody else's.
+
+    + data: host data or wishes, ``{"rig_users": ["ada"], "ssh_user": …}``
+    + where: what errors name, such as ``inventories/lab.py, gpu01``
+
+    InputError, one sentence: an unknown key, a wrong value, or values that contradict each other.
+    """
+    given: dict[str, Any] = {}
+    for key, value in data.items():
+        if not isinstance(key, str) or not key.startswith(PREFIX):
+            continue
+        if key not in TABLE:
+            raise _unknown(key, where)
+        if value is not None:  # None in an inventory means: as if it were not there
+            given[TABLE[key].name] = _checked(TABLE[key], value, where)
+    settings = Settings(**given)
+    _refuse_contradictions(settings, where)
+    return settings
+
+
+def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
+    """
+    Data from words such as ``rig_key=value``, of which a later one replaces an earlier one.
+
+    A value is TOML; a bare word is text, and where the setting is a list, words with commas are
+    one. Where the setting is text, ``3.10`` is text as well. InputError where it is neither.
+    """
+    data: dict[str, Any] = {}
+    for wish in wishes:
+        key, separator, value = wish.partition("=")
+        key = key.strip()
+        if not separator:
+            raise InputError(
+                "set-invalid", f"{key} has no value", "--set", f'write it as --set "{key}=value"'
+            )
+        if key not in TABLE:
+            raise _unknown(key, "--set")
+        data[key] = _parsed(TABLE[key], value.strip())
+    return data
+
+
+def describe() -> list[Setting]:
+    """The whole table, in its order."""
+    return list(TABLE.values())
+
+
+def _parsed(setting: Setting, value: str) -> Any:
+    toml = value[:1] in ('"', "'", "[", "{")
+    if not toml and setting.kind == "list":
+        return [word.strip() for word in value.split(",") if word.strip()]
+    if not toml and setting.kind not in ("boolean", "table"):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            "set-invalid",
+            f"{setting.key} has a value that is not TOML",
+            "--set",
+            f"for example {setting.key}={_as_toml(setting)}",
+        ) from error
+
+
+def _as_toml(setting: Setting) -> str:
+    """The example as TOML; only tables are written otherwise in Python."""
+    if setting.kind != "table":
+        return setting.example
+    return _inline(json.loads(setting.example))
+
+
+def _inline(value: Any) -> str:
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    items = (f"{key} = {_inline(item)}" for key, item in value.items())
+    return "{" + ", ".join(items) + "}"
+
+
+def _checked(setting: Setting, value: Any, where: str) -> Any:
+    try:
+        checked = setting.check(value)
+    except ValueError as error:
+        raise InputError(
+            "setting-wrong",
+            f"{setting.key} must be {error}",
+            where,
+            f"for example {setting.key} = {setting.example}",
+        ) from error
+    return checked
+
+
+def _unknown(key: str, where: str) -> InputError:
+    near = difflib.get_close_matches(key, TABLE, n=1, cutoff=0.5)
+    do = f"did you mean {near[0]}?" if near else "see the reference of settings"
+    return InputError("setting-unknown", f"there is no setting {key}", where, do)
+
+
+def _refuse_contradictions(settings: Settings, where: str) -> None:
+    components, source = settings.components, settings.driver_source
+    wishes = (settings.driver_branch, settings.driver_flavour)
+    contradictions = {
+        'rig_driver_source = "none" and a driver in rig_components': (
+            source == "none" and "driver" in components
+        ),
+        'rig_driver_source = "none" and rig_driver_branch or rig_driver_flavour': (
+            source == "none" and wishes != ("auto", "auto")
+        ),
+        "container-toolkit without docker in rig_components": (
+            "container-toolkit" in components and "docker" not in components
+        ),
+        "rig_docker_rootless and rig_components without docker": (
+            settings.docker_rootless and bool(components) and "docker" not in components
+        ),
+        "rig_docker_rootless and rig_users that names nobody": (
+            settings.docker_rootless and not settings.users
+        ),
+    }
+    for what, contradicts in contradictions.items():
+        if contradicts:
+            raise InputError(
+                "settings-contradict", f"{what} contradict each other", where, "drop one of them"
+            )

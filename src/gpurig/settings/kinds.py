@@ -1,0 +1,343 @@
+"""
+What a setting's value may be: each check makes the value of what was given.
+
+A check raises ValueError with what the value must be, as it follows "must be": `` "a list of …"``.
+No check repeats the value: it may be secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from gpurig.contract.limits import KEYS as LIMITS
+from gpurig.settings import daemon_keys
+
+_PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
+# Portable user names (POSIX, 3.437): but not all digits, which tools take for a uid, and without a
+# dot in front, which makes them `.` or `..`.
+_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
+_PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
+_NO_SCRIPT = "without a quote, dollar, backtick, backslash or colon"
+_USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
+_USER_IN_PLACE = re.compile(
+    r"[^/\s@:]*:[^/\s@]*@[A-Za-z0-9\[]"
+)  # dockerd takes http:// for granted
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+# One component of an image's name, and the whole with registry, tag and digest, as
+# github.com/distribution/reference has them.
+_IMAGE = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_REFERENCE = re.compile(
+    rf"(?:[A-Za-z0-9.-]+(?::[0-9]+)?/)?{_IMAGE.pattern}(?:/{_IMAGE.pattern})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+# gpurig's own training programs, and a user's: the environment that runs it, and its file.
+PROGRAMS = ("mnist_keras", "mnist_pytorch", "matmul")
+OWN_PROGRAM = re.compile(r"(?:[a-z]+:)?(?:[^:]*/)?[A-Za-z0-9][A-Za-z0-9._-]*\.py")
+# Vendors' repositories that the tables know; only these can be moved.
+SIGNED = ("nvidia-container-toolkit", "nvidia", "docker")
+REPOSITORIES = (*SIGNED, "pytorch", "python")
+REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
+
+
+def switch(value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def text(value: Any) -> str:
+    """One line of text."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("one line of text in quotes")
+    return value
+
+
+def programs(value: Any) -> tuple[str, ...]:
+    """Training programs: gpurig's by name, a user's own by environment and file."""
+    given = [text(item) for item in _list(value)]
+    wanted = f"a list with some of {', '.join(PROGRAMS)} and ENVIRONMENT:PATH.py of your own"
+    files: dict[str, str] = {}
+    for item in given:
+        if item in PROGRAMS:
+            continue
+        if not OWN_PROGRAM.fullmatch(item):
+            near = difflib.get_close_matches(item.lower(), PROGRAMS, n=1, cutoff=0.5)
+            raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        path = item.rpartition(":")[2]
+        if files.setdefault(path.rpartition("/")[2], path) != path:
+            raise ValueError(f"{wanted}, whose files have names of their own")
+    return tuple(dict.fromkeys(given))
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    """One of a few words."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def some_of(*words: str) -> Callable[[Any], tuple[str, ...]]:
+    """At least one of a few words, each once, in the order of the words."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        given = _list(value)
+        if not given or any(item not in words for item in given):
+            raise ValueError(f"a list with some of {', '.join(words)}")
+        return tuple(word for word in words if word in given)
+
+    return check
+
+
+def branch(value: Any) -> str:
+    """A driver branch."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|[1-9][0-9]{2}", value):
+        raise ValueError("auto or the three digits of a driver branch in quotes")
+    return value
+
+
+def version_or(*words: str) -> Callable[[Any], str]:
+    """One of a few words, or a version."""
+
+    def check(value: Any) -> str:
+        if isinstance(value, str) and (value in words or re.fullmatch(r"[0-9]+(\.[0-9]+)*", value)):
+            return value
+        raise ValueError(f"{', '.join(words)} or a version in quotes")
+
+    return check
+
+
+def python_version(value: Any) -> str:
+    """A Python by its major and minor version."""
+    if not isinstance(value, str) or not re.fullmatch(r"auto|3\.[0-9]{1,2}", value):
+        raise ValueError("auto or a version of two numbers in quotes")
+    return value
+
+
+def frameworks(
+    *names: str, bases: Mapping[str, tuple[str, ...]]
+) -> Callable[[Any], tuple[str, ...]]:
+    """
+    Requirement specifiers of known frameworks, each named once.
+
+    + bases: what a framework may stand on, one of which is named as its extra
+    """
+
+    def check(value: Any) -> tuple[str, ...]:
+        wanted = f"a list with some of {', '.join(names)}, each once, with versions if you like"
+        try:
+            given = [Requirement(text(item)) for item in _list(value)]
+        except (InvalidRequirement, ValueError) as error:
+            raise ValueError(wanted) from error
+        found = [requirement.name.lower() for requirement in given]
+        for name in found:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        if len(set(found)) < len(found) or any(r.url or r.marker for r in given):
+            raise ValueError(wanted)
+        for requirement in given:
+            known = bases.get(requirement.name.lower(), ())
+            if len(requirement.extras) > 1 or not requirement.extras <= set(known):
+                raise ValueError(f"{wanted}, {_standing(bases)}")
+        return tuple(str(requirement) for requirement in given)
+
+    return check
+
+
+def _standing(bases: Mapping[str, tuple[str, ...]]) -> str:
+    return " and ".join(f"{name} on one of {', '.join(known)}" for name, known in bases.items())
+
+
+def images(*names: str) -> Callable[[Any], tuple[str, ...]]:
+    """Images that are built, by name, and saved ones, by their file on the control machine."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        wanted = (
+            f"a list with some of {', '.join(names)} and paths of saved images (/….tar), each once"
+        )
+        given = [text(item) for item in _list(value)]
+        for item in given:
+            if item in names or (item.startswith("/") and absolute_path(item)):
+                continue
+            near = difflib.get_close_matches(item.lower(), names, n=1, cutoff=0.5)
+            raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
+        found = [image_name(item) for item in given]
+        if not all(_IMAGE.fullmatch(name) for name in found) or len(set(found)) < len(found):
+            raise ValueError(f"{wanted}, with small letters, digits, dots and dashes in file names")
+        return tuple(given)
+
+    return check
+
+
+def image_name(given: str) -> str:
+    """What an image is called on hosts: its own name, or its file's without the ending."""
+    name = given.rpartition("/")[2]
+    for ending in (".gz", ".tar", ".tgz"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def image_reference(value: Any) -> str:
+    """The name of an image as Docker takes it."""
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value):
+        raise ValueError("the name of an image, such as debian:trixie, without spaces")
+    return value
+
+
+def absolute_path(value: Any) -> str:
+    """An absolute path without ``.``, ``..``, a trailing slash or a line end."""
+    right = isinstance(value, str) and value.startswith("/") and value.isprintable()
+    if not right or {".", ".."} & set(value.split("/")) or not value.strip("/"):
+        raise ValueError("an absolute path below /, without . and ..")
+    return "/" + "/".join(part for part in value.split("/") if part)
+
+
+def venv_root(value: Any) -> str:
+    """A folder of environments: scripts in these name it, within quotes, and PATH does."""
+    try:
+        path = absolute_path(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, and {_NO_SCRIPT}") from error
+    if set(path) & set("'\"$`\\:"):
+        raise ValueError(f"an absolute path {_NO_SCRIPT}")
+    return path
+
+
+def users(value: Any) -> tuple[str, ...]:
+    """Names of users, each once; never root, as whom no workload runs."""
+    given = _list(value)
+    if not all(isinstance(item, str) and _USER.fullmatch(item) for item in given):
+        raise ValueError("a list of user names")
+    if "root" in given:
+        raise ValueError("a list of user names without root, as whom no workload runs")
+    return tuple(dict.fromkeys(given))
+
+
+def pci_ids(value: Any) -> tuple[str, ...]:
+    """PCI ids of NVIDIA's devices in lower case; the same one twice means two of them."""
+    given = [item.lower() if isinstance(item, str) else item for item in _list(value)]
+    if not all(isinstance(item, str) and _PCI_ID.fullmatch(item) for item in given):
+        raise ValueError("a list of NVIDIA's PCI ids (10de: and four hexadecimal digits)")
+    return tuple(given)
+
+
+def url(value: Any) -> str:
+    """An http, https or file URL without user or password: it ends up in files and argv."""
+    if _is_url(value, "http", "https", "file") and "@" not in urlsplit(value).netloc:
+        return str(value)
+    raise ValueError("an http, https or file URL without spaces, quotes, user or password")
+
+
+def url_or_path(value: Any) -> str:
+    """A URL, or an absolute path on the host."""
+    if isinstance(value, str) and value.startswith("/"):
+        return absolute_path(value)
+    try:
+        return url(value)
+    except ValueError as error:
+        raise ValueError(f"an absolute path or {error}") from error
+
+
+def proxy(value: Any) -> str:
+    """The URL of a proxy; it may hold user and password."""
+    if not _is_url(value, "http", "https"):
+        raise ValueError("an http or https URL without spaces or quotes")
+    return str(value)
+
+
+def daemon(value: Any) -> dict[str, Any]:
+    """Keys of Docker's daemon.json."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError("a table of daemon.json's keys")
+    if "hosts" in value:
+        raise ValueError("without hosts, which Debian's docker.service sets on its command line")
+    runtimes, features = value.get("runtimes"), value.get("features")
+    if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
+        raise ValueError("without runtimes.nvidia, which the container toolkit's layer keeps")
+    if isinstance(features, Mapping) and "cdi" in features:
+        raise ValueError("without features.cdi, which the container toolkit's layer keeps")
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError("a table of values that JSON knows") from error
+    if refused := daemon_keys.wrong(plain):
+        raise ValueError(refused)
+    if any(_USER_IN_URL.search(text) or _USER_IN_PLACE.match(text) for text in _texts(plain)):
+        raise ValueError("without user or password in a URL: everybody can read daemon.json")
+    if any("@" in text for text in _texts(plain.get("proxies", {}))):
+        raise ValueError("without user or password of a proxy: everybody can read daemon.json")
+    return dict(plain)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def limits(value: Any) -> dict[str, int]:
+    """Bounds by their name, each a whole number of seconds or megabytes."""
+    if not isinstance(value, Mapping) or any(key not in LIMITS for key in value):
+        raise ValueError(f"a table with some of {', '.join(LIMITS)}")
+    for key, given in value.items():
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= 10**7:
+            raise ValueError(f"a table whose {key} is a whole number from 1 to 10000000")
+    return dict(value)
+
+
+def repositories(value: Any) -> dict[str, dict[str, str]]:
+    """Where vendors' repositories are: per name url, key_url and fingerprint, each optional."""
+    if not isinstance(value, Mapping) or any(name not in REPOSITORIES for name in value):
+        raise ValueError(f"a table of repositories, of which {', '.join(REPOSITORIES)} is known")
+    return {name: _repository(name, given) for name, given in value.items()}
+
+
+def _repository(name: str, given: Any) -> dict[str, str]:
+    known = REPOSITORY_FIELDS if name in SIGNED else REPOSITORY_FIELDS[:1]
+    if not isinstance(given, Mapping) or any(key not in known for key in given):
+        raise ValueError(f"a table whose {name} has {', '.join(known)} and no more")
+    place: dict[str, str] = {}
+    for key, item in given.items():
+        if key == "fingerprint":
+            place[key] = str(item).replace(" ", "").upper()
+            if not _FINGERPRINT.fullmatch(place[key]):
+                raise ValueError(f"a table whose {name}.fingerprint has 40 hexadecimal digits")
+            continue
+        try:
+            place[key] = url(item).rstrip("/")
+        except ValueError as error:
+            raise ValueError(f"a table whose {name}.{key} is {error}") from error
+    return place
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list")
+    return list(value)
+
+
+def _is_url(value: Any, *schemes: str) -> bool:
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # read for its ValueError
+    except ValueError:
+        return False
+    place = parts.path if parts.scheme == "file" else parts.hostname
+    return parts.scheme in schemes and bool(place)

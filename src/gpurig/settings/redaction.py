@@ -1,0 +1,109 @@
+"""Secrets among hosts' data, and text in which none of them stands, in whichever form."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from gpurig.hosts.inventory import HostSpec
+
+# What is secret by the name of its key, whoever reads it: pyinfra, an SSH key, a driver of logs.
+_NAMES = re.compile(r"password|passphrase|passwd|secret|token", re.IGNORECASE)
+_WHOLE = ("rig_proxy",)  # secret with the address of its server
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key of this name has a secret for its value."""
+    return bool(_NAMES.search(name))
+
+
+def secrets_of(hosts: Iterable[HostSpec]) -> list[str]:
+    """
+    The values that must be printed nowhere: by their names, and users' parts of addresses.
+
+    Also those of indexes that this machine's pip and uv are told of by the environment.
+    """
+    found = [word for host in hosts for key, value in host.data.items() for word in _in(key, value)]
+    indexes = (value for name, value in os.environ.items() if "INDEX" in name)
+    return list(dict.fromkeys(word for word in (*found, *_in_addresses(indexes)) if word))
+
+
+def _in(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _in(f"{key} {name}" if is_secret(key) else str(name), one)
+    elif isinstance(value, list | tuple | set):
+        for one in value:
+            yield from _in(key, one)
+    elif value is not None and not isinstance(value, bool):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        yield from [text] * (is_secret(key) or key in _WHOLE)
+        yield from _in_addresses([text])
+
+
+def _in_addresses(texts: Iterable[str]) -> Iterator[str]:
+    """Passwords in addresses, and with their users as HTTP's basic authentication has them."""
+    for text in texts:
+        for word in text.split():
+            try:
+                place = urlsplit(word if "://" in word else f"//{word}")
+                user, password = place.username or "", place.password or ""
+            except ValueError:
+                continue
+            if password:
+                yield from (password, unquote(password), f"{unquote(user)}:{unquote(password)}")
+
+
+class Redaction:
+    """
+    Text without secrets.
+
+    + secrets: as of `secrets_of`
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        written = {form(secret) for secret in secrets if secret for form in _FORMS}
+        self._secrets = sorted(written - {""}, key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text with five stars in the place of each secret."""
+        for secret in self._secrets:
+            text = text.replace(secret, "*****")
+        return text
+
+
+def _as_python(secret: str) -> str:
+    return repr(secret)[1:-1]
+
+
+def _as_json(secret: str) -> str:
+    return json.dumps(secret)[1:-1]
+
+
+def _as_shell(secret: str) -> str:
+    return shlex.quote(secret).removeprefix("'").removesuffix("'")
+
+
+def _in_address(secret: str) -> str:
+    return quote(secret, safe="", errors="replace")
+
+
+def _decoded(secret: str) -> str:
+    return unquote(secret)
+
+
+def _base64(secret: str) -> str:
+    return base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
+
+
+# As values are logged: by Python, JSON, a shell, in an address, decoded, and in HTTP's headers.
+_FORMS: tuple[Callable[[str], str], ...] = (
+    str, _as_python, _as_json, _as_shell, _in_address, _decoded, _base64,
+)  # fmt: skip

@@ -1,0 +1,152 @@
+"""A host that is only described, on the command line, as the resolver sees hosts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpurig.errors import InputError
+from gpurig.stack.gpus import is_nvswitch
+from gpurig.stack.observed import Observed
+from gpurig.stack.rows import DistributionRow
+from gpurig.stack.tables import tables
+
+NAME = "given"  # what the one host is called that nobody named
+
+_DIGITS = frozenset("0123456789")
+_PCI_ID = re.compile(r"10de:[0-9a-f]{4}|1ae0:[0-9a-f]{4}")
+
+
+@dataclass(frozen=True)
+class Given:
+    """
+    What was said of a host.
+
+    + os: ``debian:13``; arch: ``x86_64``; kernel: the release that boots next, or None
+    + gpus: PCI ids, ``10de:2b85``; python: the version of its python3, or None
+    + virtualization: ``none``, ``vm``, ``container`` or ``wsl``
+    """
+
+    os: str
+    arch: str = "x86_64"
+    kernel: str | None = None
+    gpus: Sequence[str] = ()
+    python: str | None = None
+    secure_boot: bool = False
+    virtualization: str = "none"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Given | None:
+        """From the options of `resolve`, None without any; InputError where they clash."""
+        said = {
+            name: options[name] for name in cls.__dataclass_fields__ if options.get(name)
+        }  # an option that was not given is None, False or empty
+        if not said:
+            return None
+        for other in ("target", "saved"):
+            if options.get(other):
+                raise InputError(
+                    "given-wrong",
+                    f"a described machine (--{next(iter(said))}) and {options[other]} are two"
+                    " things to resolve",
+                    "resolve",
+                    "name one of them",
+                )
+        if "os" not in said:
+            raise InputError("given-wrong", "a described machine has no distribution", "resolve",
+                             "add --os, as --os debian:13")  # fmt: skip
+        return cls(**said)
+
+
+def described(given: Given) -> Observed:
+    """The host with nothing installed; InputError, one sentence, where a word is not right."""
+    row, identity = _distribution(given.os)
+    kernel = _kernel(given.kernel)
+    ids = [_pci_id(word) for word in given.gpus]
+    switches = [word for word in ids if is_nvswitch(word)]
+    listed = [word for word in ids if word[:4] == "10de" and word not in switches]
+    gpus = [_device(n, word, "0x030200") for n, word in enumerate(listed)]
+    facts: dict[str, Any] = {
+        "os": identity,
+        "architecture": given.arch,
+        "kernel": {
+            "running": kernel,
+            "next": kernel or None,
+            "installed": [kernel] if kernel else [],
+            "headers": [],
+        },
+        "virtualization": _virtualization(given.virtualization),
+        "secure_boot": "enabled" if given.secure_boot else "disabled",
+        "service_manager": None if row.family == "macos" else "systemd",
+        "gpus": gpus,
+        "accelerators": [
+            _device(n, word, "0x120000") for n, word in enumerate(ids) if word[:4] == "1ae0"
+        ],
+        "nvswitches": [_device(0xC0 + n, word, "0x068000") for n, word in enumerate(switches)],
+        "dkms_failures": [],
+        "pythons": _pythons(given.python),
+        "driver_installed": None,
+        "cuda_toolkits": [],
+        "docker_installed": None,
+    }
+    return Observed.from_facts(facts)
+
+
+def _distribution(word: str) -> tuple[DistributionRow, dict[str, Any]]:
+    """Its row, and what its os-release would say; a code name or ``sid`` will do as a version."""
+    name, _, version = word.strip().lower().partition(":")
+    for row in tables().distribution:
+        if name in row.ids and _named(row, version):
+            numbered = row.release if row.release[:1] in _DIGITS else ""
+            identity = {
+                "id": name,
+                "version": version if version[:1] in _DIGITS else numbered,
+                "codename": row.codename,
+                "name": row.name,
+                "like": [],
+            }
+            return row, identity
+    known = ", ".join(f"{row.ids[0]}:{row.release}".rstrip(":") for row in tables().distribution)
+    raise InputError("given-wrong", f"{word!r} is no distribution of the tables", "--os",
+                     f"there are {known}")  # fmt: skip
+
+
+def _named(row: DistributionRow, version: str) -> bool:
+    if not row.release:
+        return True
+    names = (row.release, row.codename)
+    return bool(version) and (version in names or version.startswith(f"{row.release}."))
+
+
+def _pci_id(word: str) -> str:
+    if not _PCI_ID.fullmatch(word.lower()):
+        raise InputError("given-wrong", f"{word!r} is no PCI id of a GPU", "--gpu",
+                         "write vendor and device as lspci -nn shows them: 10de:2330")  # fmt: skip
+    return word.lower()
+
+
+def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
+    address = f"0000:{bus:02x}:00.0"
+    return {"address": address, "id": pci_id, "class": kind, "subsystem": None, "driver": None}
+
+
+def _kernel(release: str | None) -> str:
+    if release and not re.fullmatch(r"[0-9]+\.[0-9]+[A-Za-z0-9_.+~-]*", release):
+        raise InputError("given-wrong", f"{release!r} is no kernel release", "--kernel",
+                         "write it as uname -r does: 6.12.117+deb13-amd64")  # fmt: skip
+    return release or ""
+
+
+def _virtualization(word: str) -> dict[str, str]:
+    return {"kind": word, "name": "" if word == "none" else word}
+
+
+def _pythons(version: str | None) -> list[dict[str, str]]:
+    if version is None:
+        return []
+    if not re.fullmatch(r"3\.[0-9]{1,2}(\.[0-9]+)?", version):
+        raise InputError("given-wrong", f"{version!r} is no version of Python 3", "--python",
+                         "write it as 3.13")  # fmt: skip
+    return [{"path": "/usr/bin/python3", "version": version}]

@@ -1,0 +1,1 @@
+"""What environments are made of: locks, wheels, Horovod's sources, data sets."""
