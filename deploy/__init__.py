@@ -1,1 +1,1 @@
-"""Deploy of gpurig."""
+"""The order of operations, layer by layer."""

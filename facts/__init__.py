@@ -1,1 +1,1 @@
-"""Facts of gpurig."""
+"""What is there: each fact reads one thing of a host and changes nothing."""

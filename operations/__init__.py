@@ -1,1 +1,1 @@
-"""Operations of gpurig."""
+"""What changes a host: each operation keeps one promise."""

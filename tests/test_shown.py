@@ -286,7 +286,6 @@ def test_a_traceback_is_shown_as_text() -> None:
 
 # What talks to a program of our own over a pipe, and what runs on the hosts.
 _PIPES = {
-    "engine/proving.py",
     "settings/reference.py",
     "training/agent.py",
     "training/relay.py",

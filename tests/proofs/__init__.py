@@ -1,1 +1,1 @@
-"""Proofs of gpurig."""
+"""Whether it works: pytest with testinfra against one host."""

@@ -2,7 +2,8 @@
 Running the proofs against one host: pytest with testinfra, in a process of its own.
 
 The parent hands the host over on standard input (it may hold passwords) and reads one JSON line a
-proof. The child opens its own connection and shares nothing else with what changed the host.
+proof. The child (``gpurig.proofs.__main__``) opens its own connection and shares nothing else with
+what changed the host.
 """
 
 from __future__ import annotations
@@ -11,17 +12,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 import gevent
 from gevent.os import nb_read
 from gevent.subprocess import PIPE, Popen
 from pyinfra import logger
 
-import gpurig
 from gpurig.contract.limits import MB, Limits
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import InternalError
@@ -32,13 +29,11 @@ from gpurig.wheels import locks
 
 LATER = 60  # seconds that the child has for telling what its own bound ended
 
-PROOFS = Path(gpurig.__file__).parent / "proofs"
-
 # As `-m` would, but that the working folder is not where modules are looked for first. (-P does
 # the same from Python 3.11 on; -I would also lose a gpurig that `pip --user` installed.)
 _CHILD = (
     "import sys; sys.path[:] = filter(None, sys.path);"
-    " from gpurig.engine import proving; sys.exit(proving.main())"
+    " from gpurig.proofs.__main__ import main; sys.exit(main())"
 )
 
 
@@ -118,41 +113,3 @@ def _locks(spec: HostSpec, stack: Stack) -> dict[str, dict[str, str]]:
         one.name: locks.pins(locks.find(one, stack.architecture, index).text)
         for one in stack.environments
     }
-
-
-def main() -> int:
-    """The child: read the host from standard input, run pytest, print a JSON line a proof."""
-    import gevent.monkey
-
-    gevent.monkey.patch_all()
-    import pytest
-
-    from gpurig.engine.runner import Link, prepare_engine
-    from gpurig.proofs.plugin import Proving
-
-    given = json.loads(sys.stdin.read())
-    out, sys.stdout = sys.stdout, sys.stderr  # pytest's own words are for the log
-
-    def tell(what: dict[str, Any]) -> None:
-        print(json.dumps(what), file=out, flush=True)
-
-    prepare_engine()
-    spec = HostSpec.of(given["name"], given["transport"], given["address"], given["data"])
-    link = Link(spec, on_line=lambda line: tell({"line": line}))
-    link.open()
-    try:
-        plugin = Proving(
-            link,
-            given["stack"],
-            given["facts"],
-            given["workloads"],
-            given["locks"],
-            on_proof=lambda proof: tell({"proof": asdict(proof)}),
-        )
-        # The proofs have a configuration of their own wherever they are installed.
-        arguments = [str(PROOFS), "-c", str(PROOFS / "pytest.ini"), "-q"]
-        # testinfra's own plugin would offer this machine as the host.
-        arguments += ["-p", "no:cacheprovider", "-p", "no:pytest11.testinfra"]
-        return int(pytest.main(arguments, plugins=[plugin]))
-    finally:
-        link.close()

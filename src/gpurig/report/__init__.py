@@ -1,4 +1,4 @@
-"""What a run leaves to read: report.json, junit.xml and report.html, from one result."""
+"""What all people read: the screen, the run log, report.json, junit.xml and report.html."""
 
 from __future__ import annotations
 

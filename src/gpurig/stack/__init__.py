@@ -1,1 +1,1 @@
-"""The resolver: what fits a host, from what is wanted and what is there; pure, with reasons."""
+"""The resolver: settings and facts in, the stack with its reasons out; pure."""
