@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyinfra import host
 
 from gpurig.contract.layer import layer
-from gpurig.contract.promise import answered, left_out
+from gpurig.contract.promise import left_out
 from gpurig.contract.values import ABSENT
 from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
@@ -22,15 +22,19 @@ from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
 from gpurig.settings.checks import validate
-from gpurig.stack.model import Refusal
-from gpurig.stack.observed import observe
+from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed, observe
 from gpurig.stack.resolver import resolve
 from gpurig.wheels import locks
 
 
 @layer("Workstation")
-def workstation() -> None:
-    """Read the facts, resolve the stack, and bring each of its layers about, in order."""
+def workstation() -> tuple[Observed, Stack | Refusal]:
+    """
+    Read the facts, resolve the stack, and bring each of its layers about, in order.
+
+    The answer: what the resolver was given, and what it answered.
+    """
     settings = validate(host.data.dict(), where=host.name)
     observed, upgrade = observe(settings.venv_root), bool(host.data.get(UPGRADE))
     if upgrade:  # what is installed and what is locked hold no longer
@@ -38,10 +42,8 @@ def workstation() -> None:
     else:
         stack = resolve(settings, observed, locks.kept())
     if isinstance(stack, Refusal):
-        answered(observed, stack)
-        return
+        return observed, stack
     stack = locks.fitted(stack, settings.pypi_index, renew=upgrade)
-    answered(observed, stack)
     for item in stack.left_out:
         left_out(item.component, item.reason)
     if stack.package_manager == "apt":
@@ -68,6 +70,7 @@ def workstation() -> None:
         workloads(stack, settings)
     if stack.images:  # last: a base image that cannot be pulled stops nothing else
         images(stack, settings)
+    return observed, stack
 
 
 if __name__ == "builtins":  # pyinfra runs deploy files without a name of their own

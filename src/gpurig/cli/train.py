@@ -69,7 +69,7 @@ def run(asked: Asked, wished: Wish) -> int:
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     hosts = [with_sudo_password(spec, person) for spec in asked.hosts]
     given = [value for value in wished.variables.values() if len(value) >= SECRET]
-    run_log.open_run(asked.debug, [*secrets_of(hosts), *given])
+    run_log.open_run(asked.debug, [*secrets_of(spec.data for spec in hosts), *given])
     lines = output.Lines([spec.name for spec in hosts], quiet=asked.json)
     ours = gevent.getcurrent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

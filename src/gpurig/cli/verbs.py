@@ -90,7 +90,7 @@ def work(asked: Asked) -> int:
     prepare_engine()
     person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
     asked = replace(asked, hosts=[with_sudo_password(spec, person) for spec in asked.hosts])
-    folder = run_log.open_run(asked.debug, secrets_of(asked.hosts))
+    folder = run_log.open_run(asked.debug, secrets_of(spec.data for spec in asked.hosts))
     options = Options(
         asked.command,
         ask=person and not asked.yes and asked.command == "up",
@@ -136,7 +136,7 @@ def _facts_lines(result: HostResult) -> None:
 
 def _read(asked: Asked) -> list[HostResult]:
     prepare_engine()
-    run_log.open_run(asked.debug, secrets_of(asked.hosts))
+    run_log.open_run(asked.debug, secrets_of(spec.data for spec in asked.hosts))
     with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
         return run(asked.hosts, Options(asked.command), screen)
 
@@ -180,7 +180,7 @@ def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> Hos
 def trust(asked: Asked) -> int:
     """Each new host key, shown and, after a yes, written to known_hosts."""
     prepare_engine()
-    run_log.open_run(asked.debug, secrets_of(asked.hosts))
+    run_log.open_run(asked.debug, secrets_of(spec.data for spec in asked.hosts))
 
     def confirm(host: str, kind: str, seen: str) -> bool:
         say(f"{host}: {kind} {seen}")

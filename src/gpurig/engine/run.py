@@ -13,7 +13,7 @@ import gevent
 import gevent.event
 from pyinfra import logger
 
-from gpurig.contract.promise import Finding, Record, Verdict
+from gpurig.contract.promise import Finding, Verdict
 from gpurig.deploy.docker import RESTART
 from gpurig.deploy.environments import PRUNE, SHARE, UPGRADE
 from gpurig.deploy.workstation import workstation
@@ -22,8 +22,8 @@ from gpurig.engine.result import HostResult, Proof
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.hosts.inventory import HostSpec
-from gpurig.stack import observed
-from gpurig.stack.model import Stack
+from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed, look
 from gpurig.wheels import locks
 
 REBOOT_PROMISES = ("driver.loaded",)  # what only a reboot can bring about
@@ -172,17 +172,17 @@ class _HostRun:
         self.result.connected = True
         self.listener.stage(name, "reading facts")
         if options.command == "facts":
-            self.link.plan(lambda: self.result.facts.update(observed.look()))
+            self.result.facts = self.link.plan(look).answer
             return
         plan = self.link.plan(workstation)
         self.result.plan = list(plan.findings.values())
-        self._keep(plan)
+        self._keep(*plan.answer)
         self.listener.planned(self.result)
         self.ready.set()
         if options.command not in ("up", "verify") or self.result.refused:
             return
         if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
-            self._check_room(plan)
+            self._check_room(*plan.answer)
             if not self.answer.get():
                 raise _Stopped
             self._change()
@@ -198,10 +198,9 @@ class _HostRun:
                 on_line=lambda line: self.listener.line(name, line),
             )
 
-    def _check_room(self, plan: Record) -> None:
-        if isinstance(plan.answer, Stack) and plan.observed is not None:
-            findings = list(plan.findings.values())
-            disk.check(self.spec.name, plan.answer, self.spec.settings, plan.observed, findings)
+    def _check_room(self, observed: Observed, answer: Stack | Refusal) -> None:
+        if isinstance(answer, Stack):
+            disk.check(self.spec.name, answer, self.spec.settings, observed, self.result.plan)
 
     def _change(self) -> None:
         name = self.spec.name
@@ -228,13 +227,13 @@ class _HostRun:
         """
         before = self.result.answer
         self.listener.stage(self.spec.name, "reading again")
-        again = self.link.plan(workstation)
-        if not (isinstance(again.answer, Stack) and isinstance(before, Stack)):
+        observed, again = self.link.plan(workstation).answer
+        if not (isinstance(again, Stack) and isinstance(before, Stack)):
             return False
-        if again.answer.driver == before.driver:
+        if again.driver == before.driver:
             return False
-        self._keep(again)
-        failed = again.observed.dkms_failures if again.observed else None
+        self._keep(observed, again)
+        failed = observed.dkms_failures
         why = [
             f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
             for one in (failed if isinstance(failed, list) else [])
@@ -248,7 +247,7 @@ class _HostRun:
         self.listener.stage(self.spec.name, "reading again")
         final = self.link.plan(workstation)
         self.result.final = list(final.findings.values())
-        self._keep(final)
+        self._keep(*final.answer)
         left = [f for f in self.result.final if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)]
         for finding in left:
             self.result.errors.append(
@@ -262,10 +261,8 @@ class _HostRun:
                 )
             )
 
-    def _keep(self, record: Record) -> None:
-        self.result.answer = record.answer
-        if record.observed is not None:
-            self.result.facts = record.observed.as_json()
+    def _keep(self, observed: Observed, answer: Stack | Refusal) -> None:
+        self.result.facts, self.result.answer = observed.as_json(), answer
 
     def _wants_proofs(self) -> bool:
         if not isinstance(self.result.answer, Stack) or self.result.errors:
