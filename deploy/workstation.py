@@ -14,7 +14,7 @@ from gpurig.deploy.cuda import cuda
 from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
-from gpurig.deploy.environments import UPGRADE, environments
+from gpurig.deploy.environments import environments
 from gpurig.deploy.images import images
 from gpurig.deploy.packages import packages
 from gpurig.deploy.podman import podman
@@ -22,6 +22,7 @@ from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
 from gpurig.settings.checks import validate
+from gpurig.settings.options import DEFAULTS, Options
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.observed import Observed, observe
 from gpurig.stack.resolver import resolve
@@ -29,21 +30,21 @@ from gpurig.wheels import locks
 
 
 @layer("Workstation")
-def workstation() -> tuple[Observed, Stack | Refusal]:
+def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]:
     """
     Read the facts, resolve the stack, and bring each of its layers about, in order.
 
     The answer: what the resolver was given, and what it answered.
     """
     settings = validate(host.data.dict(), where=host.name)
-    observed, upgrade = observe(settings.venv_root), bool(host.data.get(UPGRADE))
-    if upgrade:  # what is installed and what is locked hold no longer
+    observed = observe(settings.venv_root)
+    if options.upgrade:  # what is installed and what is locked hold no longer
         stack = resolve(settings, replace(observed, frameworks=ABSENT))
     else:
         stack = resolve(settings, observed, locks.kept())
     if isinstance(stack, Refusal):
         return observed, stack
-    stack = locks.fitted(stack, settings.pypi_index, renew=upgrade)
+    stack = locks.fitted(stack, settings.pypi_index, renew=options.upgrade)
     for item in stack.left_out:
         left_out(item.component, item.reason)
     if stack.package_manager == "apt":
@@ -57,7 +58,7 @@ def workstation() -> tuple[Observed, Stack | Refusal]:
         container_toolkit(stack, settings)
         podman(stack, settings)
     if stack.docker:
-        docker(stack, settings)
+        docker(stack, settings, options)
     if stack.container_toolkit:
         device_links(stack, settings)
     if stack.rootless:
@@ -65,7 +66,7 @@ def workstation() -> tuple[Observed, Stack | Refusal]:
     users(stack, settings)
     none_wanted = settings.frameworks == () and not settings.components
     if stack.environments or none_wanted:  # what was made and is not wanted any more is named
-        environments(stack, settings)
+        environments(stack, settings, options)
     if stack.environments or stack.images:  # the workloads run in images as well
         workloads(stack, settings)
     if stack.images:  # last: a base image that cannot be pulled stops nothing else

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import gevent
@@ -14,46 +15,19 @@ import gevent.event
 from pyinfra import logger
 
 from gpurig.contract.promise import Finding, Verdict
-from gpurig.deploy.docker import RESTART
-from gpurig.deploy.environments import PRUNE, SHARE, UPGRADE
 from gpurig.deploy.workstation import workstation
 from gpurig.engine import disk, proving
 from gpurig.engine.result import HostResult, Proof
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.hosts.inventory import HostSpec
+from gpurig.settings.options import Options
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.observed import Observed, look
 from gpurig.wheels import locks
 
 REBOOT_PROMISES = ("driver.loaded",)  # what only a reboot can bring about
 REBOOT_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class Options:
-    """
-    How a run goes.
-
-    + command: ``up``, ``plan``, ``verify`` or ``facts``
-    + ask: whether a person is asked before anything is changed
-    + reboot: ``never``, ``ask``, ``if-needed``, or empty for each host's own setting
-    + restart_docker: whether Docker may be restarted although containers stop
-    + upgrade: whether newer releases replace what is installed, and locks are resolved anew
-    + prune: whether environments that are wanted no more are deleted
-    + prove: ``auto``, ``always`` or ``never``
-    + person: whether there is somebody at a terminal to ask
-    """
-
-    command: str
-    ask: bool = False
-    reboot: str = ""
-    restart_docker: bool = False
-    upgrade: bool = False
-    prune: bool = False
-    prove: str = "auto"
-    prefetch: bool = True
-    person: bool = False
 
 
 class Listener(Protocol):
@@ -76,6 +50,7 @@ class _Stopped(Exception):
 
 def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[HostResult]:
     """Take every host through the run, side by side; one host's end is nobody else's."""
+    options = replace(options, share_wheels=len(specs) > 1)
     results = [HostResult(spec.name) for spec in specs]
     answer: gevent.event.AsyncResult = gevent.event.AsyncResult()
     if not options.ask:
@@ -85,8 +60,6 @@ def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[Hos
         _HostRun(spec, result, options, listener, ready, answer)
         for spec, result, ready in zip(specs, results, planned, strict=True)
     ]
-    for host in hosts:
-        host.link.data[SHARE] = len(hosts) > 1
     greenlets = [gevent.spawn(host.run) for host in hosts]
     try:
         if options.ask:
@@ -121,8 +94,7 @@ class _HostRun:
             on_line=lambda line: listener.line(spec.name, line),
             batch=options.prefetch,
         )
-        wishes = {RESTART: options.restart_docker, UPGRADE: options.upgrade, PRUNE: options.prune}
-        self.link.data.update({key: True for key, wished in wishes.items() if wished})
+        self.deploy = partial(workstation, options)
 
     def run(self) -> None:
         started = time.monotonic()
@@ -174,7 +146,7 @@ class _HostRun:
         if options.command == "facts":
             self.result.facts = self.link.plan(look).answer
             return
-        plan = self.link.plan(workstation)
+        plan = self.link.plan(self.deploy)
         self.result.plan = list(plan.findings.values())
         self._keep(*plan.answer)
         self.listener.planned(self.result)
@@ -207,16 +179,16 @@ class _HostRun:
         self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
         self.listener.stage(name, "changing")
         try:
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
         except HostError as error:
             if not self._learnt(error):
                 raise
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
         self._read_again()
         if self._reboot_is_due() and self._may_reboot():
             self._reboot()
             self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
             self._read_again()
 
     def _learnt(self, error: HostError) -> bool:
@@ -227,7 +199,7 @@ class _HostRun:
         """
         before = self.result.answer
         self.listener.stage(self.spec.name, "reading again")
-        observed, again = self.link.plan(workstation).answer
+        observed, again = self.link.plan(self.deploy).answer
         if not (isinstance(again, Stack) and isinstance(before, Stack)):
             return False
         if again.driver == before.driver:
@@ -245,7 +217,7 @@ class _HostRun:
     def _read_again(self) -> None:
         """`up` ends with a fresh plan; it must be empty but for what is due."""
         self.listener.stage(self.spec.name, "reading again")
-        final = self.link.plan(workstation)
+        final = self.link.plan(self.deploy)
         self.result.final = list(final.findings.values())
         self._keep(*final.answer)
         left = [f for f in self.result.final if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)]
