@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyinfra import host
-
 from gpurig.contract.layer import layer
 from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.operations.docker import engine as operations
@@ -11,14 +9,12 @@ from gpurig.operations.docker import proxy, socket, source
 from gpurig.operations.packages import apt
 from gpurig.operations.shared.daemon_json import wanted
 from gpurig.settings.checks import Settings
+from gpurig.settings.options import Options
 from gpurig.stack.model import Stack
-
-# Host data of one run (`up --restart-docker`): Docker may be restarted although containers stop.
-RESTART = "gpurig_restart_docker"
 
 
 @layer("Docker")
-def docker(stack: Stack, settings: Settings) -> None:
+def docker(stack: Stack, settings: Settings, options: Options) -> None:
     """
     Install Docker, write its daemon.json, run it, and let it take what is written.
 
@@ -45,7 +41,7 @@ def docker(stack: Stack, settings: Settings) -> None:
     operations.packages(packages=stack.docker.packages)
     operations.daemon_config(keys=keys)
     proxy.proxy(url=settings.proxy)
-    unmask, restart = "docker" in settings.components, bool(host.data.get(RESTART))
+    unmask, restart = "docker" in settings.components, options.restart_docker
     operations.service(unmask=unmask)
     operations.running_config(keys=keys, restart=restart, unmask=unmask)
     proxy.running_proxy(url=settings.proxy, restart=restart)

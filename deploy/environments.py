@@ -14,30 +14,23 @@ from gpurig.operations.environments import environment, jupyter, leftovers, uv, 
 from gpurig.operations.environments.horovod import wheel
 from gpurig.operations.shared import ownership, packages
 from gpurig.settings.checks import Settings
+from gpurig.settings.options import Options
 from gpurig.stack.model import Stack
 from gpurig.wheels import horovod, locks
 from gpurig.wheels.cache import Shelf
 
 KERAS = {"pytorch": "torch", "jax": "jax"}  # what Keras calls what an environment computes with
 
-# Host data of a run with more hosts than one: the control machine downloads wheels for all.
-SHARE = "gpurig_share_wheels"
-
-# Host data of one run: `--upgrade` resolves locks anew and lets newer releases replace what is
-# installed, `--prune` deletes environments that are wanted no more.
-UPGRADE = "gpurig_upgrade"
-PRUNE = "gpurig_prune"
-
 
 @layer("Environments")
-def environments(stack: Stack, settings: Settings) -> None:
+def environments(stack: Stack, settings: Settings, options: Options) -> None:
     """virtualenv, uv, each environment with its packages, what is left over, and kernels."""
     if stack.environments:
-        _made(stack, settings)
+        _made(stack, settings, options)
     leftovers.leftovers(
         root=settings.venv_root,
         wanted=tuple(wanted.name for wanted in stack.environments),
-        prune=bool(host.data.get(PRUNE)),
+        prune=options.prune,
     )
     kernels = {
         wanted.name: jupyter.spec(
@@ -50,11 +43,12 @@ def environments(stack: Stack, settings: Settings) -> None:
     jupyter.kernels(venv_root=settings.venv_root, wanted=kernels)
 
 
-def _made(stack: Stack, settings: Settings) -> None:
+def _made(stack: Stack, settings: Settings, options: Options) -> None:
     root = settings.venv_root
     ownership.folders(layer="environments", paths=(ownership.OURS, root, f"{root}/.gpurig"))
     packages.packages(layer="environments", packages=environment.PACKAGES)
-    downloads = uv.Downloads(settings.pypi_index, settings.proxy, _shelf(stack, settings))
+    shelf = _shelf(stack, settings, options)
+    downloads = uv.Downloads(settings.pypi_index, settings.proxy, shelf)
     uv.tools(downloads=downloads)
     mirrors = {one.python: one.python_mirror for one in stack.environments if one.python_mirror}
     for python, mirror in host.loop(list(mirrors.items())):
@@ -90,9 +84,9 @@ def _made(stack: Stack, settings: Settings) -> None:
             wheel(title=wanted.name, path=path, build=build, downloads=downloads)
 
 
-def _shelf(stack: Stack, settings: Settings) -> Shelf | None:
+def _shelf(stack: Stack, settings: Settings, options: Options) -> Shelf | None:
     """Where this machine keeps wheels for its hosts, if it does."""
-    if not settings.cache and not host.data.get(SHARE):
+    if not settings.cache and not options.share_wheels:
         return None
     folder = (Path(settings.cache) if settings.cache else store.cache()) / "wheels"
     seconds = Limits(**settings.limits).download

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pyinfra import host
 
 from gpurig.contract.layer import layer
-from gpurig.contract.promise import answered, left_out
+from gpurig.contract.promise import left_out
 from gpurig.contract.values import ABSENT
 from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
 from gpurig.deploy.dnf_driver import driver as dnf_driver
 from gpurig.deploy.docker import docker
 from gpurig.deploy.driver import driver
-from gpurig.deploy.environments import UPGRADE, environments
+from gpurig.deploy.environments import environments
 from gpurig.deploy.images import images
 from gpurig.deploy.packages import packages
 from gpurig.deploy.podman import podman
@@ -22,26 +22,29 @@ from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
 from gpurig.settings.checks import validate
-from gpurig.stack.model import Refusal
-from gpurig.stack.observed import observe
+from gpurig.settings.options import DEFAULTS, Options
+from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed, observe
 from gpurig.stack.resolver import resolve
 from gpurig.wheels import locks
 
 
 @layer("Workstation")
-def workstation() -> None:
-    """Read the facts, resolve the stack, and bring each of its layers about, in order."""
+def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]:
+    """
+    Read the facts, resolve the stack, and bring each of its layers about, in order.
+
+    The answer: what the resolver was given, and what it answered.
+    """
     settings = validate(host.data.dict(), where=host.name)
-    observed, upgrade = observe(settings.venv_root), bool(host.data.get(UPGRADE))
-    if upgrade:  # what is installed and what is locked hold no longer
+    observed = observe(settings.venv_root)
+    if options.upgrade:  # what is installed and what is locked hold no longer
         stack = resolve(settings, replace(observed, frameworks=ABSENT))
     else:
         stack = resolve(settings, observed, locks.kept())
     if isinstance(stack, Refusal):
-        answered(observed, stack)
-        return
-    stack = locks.fitted(stack, settings.pypi_index, renew=upgrade)
-    answered(observed, stack)
+        return observed, stack
+    stack = locks.fitted(stack, settings.pypi_index, renew=options.upgrade)
     for item in stack.left_out:
         left_out(item.component, item.reason)
     if stack.package_manager == "apt":
@@ -55,7 +58,7 @@ def workstation() -> None:
         container_toolkit(stack, settings)
         podman(stack, settings)
     if stack.docker:
-        docker(stack, settings)
+        docker(stack, settings, options)
     if stack.container_toolkit:
         device_links(stack, settings)
     if stack.rootless:
@@ -63,11 +66,12 @@ def workstation() -> None:
     users(stack, settings)
     none_wanted = settings.frameworks == () and not settings.components
     if stack.environments or none_wanted:  # what was made and is not wanted any more is named
-        environments(stack, settings)
+        environments(stack, settings, options)
     if stack.environments or stack.images:  # the workloads run in images as well
         workloads(stack, settings)
     if stack.images:  # last: a base image that cannot be pulled stops nothing else
         images(stack, settings)
+    return observed, stack
 
 
 if __name__ == "builtins":  # pyinfra runs deploy files without a name of their own

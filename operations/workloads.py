@@ -15,7 +15,7 @@ from gpurig.contract.fact import read
 from gpurig.contract.limits import Limits
 from gpurig.contract.promise import drift, follows, holds, keeps, left_out, unknown
 from gpurig.contract.values import ABSENT, Absent, Unknown
-from gpurig.errors import InputError
+from gpurig.errors import GpurigError
 from gpurig.facts.environments.environment import Folder
 from gpurig.facts.users.groups import GroupMembership
 from gpurig.facts.workloads import FOLDER as ARCHIVED
@@ -164,7 +164,7 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
     except datasets.Unreached as error:
         # Said and left: neither an error nor a drift that no run could repair.
         return left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")
-    except InputError as error:
+    except GpurigError as error:
         return unknown(str(error))
     drift(
         actual=actual,

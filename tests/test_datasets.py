@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gpurig import store
 from gpurig.errors import InputError
 from gpurig.operations.workloads import seems
 from gpurig.settings.checks import validate
@@ -66,7 +67,7 @@ def test_a_mirror_with_another_file_is_refused(mirror: Path, content: bytes, see
     for part in ("gpu01, rig_data_mirror", NAME, str(mirror), seems, datasets.ARCHIVES[NAME]):
         assert part in sentence
     assert hashlib.sha256(content).hexdigest() in sentence
-    assert not datasets._cache().exists()
+    assert not (store.cache() / "data").exists()
 
 
 def test_a_mirror_that_does_not_answer_is_left_to_the_hosts(mirror: Path) -> None:

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from gpurig import store
 from gpurig.contract.limits import Limits
 from gpurig.errors import HostError
 from gpurig.hosts import host_lock
 from gpurig.hosts.connector import GpurigConnector
 from gpurig.hosts.transport import LocalTransport
-from gpurig.wheels.locks import one_at_a_time
 
 NOBODY = 65534
 as_root = pytest.mark.lab  # which runs as root: another user is needed
@@ -212,9 +212,9 @@ def test_locks_of_this_machine_are_out_of_reach(
     """Where the cache lies in a home that others may look into, also one that is there already."""
     tmp_path.chmod(0o755)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    (tmp_path / "gpurig" / "resolving").mkdir(parents=True, mode=0o755)
-    with one_at_a_time("key"):
+    (tmp_path / "gpurig" / "held").mkdir(parents=True, mode=0o755)
+    with store.one_at_a_time("key"):
         pass
-    file = tmp_path / "gpurig" / "resolving" / "key"
+    file = tmp_path / "gpurig" / "held" / "key"
     assert not _can_hold(file)
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700

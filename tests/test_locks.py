@@ -388,7 +388,7 @@ def test_many_hosts_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_two_runs_resolve_a_lock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that is at it is waited for, and what it kept is taken."""
-    holding, kept = tmp_path / "cache/gpurig/resolving", tmp_path / "config/gpurig/locks"
+    holding, kept = tmp_path / "cache/gpurig/held", tmp_path / "config/gpurig/locks"
     holding.mkdir(parents=True)
     kept.mkdir(parents=True)
     other = (

@@ -41,7 +41,7 @@ SECRETS: dict[str, tuple[dict[str, object], list[str]]] = {
 @pytest.mark.parametrize(("data", "words"), SECRETS.values(), ids=SECRETS)
 def test_what_is_secret_is_found(data: dict[str, object], words: list[str]) -> None:
     """By the name of its key, however deep, of any kind; in addresses by its place."""
-    hidden = Redaction(secrets_of([HostSpec.of("h", "ssh", "h", data)]))
+    hidden = Redaction(secrets_of([data]))
     for word in words:
         assert word not in hidden(f"before {word} after")
 
@@ -54,7 +54,7 @@ def test_what_is_not_secret_stays() -> None:
         "ssh_user": "ann",
         "mirror": "http://m/",
     }
-    assert secrets_of([HostSpec.of("h", "ssh", "h", data)]) == []
+    assert secrets_of([data]) == []
 
 
 def test_an_index_of_this_machine_s_own_is_secret_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """
-Files of the control machine: read where nobody else may write, written for the user alone.
+Files of the control machine: gpurig's folders, what is read there, what is written, and by turns.
+
+Files are read where nobody else may write, and written for the user alone, whole or not at all.
 
 As ssh and sudo have it: what somebody else can change is not read, since it may become root on
 hosts. Every folder, link and file on the way to a file belongs to the user or to root, and nobody
@@ -10,42 +12,51 @@ and Ubuntu give each user such a group).
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import pwd
 import shlex
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from gpurig.errors import InputError
+from gpurig.errors import GpurigError, InputError
 
 _LINKS = 40  # as many in one path as Linux follows
 _ACL = "system.posix_acl_access"  # with one, the group's bits stand for all that it names
+_PATIENCE = 14400  # seconds: twice as long as one download may take, unless rig_limits raises that
+_FOLDERS = {
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_STATE_HOME": ".local/state",
+}
 
 
 def cache() -> Path:
     """gpurig's folder of what can be had again."""
-    return _folder_of("XDG_CACHE_HOME", ".cache")
+    return _folder_of("XDG_CACHE_HOME")
 
 
 def configuration() -> Path:
     """gpurig's folder of what the user has decided."""
-    return _folder_of("XDG_CONFIG_HOME", ".config")
+    return _folder_of("XDG_CONFIG_HOME")
 
 
 def state() -> Path:
     """gpurig's folder of what runs leave behind."""
-    return _folder_of("XDG_STATE_HOME", ".local/state")
+    return _folder_of("XDG_STATE_HOME")
 
 
-def _folder_of(variable: str, usual: str) -> Path:
+def _folder_of(variable: str) -> Path:
     # The XDG base directory specification has relative ones ignored.
     given = os.environ.get(variable, "")
-    return (Path(given) if given.startswith("/") else Path.home() / usual) / "gpurig"
+    usual = Path.home() / _FOLDERS[variable]
+    return (Path(given) if given.startswith("/") else usual) / "gpurig"
 
 
 def refuse_foreign(path: Path) -> None:
@@ -94,8 +105,14 @@ def folder(path: Path) -> Path:
     """
     The folder, made where it is missing: for the user alone, whatever the umask, with its parents.
 
-    InputError if others can change it, OSError if it cannot be made.
+    InputError if others can change it, GpurigError if it cannot be made.
     """
+    with _told(path):
+        _make(path)
+    return path
+
+
+def _make(path: Path) -> None:
     for each in reversed((path, *path.parents)):
         if each.exists():
             continue
@@ -103,7 +120,6 @@ def folder(path: Path) -> Path:
         each.mkdir(mode=0o700, exist_ok=True)
         each.chmod(0o700)
     refuse_foreign(path)
-    return path
 
 
 @contextmanager
@@ -113,23 +129,80 @@ def written(file: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
     + mode: of the file, whatever the umask
 
-    Errors as of `folder`.
+    Errors as of `folder`; what the block raises is its own.
     """
-    descriptor, name = tempfile.mkstemp(dir=folder(file.parent), prefix=f".{file.name[:100]}.")
+    with _told(file):
+        _make(file.parent)
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
+    out = open(descriptor, "wb")  # noqa: SIM115  # closed before it is renamed
     try:
-        with open(descriptor, "wb") as out:
-            yield out
-            os.fchmod(out.fileno(), mode)
-        os.replace(name, file)
+        yield out
+        with _told(file):
+            os.fchmod(descriptor, mode)
+            out.close()
+            os.replace(name, file)
     except BaseException:
+        with suppress(OSError):
+            out.close()
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def write(file: Path, text: str, mode: int = 0o600) -> None:
-    """A text, as `written` has it."""
-    with written(file, mode) as out:
-        out.write(text.encode())
+def write(file: Path, content: str | bytes, mode: int = 0o600) -> None:
+    """Text or bytes, as `written` has it."""
+    with written(file, mode) as out, _told(file):
+        out.write(content.encode() if isinstance(content, str) else content)
+
+
+def link(place: Path, target: str) -> None:
+    """A link in a folder that is there: it leads to the target at once, never nowhere."""
+    staged = place.with_name(f".{place.name}-{os.getpid()}")
+    with _told(place):
+        staged.symlink_to(target)
+        staged.replace(place)
+
+
+@contextmanager
+def one_at_a_time(key: str) -> Iterator[None]:
+    """
+    Keep others out of the block: the hosts of this run, which are greenlets, and other runs.
+
+    + key: what is worked at, as a file may be called
+
+    GpurigError if another process has held it for too long.
+    """
+    until = time.monotonic() + _PATIENCE
+    held = folder(cache() / "held")
+    file = held / key
+    with _told(file):
+        held.chmod(0o700)  # whoever may open a file may hold its lock
+        opened = file.open("w")
+    with opened:
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    what = f"another process has held it for more than {_PATIENCE} s"
+                    raise GpurigError("lock-held", what, str(file), "end it") from error
+                time.sleep(0.1)  # waiting in flock itself would hold up every greenlet
+        yield
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses, as one sentence about this path."""
+    try:
+        yield
+    except OSError as error:
+        moved = [variable for variable in _FOLDERS if path.is_relative_to(_folder_of(variable))]
+        raise GpurigError(
+            "file-unwritable",
+            f"cannot be written ({error.strerror or error})",
+            str(path),
+            "check its owner" + (f", or set {moved[0]} to another folder" if moved else ""),
+        ) from error
 
 
 def search_path(given: str) -> str:

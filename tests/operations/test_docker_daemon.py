@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.docker.daemon_json import Read
+from gpurig.contract.values import Unknown
+from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile, Read
 from gpurig.facts.docker.engine import Daemon
+from gpurig.operations.docker import engine
 from gpurig.operations.shared.daemon_json import (
     NVIDIA_RUNTIME,
     differences,
@@ -203,3 +205,28 @@ def test_a_record_outranks_the_clocks() -> None:
 def test_what_is_recorded_is_no_value() -> None:
     """The record holds hashes only: a daemon.json may hold a password."""
     assert "secret" not in str(untold({"proxies": {"http-proxy": "http://me:secret@proxy"}}))
+
+
+BOTH = {
+    "runtimes are added up": ({"runtimes": {}}, ["runtimes"], ""),
+    "hosts": ({"hosts": ["fd://"]}, ["hosts"], "hosts stands in"),
+    "a proxy, one deeper": ({"proxies": {"http-proxy": "x"}}, ["http-proxy"], "http-proxy stands"),
+    "only wished for": ({}, ["log-opts"], "log-opts is asked for and stands as a flag in /unit"),
+}
+
+
+@pytest.mark.parametrize(("config", "flags", "said"), BOTH.values(), ids=BOTH)
+def test_a_key_that_is_also_a_flag_is_found_as_dockerd_finds_it(
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], flags: list[str], said: str
+) -> None:
+    """In both places dockerd refuses it, but for runtimes (moby, findConfigurationConflicts)."""
+    file = DaemonFile(path="/d", config=config, indent="  ", changed=0.0)
+
+    def read(fact: type, **_: Any) -> Any:
+        return file if fact is DaemonConfig else dict.fromkeys(flags, "/unit")
+
+    monkeypatch.setattr(engine, "read", read)
+
+    found = engine.usable("/d", {"log-opts": {}})
+
+    assert found == file if not said else isinstance(found, Unknown) and said in found.reason

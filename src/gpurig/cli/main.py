@@ -53,7 +53,8 @@ def gpurig() -> None:
 @click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
 @click.option("--prune", is_flag=True, help="Delete environments that are wanted no more.")
 @click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
-@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+@click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
+              help="Read facts one by one (same plan, slower).")  # fmt: skip
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")
 def up(**options: Any) -> None:
     """Set hosts up, or repair what has drifted, and prove it."""
@@ -64,7 +65,8 @@ def up(**options: Any) -> None:
 @_target
 @click.option("--upgrade", is_flag=True, help="Show what newer releases would change.")
 @click.option("--prune", is_flag=True, help="Show which environments would be deleted.")
-@click.option("--no-prefetch", is_flag=True, help="Read facts one by one (same plan, slower).")
+@click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
+              help="Read facts one by one (same plan, slower).")  # fmt: skip
 def plan(**options: Any) -> None:
     """Show what `up` would change, and why; change nothing."""
     sys.exit(verbs.work(verbs.Asked.of("plan", options)))

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Sequence
 
 import gevent
@@ -14,7 +13,6 @@ import gevent
 from gpurig.cli.verbs import Asked
 from gpurig.engine.runner import prepare_engine
 from gpurig.errors import InputError
-from gpurig.hosts.passwords import with_sudo_password
 from gpurig.report import run_log
 from gpurig.report.shown import say, say_lines, shown_json
 from gpurig.settings.redaction import secrets_of
@@ -66,16 +64,16 @@ def _variable(word: str) -> tuple[str, str]:
 def run(asked: Asked, wished: Wish) -> int:
     """Train, tell, and end everything everywhere, also on Ctrl-C."""
     prepare_engine()
-    person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
-    hosts = [with_sudo_password(spec, person) for spec in asked.hosts]
+    asked = asked.ready()
+    hosts, as_json = asked.hosts, asked.options.as_json
     given = [value for value in wished.variables.values() if len(value) >= SECRET]
-    run_log.open_run(asked.debug, [*secrets_of(hosts), *given])
-    lines = output.Lines([spec.name for spec in hosts], quiet=asked.json)
+    run_log.open_run(asked.options.debug, [*secrets_of(spec.data for spec in hosts), *given])
+    lines = output.Lines([spec.name for spec in hosts], quiet=as_json)
     ours = gevent.getcurrent()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         gevent.signal_handler(number, gevent.kill, ours, KeyboardInterrupt)
     outcome = train(hosts, wished, lines)
-    if asked.json:
+    if as_json:
         say(json.dumps(shown_json(output.frame(outcome, wished)), indent=2))
     else:
         say_lines(output.ending(outcome))

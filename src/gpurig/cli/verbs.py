@@ -15,7 +15,7 @@ from rich.table import Table
 from gpurig import report, store
 from gpurig.engine import trust as hosts_keys
 from gpurig.engine.result import HostResult, exit_code
-from gpurig.engine.run import Options, run
+from gpurig.engine.run import run
 from gpurig.engine.runner import prepare_engine
 from gpurig.errors import GpurigError, InputError
 from gpurig.hosts import inventory
@@ -26,6 +26,7 @@ from gpurig.report.screen import Screen
 from gpurig.report.shown import Terminal, say, say_lines, shown_line
 from gpurig.settings import programs
 from gpurig.settings.checks import parse_set, validate
+from gpurig.settings.options import Options
 from gpurig.settings.redaction import secrets_of
 from gpurig.stack import explain, observed
 from gpurig.stack.described import NAME, Given, described
@@ -38,49 +39,37 @@ from gpurig.wheels import datasets, locks
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asked for."""
+    """
+    What the command line asked for.
 
-    command: str
+    + hosts: which; wishes: data by ``--set``, which the hosts' data have as well
+    """
+
     hosts: list[inventory.HostSpec]
-    json: bool
-    debug: bool
-    yes: bool
-    reboot: str | None
-    restart_docker: bool
-    upgrade: bool
-    prune: bool
-    prove: str
-    prefetch: bool
     wishes: dict[str, Any]
+    options: Options
 
     @classmethod
-    def of(cls, command: str, options: dict[str, Any]) -> Asked:
+    def of(cls, command: str, given: dict[str, Any]) -> Asked:
         """Check every word before any host is contacted; InputError says what is wrong."""
-        wishes = parse_set(options["wishes"])
-        unread = options.get("saved") or options.get("os")
-        if inventory.is_file(options["target"]):
-            locks.look_beside(Path(options["target"]))
-        hosts = [] if unread else inventory.load(options["target"], options["limit"], wishes)
+        wishes = parse_set(given["wishes"])
+        unread = given.get("saved") or given.get("os")
+        if inventory.is_file(given["target"]):
+            locks.look_beside(Path(given["target"]))
+        hosts = [] if unread else inventory.load(given["target"], given["limit"], wishes)
         for spec in hosts:
-            where = f"{options['target']}, {spec.name}" if options["target"] else spec.name
+            where = f"{given['target']}, {spec.name}" if given["target"] else spec.name
             store.refuse_foreign(hosts_keys.ssh_config(spec))
             refuse_unknown_releases(spec.settings, where)
             recipe.refuse_unreadable(spec.settings, where)
             programs.refuse_unreadable(spec.settings, where)
-        return cls(
-            command,
-            hosts,
-            options["as_json"],
-            options["debug"],
-            options.get("yes", False),
-            options.get("reboot"),
-            options.get("restart_docker", False),
-            options.get("upgrade", False),
-            options.get("prune", False),
-            options.get("prove", "auto"),
-            not options.get("no_prefetch", False),
-            wishes,
-        )
+        return cls(hosts, wishes, Options.of(command, given))
+
+    def ready(self) -> Asked:
+        """With whether a person can be asked, and with the passwords that they give for sudo."""
+        person = sys.stdin.isatty() and sys.stdout.isatty() and not self.options.as_json
+        hosts = [with_sudo_password(spec, person) for spec in self.hosts]
+        return replace(self, hosts=hosts, options=replace(self.options, person=person))
 
 
 def work(asked: Asked) -> int:
@@ -88,31 +77,20 @@ def work(asked: Asked) -> int:
     for spec in asked.hosts:
         datasets.refuse_wrong(spec.settings, spec.name)
     prepare_engine()
-    person = sys.stdin.isatty() and sys.stdout.isatty() and not asked.json
-    asked = replace(asked, hosts=[with_sudo_password(spec, person) for spec in asked.hosts])
-    folder = run_log.open_run(asked.debug, secrets_of(asked.hosts))
-    options = Options(
-        asked.command,
-        ask=person and not asked.yes and asked.command == "up",
-        reboot=asked.reboot or "",
-        restart_docker=asked.restart_docker,
-        upgrade=asked.upgrade,
-        prune=asked.prune,
-        prove=asked.prove,
-        prefetch=asked.prefetch,
-        person=person,
-    )
+    asked = asked.ready()
+    options, command = asked.options, asked.options.command
+    folder = run_log.open_run(options.debug, secrets_of(spec.data for spec in asked.hosts))
     names = [spec.name for spec in asked.hosts]
-    with Screen(names, quiet=asked.json, asks=options.ask) as screen:
+    with Screen(names, quiet=options.as_json, asks=options.ask) as screen:
         results = run(asked.hosts, options, screen)
-    code = exit_code(asked.command, results)
-    written = report.write(folder, asked.command, results, code)
-    if asked.json:
-        say(report.text(asked.command, results))
+    code = exit_code(command, results)
+    written = report.write(folder, command, results, code)
+    if options.as_json:
+        say(report.text(command, results))
         return code
     say("")
     for spec, result in zip(asked.hosts, results, strict=True):
-        say_lines(summary.ending(result, spec.settings, asked.command))
+        say_lines(summary.ending(result, spec.settings, command))
     say(f"report: {written}")
     return code
 
@@ -120,7 +98,7 @@ def work(asked: Asked) -> int:
 def facts(asked: Asked) -> int:
     """Everything that is there, for people or as JSON."""
     results = _read(asked)
-    if asked.json:
+    if asked.options.as_json:
         say(report.text("facts", results))
     else:
         for result in results:
@@ -136,9 +114,9 @@ def _facts_lines(result: HostResult) -> None:
 
 def _read(asked: Asked) -> list[HostResult]:
     prepare_engine()
-    run_log.open_run(asked.debug, secrets_of(asked.hosts))
+    run_log.open_run(asked.options.debug, secrets_of(spec.data for spec in asked.hosts))
     with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
-        return run(asked.hosts, Options(asked.command), screen)
+        return run(asked.hosts, asked.options, screen)
 
 
 def resolve(asked: Asked, saved: str | None, given: Given | None) -> int:
@@ -147,7 +125,7 @@ def resolve(asked: Asked, saved: str | None, given: Given | None) -> int:
         results = [_answered(NAME, described(given), asked.wishes)]
     else:
         results = _saved(saved, asked.wishes) if saved else _read(asked)
-    if asked.json:
+    if asked.options.as_json:
         say(report.text("resolve", results))
     else:
         for result in results:
@@ -180,11 +158,11 @@ def _answered(name: str, facts_of_host: Observed, wishes: dict[str, Any]) -> Hos
 def trust(asked: Asked) -> int:
     """Each new host key, shown and, after a yes, written to known_hosts."""
     prepare_engine()
-    run_log.open_run(asked.debug, secrets_of(asked.hosts))
+    run_log.open_run(asked.options.debug, secrets_of(spec.data for spec in asked.hosts))
 
     def confirm(host: str, kind: str, seen: str) -> bool:
         say(f"{host}: {kind} {seen}")
-        if asked.yes:
+        if asked.options.yes:
             return True
         if not sys.stdin.isatty():
             raise InputError(

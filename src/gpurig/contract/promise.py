@@ -9,17 +9,13 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 from pyinfra import logger
 from pyinfra.api import operation
 from pyinfra.api.operation import PyinfraOperation
 
 from gpurig.errors import InternalError
-
-if TYPE_CHECKING:
-    from gpurig.stack.model import Refusal, Stack
-    from gpurig.stack.observed import Observed
 
 P = ParamSpec("P")
 
@@ -64,8 +60,6 @@ class Record:
 
     findings: dict[str, Finding] = field(default_factory=dict)
     keeping: str | None = None  # the promise whose operation is at work
-    observed: Observed | None = None  # what the resolver was given in this pass
-    answer: Stack | Refusal | None = None  # and what it answered
     on_finding: Callable[[Finding], None] = lambda finding: None
     on_done: Callable[[Finding], None] = lambda finding: None  # after a drift's last command
 
@@ -99,12 +93,6 @@ def _current() -> Record:
         record = Record(on_finding=_log)
         _record.set(record)
     return record
-
-
-def answered(observed: Observed, answer: Stack | Refusal) -> None:
-    """The deploy tells what was observed on the host and what fits it."""
-    record = _current()
-    record.observed, record.answer = observed, answer
 
 
 def _state(verdict: Verdict, **words: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pyinfra.api import FactBase, StringCommand
 
 from gpurig import store
-from gpurig.errors import InputError
+from gpurig.errors import GpurigError, InputError
 
 Asked = tuple[str, str, tuple[tuple[str, Any], ...]]  # module, class, arguments
 
@@ -36,7 +36,7 @@ def remember(host: str, questions: list[Asked]) -> None:
     """Keep what was asked; a cache that cannot be written costs time and nothing else."""
     try:
         store.write(_file(host), json.dumps(questions))
-    except (InputError, OSError, TypeError):
+    except (GpurigError, TypeError):
         return
 
 

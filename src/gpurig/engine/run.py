@@ -5,55 +5,29 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import gevent
 import gevent.event
 from pyinfra import logger
 
-from gpurig.contract.promise import Finding, Record, Verdict
-from gpurig.deploy.docker import RESTART
-from gpurig.deploy.environments import PRUNE, SHARE, UPGRADE
+from gpurig.contract.promise import Finding, Verdict
 from gpurig.deploy.workstation import workstation
 from gpurig.engine import disk, proving
 from gpurig.engine.result import HostResult, Proof
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.hosts.inventory import HostSpec
-from gpurig.stack import observed
-from gpurig.stack.model import Stack
+from gpurig.settings.options import Options
+from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.observed import Observed, look
 from gpurig.wheels import locks
 
 REBOOT_PROMISES = ("driver.loaded",)  # what only a reboot can bring about
 REBOOT_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class Options:
-    """
-    How a run goes.
-
-    + command: ``up``, ``plan``, ``verify`` or ``facts``
-    + ask: whether a person is asked before anything is changed
-    + reboot: ``never``, ``ask``, ``if-needed``, or empty for each host's own setting
-    + restart_docker: whether Docker may be restarted although containers stop
-    + upgrade: whether newer releases replace what is installed, and locks are resolved anew
-    + prune: whether environments that are wanted no more are deleted
-    + prove: ``auto``, ``always`` or ``never``
-    + person: whether there is somebody at a terminal to ask
-    """
-
-    command: str
-    ask: bool = False
-    reboot: str = ""
-    restart_docker: bool = False
-    upgrade: bool = False
-    prune: bool = False
-    prove: str = "auto"
-    prefetch: bool = True
-    person: bool = False
 
 
 class Listener(Protocol):
@@ -76,6 +50,7 @@ class _Stopped(Exception):
 
 def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[HostResult]:
     """Take every host through the run, side by side; one host's end is nobody else's."""
+    options = replace(options, share_wheels=len(specs) > 1)
     results = [HostResult(spec.name) for spec in specs]
     answer: gevent.event.AsyncResult = gevent.event.AsyncResult()
     if not options.ask:
@@ -85,8 +60,6 @@ def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[Hos
         _HostRun(spec, result, options, listener, ready, answer)
         for spec, result, ready in zip(specs, results, planned, strict=True)
     ]
-    for host in hosts:
-        host.link.data[SHARE] = len(hosts) > 1
     greenlets = [gevent.spawn(host.run) for host in hosts]
     try:
         if options.ask:
@@ -121,8 +94,7 @@ class _HostRun:
             on_line=lambda line: listener.line(spec.name, line),
             batch=options.prefetch,
         )
-        wishes = {RESTART: options.restart_docker, UPGRADE: options.upgrade, PRUNE: options.prune}
-        self.link.data.update({key: True for key, wished in wishes.items() if wished})
+        self.deploy = partial(workstation, options)
 
     def run(self) -> None:
         started = time.monotonic()
@@ -172,17 +144,17 @@ class _HostRun:
         self.result.connected = True
         self.listener.stage(name, "reading facts")
         if options.command == "facts":
-            self.link.plan(lambda: self.result.facts.update(observed.look()))
+            self.result.facts = self.link.plan(look).answer
             return
-        plan = self.link.plan(workstation)
+        plan = self.link.plan(self.deploy)
         self.result.plan = list(plan.findings.values())
-        self._keep(plan)
+        self._keep(*plan.answer)
         self.listener.planned(self.result)
         self.ready.set()
         if options.command not in ("up", "verify") or self.result.refused:
             return
         if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
-            self._check_room(plan)
+            self._check_room(*plan.answer)
             if not self.answer.get():
                 raise _Stopped
             self._change()
@@ -198,26 +170,25 @@ class _HostRun:
                 on_line=lambda line: self.listener.line(name, line),
             )
 
-    def _check_room(self, plan: Record) -> None:
-        if isinstance(plan.answer, Stack) and plan.observed is not None:
-            findings = list(plan.findings.values())
-            disk.check(self.spec.name, plan.answer, self.spec.settings, plan.observed, findings)
+    def _check_room(self, observed: Observed, answer: Stack | Refusal) -> None:
+        if isinstance(answer, Stack):
+            disk.check(self.spec.name, answer, self.spec.settings, observed, self.result.plan)
 
     def _change(self) -> None:
         name = self.spec.name
         self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
         self.listener.stage(name, "changing")
         try:
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
         except HostError as error:
             if not self._learnt(error):
                 raise
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
         self._read_again()
         if self._reboot_is_due() and self._may_reboot():
             self._reboot()
             self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
-            self.link.apply(workstation)
+            self.link.apply(self.deploy)
             self._read_again()
 
     def _learnt(self, error: HostError) -> bool:
@@ -228,13 +199,13 @@ class _HostRun:
         """
         before = self.result.answer
         self.listener.stage(self.spec.name, "reading again")
-        again = self.link.plan(workstation)
-        if not (isinstance(again.answer, Stack) and isinstance(before, Stack)):
+        observed, again = self.link.plan(self.deploy).answer
+        if not (isinstance(again, Stack) and isinstance(before, Stack)):
             return False
-        if again.answer.driver == before.driver:
+        if again.driver == before.driver:
             return False
-        self._keep(again)
-        failed = again.observed.dkms_failures if again.observed else None
+        self._keep(observed, again)
+        failed = observed.dkms_failures
         why = [
             f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
             for one in (failed if isinstance(failed, list) else [])
@@ -246,9 +217,9 @@ class _HostRun:
     def _read_again(self) -> None:
         """`up` ends with a fresh plan; it must be empty but for what is due."""
         self.listener.stage(self.spec.name, "reading again")
-        final = self.link.plan(workstation)
+        final = self.link.plan(self.deploy)
         self.result.final = list(final.findings.values())
-        self._keep(final)
+        self._keep(*final.answer)
         left = [f for f in self.result.final if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)]
         for finding in left:
             self.result.errors.append(
@@ -262,10 +233,8 @@ class _HostRun:
                 )
             )
 
-    def _keep(self, record: Record) -> None:
-        self.result.answer = record.answer
-        if record.observed is not None:
-            self.result.facts = record.observed.as_json()
+    def _keep(self, observed: Observed, answer: Stack | Refusal) -> None:
+        self.result.facts, self.result.answer = observed.as_json(), answer
 
     def _wants_proofs(self) -> bool:
         if not isinstance(self.result.answer, Stack) or self.result.errors:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import gevent.local
 import pyinfra
@@ -28,7 +29,7 @@ from gpurig.hosts.inventory import HostSpec
 from gpurig.hosts.transport import LocalTransport, SSHTransport, Transport
 from gpurig.settings.redaction import Redaction, secrets_of
 
-Deploy = Callable[[], None]
+T = TypeVar("T")
 
 _asked: dict[int, list[prefetch.Asked]] = {}  # by id(State): what its deploy asked for
 
@@ -70,6 +71,19 @@ def prepare_engine() -> None:
     paramiko.addHandler(logging.NullHandler())
 
 
+@dataclass(frozen=True)
+class Pass(Generic[T]):
+    """
+    One pass of a deploy over a host.
+
+    + findings: by the promise's id, in the order in which they were stated
+    + answer: what the deploy returned
+    """
+
+    findings: dict[str, Finding]
+    answer: T
+
+
 class Link:
     """
     One host over a whole run: connected once, any number of passes.
@@ -90,7 +104,7 @@ class Link:
         self.spec, self.batch = spec, batch
         self.on_finding, self.on_done, self.on_line = on_finding, on_done, on_line
         self.data = dict(spec.data)
-        self._redacted = Redaction(secrets_of([spec]))
+        self._redacted = Redaction(secrets_of([spec.data]))
         self.commands = 0
         self._transport: Transport | None = None
 
@@ -106,11 +120,11 @@ class Link:
         self._transport.on_line = lambda line: self.on_line(self._redacted(line))
         self.data.setdefault("_sudo", not root)
 
-    def plan(self, deploy: Deploy) -> Record:
+    def plan(self, deploy: Callable[[], T]) -> Pass[T]:
         """How every promise of the deploy stands; nothing on the host is changed."""
         return self._pass(deploy, executing=False)
 
-    def apply(self, deploy: Deploy) -> Record:
+    def apply(self, deploy: Callable[[], T]) -> Pass[T]:
         """Run the deploy's operations in order, each right after its facts were read again."""
         return self._pass(deploy, executing=True)
 
@@ -161,7 +175,7 @@ class Link:
             state.activate_host(host)
         return state, host
 
-    def _pass(self, deploy: Deploy, executing: bool) -> Record:
+    def _pass(self, deploy: Callable[[], T], executing: bool) -> Pass[T]:
         state, host = self._state(executing)
         record = Record(on_finding=self.on_finding, on_done=self.on_done)
         questions: list[prefetch.Asked] = []
@@ -177,7 +191,7 @@ class Link:
             state.is_executing = executing
             try:
                 self._prefetch(state, host)
-                deploy()
+                answer = deploy()
             except (NestedOperationError, PyinfraError) as error:
                 raise self._failed(host, record, error) from error
             finally:
@@ -185,7 +199,7 @@ class Link:
                 self.commands += host.connector.commands
         if not executing:
             prefetch.remember(self.spec.name, questions)
-        return record
+        return Pass(record.findings, answer)
 
     def _prefetch(self, state: State, host: Any) -> None:
         if not self.batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 from pyinfra import logger
 
 from gpurig import store
-from gpurig.errors import GpurigError
 from gpurig.report.shown import shown
 from gpurig.settings.redaction import Redaction
 
@@ -36,20 +34,9 @@ def open_run(debug: bool, secrets: Iterable[str] = ()) -> Path:
     """
     runs = store.state() / "runs"
     folder = runs / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    try:
-        store.folder(folder)
-        log = folder / "log"
-        store.write(log, "")
-        latest = runs / f".latest-{os.getpid()}"
-        latest.symlink_to(folder.name)
-        latest.replace(runs / "latest")
-    except OSError as error:
-        raise GpurigError(
-            "no-state",
-            f"the run's log cannot be written ({error.strerror})",
-            str(runs),
-            "set XDG_STATE_HOME to a folder that can be written",
-        ) from error
+    log = folder / "log"
+    store.write(log, "")
+    store.link(runs / "latest", folder.name)
     for one, level in ((logger, logging.DEBUG), (logging.getLogger("paramiko"), logging.WARNING)):
         one.setLevel(level)
         one.propagate = False

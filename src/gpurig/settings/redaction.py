@@ -8,11 +8,8 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
-
-if TYPE_CHECKING:
-    from gpurig.hosts.inventory import HostSpec
 
 # What is secret by the name of its key, whoever reads it: pyinfra, an SSH key, a driver of logs.
 _NAMES = re.compile(r"password|passphrase|passwd|secret|token", re.IGNORECASE)
@@ -24,13 +21,15 @@ def is_secret(name: str) -> bool:
     return bool(_NAMES.search(name))
 
 
-def secrets_of(hosts: Iterable[HostSpec]) -> list[str]:
+def secrets_of(data: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     The values that must be printed nowhere: by their names, and users' parts of addresses.
 
     Also those of indexes that this machine's pip and uv are told of by the environment.
+
+    + data: of each host, ``{"ssh_password": …, "rig_proxy": …}``
     """
-    found = [word for host in hosts for key, value in host.data.items() for word in _in(key, value)]
+    found = [word for host in data for key, value in host.items() for word in _in(key, value)]
     indexes = (value for name, value in os.environ.items() if "INDEX" in name)
     return list(dict.fromkeys(word for word in (*found, *_in_addresses(indexes)) if word))
 

@@ -20,7 +20,7 @@ from gpurig.contract.limits import Limits
 from gpurig.errors import GpurigError
 from gpurig.wheels.choice import LIBC, Wheel, chosen, refuse_others
 from gpurig.wheels.download import pieces
-from gpurig.wheels.locks import Lock, one_at_a_time
+from gpurig.wheels.locks import Lock
 from gpurig.wheels.resolving import BUILD
 from gpurig.wheels.uv_compile import uv_compile
 
@@ -65,7 +65,7 @@ class Shelf:
     def _file(self, wheel: Wheel) -> Path:
         file = self.folder / wheel.sha256[:16] / wheel.filename
         store.refuse_foreign(file)
-        with one_at_a_time(f"wheel-{wheel.sha256[:16]}"):
+        with store.one_at_a_time(f"wheel-{wheel.sha256[:16]}"):
             if file in _whole or (file.is_file() and _hash(file) == wheel.sha256):
                 _whole.add(file)
                 return file
@@ -94,7 +94,7 @@ class Shelf:
         """The files of a lock for this Python and architecture; where they are is asked once."""
         key = sha256(f"{lock.text}{python}{self.architecture}{self.index}".encode()).hexdigest()
         kept = self.folder / f"{key[:16]}.json"
-        with one_at_a_time(f"wheels-{key[:16]}"):
+        with store.one_at_a_time(f"wheels-{key[:16]}"):
             if kept.exists():
                 try:
                     rows = [Wheel(**row) for row in json.loads(store.read(kept))]
@@ -103,15 +103,7 @@ class Shelf:
                 except (ValueError, TypeError, AttributeError):
                     pass  # it is not what was written: it is made again
             found = chosen(self._pylock(lock, python), lock.text, python, self.architecture)
-            try:
-                store.write(kept, json.dumps([asdict(wheel) for wheel in found]))
-            except OSError as error:
-                raise GpurigError(
-                    "cache-unwritable",
-                    f"cannot be written ({error.strerror})",
-                    str(self.folder),
-                    "check its owner, or name another folder (rig_cache)",
-                ) from error
+            store.write(kept, json.dumps([asdict(wheel) for wheel in found]))
             return found
 
     def _pylock(self, lock: Lock, python: str) -> str:

@@ -8,8 +8,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gevent.lock import RLock
-
 from gpurig import store
 from gpurig.contract.limits import Limits
 from gpurig.errors import InputError
@@ -25,7 +23,6 @@ class Unreached(Exception):
     """The archives cannot be had from here; the sentence says why."""
 
 
-_one_at_a_time = RLock()  # of this run's hosts
 _unreached: dict[str | None, str] = {}  # by mirror, in this run
 
 
@@ -37,12 +34,15 @@ def archives(mirror: str | None, seconds: int = Limits.download) -> Path:
     + seconds: for each of them, as rig_limits has it
 
     Every file is compared with its sha256 each time. InputError: the mirror has another file;
-    Unreached: it does not answer, or is a folder that this machine does not have.
+    Unreached: it does not answer, or is a folder that this machine does not have. GpurigError:
+    they cannot be kept here.
     """
-    kept = _cache()
+    kept = store.cache() / "data"
     store.refuse_foreign(kept)
-    with _one_at_a_time:
-        if all(_sum(kept / name) == checksum for name, checksum in ARCHIVES.items()):
+    if _whole(kept):
+        return kept
+    with store.one_at_a_time("mnist"):
+        if _whole(kept):
             return kept
         if mirror in _unreached:
             raise Unreached(_unreached[mirror])
@@ -52,8 +52,13 @@ def archives(mirror: str | None, seconds: int = Limits.download) -> Path:
             except Unreached as error:
                 _unreached[mirror] = str(error)
                 raise
-            _keep(Path(name), kept)
+            for file in ARCHIVES:
+                store.write(kept / file, (Path(name) / file).read_bytes())
     return kept
+
+
+def _whole(folder: Path) -> bool:
+    return all(_sum(folder / name) == checksum for name, checksum in ARCHIVES.items())
 
 
 def refuse_wrong(settings: Settings, where: str) -> None:
@@ -102,18 +107,3 @@ def _sum(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def _keep(folder: Path, kept: Path) -> None:
-    try:
-        for name in ARCHIVES:
-            with store.written(kept / name) as out, (folder / name).open("rb") as source:
-                shutil.copyfileobj(source, out)
-    except OSError as error:
-        raise InputError(
-            "data-unkept", f"cannot be written ({error.strerror})", str(kept), "check its owner"
-        ) from error
-
-
-def _cache() -> Path:
-    return store.cache() / "data"

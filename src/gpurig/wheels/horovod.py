@@ -119,21 +119,8 @@ def kept(build: Build, distribution: str) -> bytes | None:
 def keep(build: Build, distribution: str, wheel: bytes) -> None:
     """Keep a wheel for the other hosts; GpurigError if the folder cannot be written."""
     file = _file(build, distribution)
-    parts = {
-        file.with_suffix(".sha256"): hashlib.sha256(wheel).hexdigest().encode() + b"\n",
-        file: wheel,
-    }
-    try:
-        for path, content in parts.items():
-            with store.written(path) as out:
-                out.write(content)
-    except OSError as error:
-        raise GpurigError(
-            "wheel-unwritable",
-            f"cannot be written ({error.strerror})",
-            str(file),
-            "check its owner",
-        ) from error
+    store.write(file.with_suffix(".sha256"), hashlib.sha256(wheel).hexdigest() + "\n")
+    store.write(file, wheel)
 
 
 def take_turns(build: Build, distribution: str) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +9,6 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from gpurig import store
-from gpurig.contract.limits import Limits
 from gpurig.errors import GpurigError
 from gpurig.stack.frameworks import cpu_bases, gigabytes
 from gpurig.stack.model import Environment, Stack
@@ -71,7 +66,7 @@ def find(
     many hosts and runs want it, and keeps it. GpurigError if that is not possible; InputError for
     one that others can change.
     """
-    with one_at_a_time(environment.lock):
+    with store.one_at_a_time(environment.lock):
         if renew and environment.lock not in _renewed:
             new = replace(_resolved(environment, architecture, index), place="this run")
             _renewed.update({environment.lock: new, new.key: new})
@@ -220,29 +215,5 @@ def _write(lock: Lock) -> Lock:
     *beside, own = _folders()
     folder = next((there for there in beside if there.is_dir()), own)
     file = folder / f"{lock.key}.txt"
-    try:
-        store.write(file, lock.text, mode=0o644)  # a lab shares them, and they name no host
-    except OSError as error:
-        raise GpurigError(
-            "lock-unwritable", f"cannot be written ({error.strerror})", str(file), "check its owner"
-        ) from error
+    store.write(file, lock.text, mode=0o644)  # a lab shares them, and they name no host
     return replace(lock, place=str(file))
-
-
-@contextmanager
-def one_at_a_time(key: str) -> Iterator[None]:
-    """Keep others off a lock: the hosts of this run, which are greenlets, and other runs."""
-    until = time.monotonic() + 2 * Limits.download
-    folder = store.folder(store.cache() / "resolving")
-    folder.chmod(0o700)  # whoever may open a file may hold its lock
-    with (folder / key).open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    what = f"another process has held it for more than {2 * Limits.download} s"
-                    raise GpurigError("lock-held", what, str(folder / key), "end it") from error
-                time.sleep(0.1)  # waiting in flock itself would hold up every greenlet
-        yield

@@ -17,7 +17,6 @@ from pyinfra import logger
 from gpurig import report, store
 from gpurig.engine import prefetch
 from gpurig.errors import GpurigError
-from gpurig.hosts.inventory import HostSpec
 from gpurig.report import run_log
 from gpurig.settings import redaction
 
@@ -45,7 +44,7 @@ def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("debug", [False, True])
 def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
-    secrets = redaction.secrets_of([HostSpec.of("h", "ssh", "h", DATA)])
+    secrets = redaction.secrets_of([DATA])
     folder = run_log.open_run(debug=debug, secrets=secrets)
     logger.debug("as Python %r", DATA)
     logger.info("as JSON %s", json.dumps(DATA))

@@ -1,10 +1,11 @@
-"""What others can change is not read, and what is written is the user's alone."""
+"""What others can change is not read; what is written is the user's alone, and whole."""
 
 from __future__ import annotations
 
 import grp
 import os
 import pwd
+import re
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from gpurig import store
 from gpurig.cli.verbs import Asked
 from gpurig.engine import proving, trust
-from gpurig.errors import InputError
+from gpurig.errors import GpurigError, InputError
 from gpurig.hosts import inventory
 from gpurig.settings import programs
 from gpurig.settings.checks import validate
@@ -298,3 +299,70 @@ def test_ssh_s_configuration_that_others_can_change_is_not_used(
         Asked.of("plan", options)
     file.chmod(0o644)
     assert [spec.name for spec in Asked.of("plan", options).hosts] == ["gpu01"]
+
+
+def test_what_breaks_while_a_file_is_written_is_told_as_it_is(tmp_path: Path) -> None:
+    """A download that breaks is no fault of the folder; the old file stays, and no other."""
+    file = tmp_path / "kept"
+    store.write(file, "old")
+    with pytest.raises(OSError, match="the network"), store.written(file) as out:  # noqa: PT012
+        out.write(b"half")
+        raise OSError("the network")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("kept", "old")]
+    store.write(file, b"new")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("kept", "new")]
+
+
+UNWRITABLE: dict[str, Callable[[Path], object]] = {
+    "a file": lambda place: store.write(place / "file", "x"),
+    "a folder": lambda place: store.folder(place / "file"),
+    "a link": lambda place: store.link(place / "file", "x"),
+}
+
+
+@pytest.mark.parametrize("write", UNWRITABLE.values(), ids=UNWRITABLE)
+def test_what_cannot_be_written_is_one_sentence(
+    write: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the path, the system's reason, and the variable that moves gpurig's own folders."""
+    (tmp_path / "gpurig").touch()
+    with pytest.raises(
+        GpurigError, match=r"/gpurig/file: cannot be written \(Not a dir.*\)"
+    ) as told:
+        write(tmp_path / "gpurig")
+    assert (told.value.code, told.value.do) == ("file-unwritable", "check its owner")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(GpurigError, match="set XDG_STATE_HOME to another folder"):
+        write(store.state())
+
+
+def test_a_link_is_never_away(tmp_path: Path) -> None:
+    """It is replaced from one moment to the next."""
+    for target in ("one", "two"):
+        store.link(tmp_path / "latest", target)
+        assert os.readlink(tmp_path / "latest") == target
+    assert [each.name for each in tmp_path.iterdir()] == ["latest"]
+
+
+def test_one_at_a_time_waits_no_longer_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds it keeps all others out, who come with the same key; the sentence has its file."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(store, "_PATIENCE", 0.2)
+    held = pytest.raises(GpurigError, match="gpurig/held/key: another process has held it")
+    with store.one_at_a_time("key"), store.one_at_a_time("other"), held, store.one_at_a_time("key"):
+        raise AssertionError("two at a time")
+    with store.one_at_a_time("key"):
+        pass
+
+
+def test_no_other_module_writes_files_of_its_own() -> None:
+    """Folders, whole files and turns on the control machine are store.py's."""
+    ours = re.compile(r"XDG_(CACHE|CONFIG|STATE)_HOME|\bfcntl\b|\bmkstemp\b|\bos\.replace\b")
+    root = Path(store.__file__).parent
+    folders = [each for each in root.iterdir() if each.is_dir() and not each.is_symlink()]
+    files = [file for each in (*folders, root / "deploy") for file in each.glob("*.py")]
+    assert len(files) > 70
+    found = [file.name for file in files if ours.search(file.read_text())]
+    assert found == ["inspection.py"], "which asks a host's network devices, on the host"
