@@ -52,8 +52,10 @@ def environments(stack: Stack, settings: Settings) -> None:
 
 def _made(stack: Stack, settings: Settings) -> None:
     root = settings.venv_root
-    ownership.folders(layer="environments", paths=(ownership.OURS, root, f"{root}/.gpurig"))
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    ownership.folders(
+        promise="environments.folders", paths=(ownership.OURS, root, f"{root}/.gpurig")
+    )
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     downloads = uv.Downloads(settings.pypi_index, settings.proxy, _shelf(stack, settings))
     uv.tools(downloads=downloads)
     mirrors = {one.python: one.python_mirror for one in stack.environments if one.python_mirror}
