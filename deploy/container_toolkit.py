@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from gpurig.contract.layer import layer
+from gpurig.deploy.repositories import repository
 from gpurig.operations.container_toolkit import cdi
 from gpurig.operations.container_toolkit import device_links as links
 from gpurig.operations.container_toolkit import toolkit as operations
-from gpurig.operations.packages import apt, dnf
 from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them
 
 
 @layer("Container toolkit")
@@ -19,16 +17,13 @@ def container_toolkit(stack: Stack, settings: Settings) -> None:
     toolkit = stack.container_toolkit
     if toolkit is None:
         return
-    if stack.package_manager == "dnf":
-        dnf.keyring(layer="container-toolkit", repository=toolkit.repository)
-        dnf.repository(layer="container-toolkit", repository=toolkit.repository, signed="metadata")
-    else:
-        apt.keyring(layer="container-toolkit", repository=toolkit.repository)
-        apt.repository(
-            layer="container-toolkit",
-            repository=toolkit.repository,
-            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
-        )
+    repository(
+        stack,
+        toolkit.repository,
+        keyring="container-toolkit.keyring",
+        promise="container-toolkit.repository",
+        signed="metadata",
+    )
     cdi.readable()
     operations.packages(
         packages=toolkit.packages, minimum=toolkit.minimum_version, version=toolkit.version

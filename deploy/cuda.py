@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from gpurig.contract.layer import layer
 from gpurig.contract.promise import left_out
+from gpurig.deploy.repositories import repository
 from gpurig.operations import cuda as operations
 from gpurig.operations import cudnn
-from gpurig.operations.packages import apt
+from gpurig.operations.packages import sources
 from gpurig.settings.checks import Settings
 from gpurig.stack.model import Cuda, Stack
-
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them
 
 
 @layer("CUDA")
@@ -31,16 +30,11 @@ def _sources(stack: Stack, settings: Settings) -> None:
     driver, parts = stack.driver, [part for part in (stack.cuda, stack.cudnn) if part]
     components = stack.cuda.components if stack.cuda else ()
     if components and not (driver and driver.components):
-        apt.components(components=components, mirror=settings.apt_mirror)
+        sources.components(components=components, mirror=settings.apt_mirror)
     repositories = {part.repository for part in parts} - {None, driver and driver.repository}
-    for repository in repositories:
-        assert repository is not None
-        apt.keyring(layer="cuda", repository=repository)
-        apt.repository(
-            layer="cuda",
-            repository=repository,
-            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
-        )
+    for place in repositories:
+        assert place is not None
+        repository(stack, place, keyring="cuda.keyring", promise="cuda.repository")
 
 
 def _toolkit(wanted: Cuda) -> None:

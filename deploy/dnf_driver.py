@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gpurig.contract.layer import layer
 from gpurig.deploy.driver_module import driver_module
+from gpurig.deploy.repositories import repository
+from gpurig.operations import kernel
 from gpurig.operations.driver import modprobe, packages_dnf
-from gpurig.operations.packages import dnf
 from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
@@ -16,14 +17,13 @@ def driver(stack: Stack, settings: Settings) -> None:
     wanted = stack.driver
     assert wanted is not None
     if wanted.repository:
-        dnf.keyring(layer="driver", repository=wanted.repository)
-        dnf.repository(layer="driver", repository=wanted.repository)
+        repository(stack, wanted.repository, keyring="driver.keyring", promise="driver.repository")
     if wanted.packages:  # none where a driver from elsewhere is kept
         if wanted.stream:  # in the repository, so after it; before any of its packages
             packages_dnf.module_stream(stream=wanted.stream)
         packages_dnf.versionlock(branch=wanted.branch)
     if stack.kernel:
-        dnf.headers(packages=stack.kernel.packages)
+        kernel.headers_dnf(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
     if wanted.packages:
         packages_dnf.driver_packages_dnf(packages=wanted.packages, branch=wanted.branch)

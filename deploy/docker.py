@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from gpurig.contract.layer import layer
-from gpurig.deploy.container_toolkit import ARCHITECTURES
+from gpurig.deploy.repositories import repository
 from gpurig.operations.docker import engine as operations
 from gpurig.operations.docker import proxy, socket, source
-from gpurig.operations.packages import apt
-from gpurig.operations.shared.daemon_json import wanted
+from gpurig.operations.shared import daemon_json
 from gpurig.settings.checks import Settings
 from gpurig.settings.options import Options
 from gpurig.stack.model import Stack
@@ -23,19 +22,13 @@ def docker(stack: Stack, settings: Settings, options: Options) -> None:
     """
     if stack.docker is None:
         return
-    keys = wanted(
+    keys = daemon_json.wanted(
         settings.docker_daemon,
         nvidia=stack.container_toolkit is not None,
         cdi=stack.container_toolkit is not None and stack.docker.cdi_feature,
     )
-    repository = stack.docker.repository
-    if repository:
-        apt.keyring(layer="docker", repository=repository)
-        apt.repository(
-            layer="docker",
-            repository=repository,
-            architecture=ARCHITECTURES.get(stack.architecture, stack.architecture),
-        )
+    if wanted := stack.docker.repository:
+        repository(stack, wanted, keyring="docker.keyring", promise="docker.repository")
     if settings.docker_source != "auto":
         source.source(source=stack.docker.source, packages=stack.docker.packages)
     operations.packages(packages=stack.docker.packages)

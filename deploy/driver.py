@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpurig.contract.layer import layer
-from gpurig.deploy.container_toolkit import ARCHITECTURES
 from gpurig.deploy.driver_module import driver_module
+from gpurig.deploy.repositories import repository
 from gpurig.operations import kernel
 from gpurig.operations.driver import modprobe, packages, preferences
-from gpurig.operations.packages import apt
+from gpurig.operations.packages import sources
 from gpurig.settings.checks import Settings
 from gpurig.stack.model import Stack
 
@@ -18,11 +18,9 @@ def driver(stack: Stack, settings: Settings) -> None:
     wanted = stack.driver
     assert wanted is not None
     if wanted.components:
-        apt.components(components=wanted.components, mirror=settings.apt_mirror)
+        sources.components(components=wanted.components, mirror=settings.apt_mirror)
     if wanted.repository:
-        dpkg_name = ARCHITECTURES.get(stack.architecture, stack.architecture)
-        apt.keyring(layer="driver", repository=wanted.repository)
-        apt.repository(layer="driver", repository=wanted.repository, architecture=dpkg_name)
+        repository(stack, wanted.repository, keyring="driver.keyring", promise="driver.repository")
     if wanted.packages:  # none where a driver from elsewhere is kept
         preferences.preferences(driver=wanted)
     if wanted.repository:

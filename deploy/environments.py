@@ -45,8 +45,10 @@ def environments(stack: Stack, settings: Settings, options: Options) -> None:
 
 def _made(stack: Stack, settings: Settings, options: Options) -> None:
     root = settings.venv_root
-    ownership.folders(layer="environments", paths=(ownership.OURS, root, f"{root}/.gpurig"))
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    ownership.folders(
+        promise="environments.folders", paths=(ownership.OURS, root, f"{root}/.gpurig")
+    )
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     shelf = _shelf(stack, settings, options)
     downloads = uv.Downloads(settings.pypi_index, settings.proxy, shelf)
     uv.tools(downloads=downloads)

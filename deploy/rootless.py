@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpurig.contract.layer import layer
-from gpurig.operations import rootless as operations
+from gpurig.operations.rootless import config, unit, user
 from gpurig.operations.shared import packages
 from gpurig.operations.shared.daemon_json import wanted
 from gpurig.settings.checks import Settings
@@ -22,13 +22,13 @@ def rootless(stack: Stack, settings: Settings) -> None:
     nvidia = stack.container_toolkit is not None
     cdi = nvidia and stack.docker.cdi_feature
     keys = wanted({}, nvidia=nvidia, cdi=cdi)
-    packages.packages(layer="rootless", packages=stack.rootless.packages)
-    operations.unit()
+    packages.packages(promise="rootless.packages", packages=stack.rootless.packages)
+    unit.unit()
     if nvidia:
-        operations.cdi_folder()
-    for user in settings.users:
-        operations.ids(user=user)
-        operations.daemon_config(user=user, keys=keys, cdi_files=cdi)
-        operations.service(user=user)
-        operations.running_config(user=user, keys=keys, cdi_files=cdi)
-        operations.context(user=user)
+        unit.cdi_folder()
+    for name in settings.users:
+        user.ids(user=name)
+        config.daemon_config(user=name, keys=keys, cdi_files=cdi)
+        user.service(user=name)
+        config.running_config(user=name, keys=keys, cdi_files=cdi)
+        user.context(user=name)

@@ -17,7 +17,7 @@ def workloads(stack: Stack, settings: Settings) -> None:
     user = settings.users[0] if settings.users else training.USER
     own = own_programs(settings)
     paths = [ownership.OURS, training.FOLDER, *[training.OWN] * bool(own), training.STATE]
-    ownership.folders(layer="workloads", paths=tuple(paths))
+    ownership.folders(promise="workloads.folders", paths=tuple(paths))
     training.user(user=user)
     training.programs()
     training.data(user=user)

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.host.ownership import GUARD
 
@@ -34,7 +34,7 @@ class Toolkit(TypedDict):
     nvcc: str
 
 
-class CudaToolkits(Fact[list[Toolkit]]):
+class CudaToolkits(Always[list[Toolkit]]):
     """
     The toolkits on disk, the distribution's first; empty where there is none.
 
@@ -54,7 +54,7 @@ class CudaToolkits(Fact[list[Toolkit]]):
             ' echo "$n|$p|$v"; done; :'
         )
 
-    def parse(self, lines: list[str], code: int) -> list[Toolkit] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Toolkit] | Unknown:
         found = []
         for line in lines:
             nvcc, package, version = line.split("|")
@@ -86,7 +86,7 @@ class Link(TypedDict):
     choices: list[str]
 
 
-class CudaLink(Fact[Link]):
+class CudaLink(Always[Link]):
     """
     Where /usr/local/cuda leads.
 
@@ -103,14 +103,14 @@ class CudaLink(Fact[Link]):
             " update-alternatives --list cuda 2>/dev/null; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> Link | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Link | Unknown:
         kind, target, *choices = lines
         if kind not in ("none", "link", "alternative", "folder"):
             raise ValueError(kind)
         return Link(kind=kind, target=target, choices=choices)
 
 
-class CudaLibraries(Fact[list[str]]):
+class CudaLibraries(Always[list[str]]):
     """
     The CUDA runtimes that the loader finds, in its order, as the folders' real names have them.
 
@@ -125,7 +125,7 @@ class CudaLibraries(Fact[list[str]]):
             ' while read -r f; do readlink -e "$f"; done; :'
         )
 
-    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         if code == 3:
             return Unknown("ldconfig is not there")
         return list(dict.fromkeys(lines))

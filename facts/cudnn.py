@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 PREFERENCES = "/etc/apt/preferences.d/gpurig-cudnn"
@@ -25,7 +25,7 @@ class Library(TypedDict):
     package: str
 
 
-class CudnnLibraries(Fact[list[Library]]):
+class CudnnLibraries(Always[list[Library]]):
     """
     The libcudnn.so.N that the loader finds, in its order; empty where it finds none.
 
@@ -42,7 +42,7 @@ class CudnnLibraries(Fact[list[Library]]):
             ' echo "$f|${r##*.so.}|$p"; done; :'
         )
 
-    def parse(self, lines: list[str], code: int) -> list[Library] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Library] | Unknown:
         if code == 3:
             return Unknown("ldconfig is not there")
         found = []
@@ -90,7 +90,7 @@ class CudnnDownloader(Fact[Downloader]):
         return Downloader(version=version, state=state, library="library" in lines[1:])
 
 
-class CudnnOffers(Fact[dict[str, list[str]]]):
+class CudnnOffers(Always[dict[str, list[str]]]):
     """
     The versions of packages that apt could install now, newest first.
 
@@ -106,7 +106,7 @@ class CudnnOffers(Fact[dict[str, list[str]]]):
             f" LC_ALL=C apt-cache madison {words(packages)} 2>/dev/null; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         found: dict[str, list[str]] = {}

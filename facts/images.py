@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.docker.engine import DOCKER
 
@@ -71,7 +71,7 @@ class ContainerImage(Fact[Found]):
         )
 
 
-class OwnImages(Fact[list[str]]):
+class OwnImages(Always[list[str]]):
     """
     The ids of the images that gpurig built or loaded here, ``["sha256:3f0c…"]``.
 
@@ -81,5 +81,5 @@ class OwnImages(Fact[list[str]]):
     def command(self) -> StringCommand:
         return framed(f"cat {NOTES}/*.id 2>/dev/null; :")
 
-    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         return sorted({line for line in lines if line})

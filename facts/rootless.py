@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile
 from gpurig.facts.docker.engine import Daemon, DockerInfo
@@ -69,7 +69,7 @@ class RootlessUnit(Fact[str]):
         return Unknown(f"{UNIT} could not be read") if code else "\n".join(lines) + "\n"
 
 
-class CdiFolder(Fact[bool]):
+class CdiFolder(Always[bool]):
     """Whether the folder /run/cdi is there, and is made again early at every boot."""
 
     def command(self) -> StringCommand:
@@ -79,7 +79,7 @@ class CdiFolder(Fact[bool]):
             " && echo lasting; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> bool | Unknown:
         return "lasting" in lines
 
 

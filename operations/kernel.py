@@ -34,3 +34,17 @@ def headers(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
             wanted = wanted[1:]
     own = [f"linux-headers-{release}" for release in wanted]
     yield from installed([*packages, *own])
+
+
+@keeps("kernel.headers")
+def headers_dnf(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """
+    Kernels that may boot next have headers, and these packages bring them for each later one.
+
+    + packages: ``kernel-devel-matched``, ``kernel-headers`` …
+    """
+    kernel = read(Kernel)
+    if isinstance(kernel, Unknown | Absent):
+        return unknown(kernel.reason if isinstance(kernel, Unknown) else "no kernel")
+    own = [f"kernel-devel-{one}" for one in kernel["may_boot"] if one not in kernel["headers"]]
+    yield from installed([*packages, *own])

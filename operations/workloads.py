@@ -73,7 +73,7 @@ def user(user: str) -> Commands:
 @keeps("workloads.files")
 def programs() -> Commands:
     """The training programs are those of this version of gpurig, and root's."""
-    if ownership.waits("workloads", FOLDER):
+    if ownership.waits("workloads.folders", FOLDER):
         return
     folder = read(Folder, path=FOLDER)
     if isinstance(folder, Unknown):
@@ -103,7 +103,7 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
 
     + programs: those that rig_workloads names, which could be read when the run began
     """
-    if ownership.waits("workloads", OWN):
+    if ownership.waits("workloads.folders", OWN):
         return
     folder = read(Folder, path=OWN)
     if isinstance(folder, Unknown):
@@ -140,7 +140,7 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
 
     Where it cannot have them, programs look for themselves, and take other data before they fail.
     """
-    if ownership.waits("workloads", STATE):
+    if ownership.waits("workloads.folders", STATE):
         return
     found, account = read(Archives), read(GroupMembership, user=user, group="root")
     for fact in (found, account):
@@ -204,7 +204,7 @@ def data(user: str) -> Commands:
 
     + user: whose it is
     """
-    if ownership.waits("workloads", STATE):
+    if ownership.waits("workloads.folders", STATE):
         return
     folder, there = read(Folder, path=DATA), read(GroupMembership, user=user, group="root")
     for fact in (folder, there):

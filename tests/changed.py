@@ -35,7 +35,11 @@ READ = {
     "scripts/hatch_hook.py": "tests/test_packaging.py",
     "scripts/uv_as_pip.py": "tests/test_bootstrap.py",
 }
-ALWAYS = ("tests/test_style.py", "tests/test_repository.py")  # these read every file
+ALWAYS = (  # these read every file
+    "tests/test_promise_ids.py",
+    "tests/test_repository.py",
+    "tests/test_style.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,17 +12,12 @@ import pytest
 from gpurig.cli import main
 from gpurig.report.html import EXITS
 from gpurig.settings import reference
+from promise_ids import promises
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 ERRORS = {"GpurigError", "InputError", "HostError", "InternalError"}
-SHOWN = {
-    "python": "VERSION",
-    "title": "NAME",
-    "user": "USER",
-}  # arguments that stand in promise ids, as the page writes them
-
 FOLDERS = ("docs", "tests", "benchmarks")
 PAGES = sorted({*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))})
 
@@ -33,34 +28,6 @@ def _calls(file: Path) -> list[ast.Call]:
 
 def _constant(node: ast.expr | None) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else ""
-
-
-def _layers(function: str) -> set[str]:
-    """The layers for which deploys call an operation of this name."""
-    return {
-        _constant(keyword.value)
-        for file in (ROOT / "deploy").glob("*.py")
-        for call in _calls(file)
-        if isinstance(call.func, ast.Attribute) and call.func.attr == function
-        for keyword in call.keywords
-        if keyword.arg == "layer"
-    }
-
-
-def _promises() -> set[str]:
-    """The id of every promise that an operation keeps, its layers filled in."""
-    found = set()
-    for file in (ROOT / "operations").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.FunctionDef):
-                continue
-            for mark in node.decorator_list:
-                if isinstance(mark, ast.Call) and getattr(mark.func, "id", "") == "keeps":
-                    template = _constant(mark.args[0])
-                    layers = _layers(node.name) if "{layer}" in template else {""}
-                    assert layers, f"no deploy uses {template}"
-                    found |= {template.format(layer=layer, **SHOWN) for layer in layers}
-    return found
 
 
 def _proofs() -> set[str]:
@@ -74,10 +41,13 @@ def _proofs() -> set[str]:
 
 
 def _first_column(page: str, header: str) -> set[str]:
-    """What stands as code in the first column of the table with this header."""
+    """What stands as code in the first column of the table with this header, each only once."""
     table = (REFERENCE / page).read_text().split(f"| {header} |", 1)[1].split("\n\n", 1)[0]
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
-    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    names = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    twice = {name for name in names if names.count(name) > 1}
+    assert not twice, f"{page} has {', '.join(sorted(twice))} more than once"
+    return set(names)
 
 
 def _exits(page: Path) -> dict[int, str]:
@@ -87,7 +57,7 @@ def _exits(page: Path) -> dict[int, str]:
 
 def test_every_promise_is_on_the_page_and_nothing_else_is() -> None:
     """docs/reference/promises.md lists exactly the promises that operations keep."""
-    assert _first_column("promises.md", "id") == _promises()
+    assert _first_column("promises.md", "id") == promises()
 
 
 def test_every_proof_is_on_the_page_and_nothing_else_is() -> None:

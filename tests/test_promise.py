@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from gpurig.contract.fact import Always
+from gpurig.contract.known import known, sure
 from gpurig.contract.promise import (
+    Ended,
     Record,
     Verdict,
     drift,
@@ -18,6 +22,7 @@ from gpurig.contract.promise import (
     recording,
     unknown,
 )
+from gpurig.contract.values import Unknown
 from gpurig.errors import InternalError
 
 Body = Callable[[], Generator[str, None, None]]
@@ -93,3 +98,63 @@ def test_a_plan_reads_no_further_than_the_first_command() -> None:
     assert record.findings["layer.plan"].verdict is Verdict.DRIFTED
     assert not done
     assert record.keeping is None
+
+
+class Weather(Always[str]):
+    """A fact that each test answers for itself."""
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Decides what every fact says."""
+
+    def says(value: object) -> None:
+        monkeypatch.setattr("gpurig.contract.fact.host", SimpleNamespace(get_fact=lambda _: value))
+
+    return says
+
+
+def test_an_operation_ends_where_a_fact_that_it_needs_is_unknown(
+    answers: Callable[[object], None],
+) -> None:
+    """Its promise is unknown for that reason, and nothing after it is done."""
+    done: list[str] = []
+
+    def function() -> Generator[str, None, None]:
+        done.append(known(Weather))
+        drift(actual="", wanted="x", will="do it")
+        yield "true"
+
+    record = Record()
+    with recording(record):
+        answers(Unknown("it is foggy"))
+        assert list(keeps("layer.need")(function)._inner()) == []
+        finding = record.findings["layer.need"]
+        assert (finding.verdict, finding.reason, done) == (Verdict.UNKNOWN, "it is foggy", [])
+        answers("sunny")
+        assert list(keeps("layer.need")(function)._inner()) == ["true"]
+    assert done == ["sunny"]
+    assert record.findings["layer.need"].verdict is Verdict.DRIFTED
+
+
+def test_a_fact_that_is_needed_is_read_before_the_first_command() -> None:
+    """After a command it is a bug of ours: the plan has said that something is done."""
+
+    def function() -> Generator[str, None, None]:
+        drift(actual="", wanted="x", will="do it")
+        yield "true"
+        sure(Unknown("it is foggy"))
+
+    with recording(Record()), pytest.raises(InternalError, match="unknown with commands"):
+        list(keeps("layer.late")(function)._inner())
+
+
+def test_a_promise_may_end_in_what_operations_share() -> None:
+    """A function states a verdict without commands and ends the operation that called it."""
+
+    def state() -> None:
+        follows("other.thing")
+        raise Ended
+
+    record, _ = _judged(state, 1)
+    assert record.findings["layer.thing"].verdict is Verdict.FOLLOWS

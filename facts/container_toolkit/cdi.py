@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 # In rising priority; the second is emptied at boot (facts of the CDI specification).
@@ -39,7 +39,7 @@ class Spec(TypedDict):
     deadly: bool
 
 
-class CdiSpecs(Fact[list[Spec]]):
+class CdiSpecs(Always[list[Spec]]):
     """All CDI specs of the host, whoever wrote them; an empty list when there is none."""
 
     def command(self) -> StringCommand:
@@ -55,7 +55,7 @@ class CdiSpecs(Fact[list[Spec]]):
             " sed 's/^/| /' \"$f\"; echo; done"
         )
 
-    def parse(self, lines: list[str], code: int) -> list[Spec] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Spec] | Unknown:
         specs: list[Spec] = []
         texts: list[list[str]] = []
         for line in lines:
@@ -177,7 +177,7 @@ _CONDITION = (
 )
 
 
-class CdiRefresh(Fact[bool]):
+class CdiRefresh(Always[bool]):
     """
     Whether the toolkit's own nvidia-cdi-refresh.service writes the spec on this host.
 
@@ -191,11 +191,11 @@ class CdiRefresh(Fact[bool]):
             f" {_CONDITION} || exit 0; echo refreshes"
         )
 
-    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> bool | Unknown:
         return "refreshes" in lines
 
 
-class RefreshPossible(Fact[bool]):
+class RefreshPossible(Always[bool]):
     """
     Whether nvidia-cdi-refresh.service would do its work if it were started.
 
@@ -205,15 +205,15 @@ class RefreshPossible(Fact[bool]):
     def command(self) -> StringCommand:
         return framed(f"{_CONDITION} || exit 0; echo possible")
 
-    def parse(self, lines: list[str], code: int) -> bool | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> bool | Unknown:
         return "possible" in lines
 
 
-class NvmlGpus(Fact[int]):
+class NvmlGpus(Always[int]):
     """How many GPUs the driver answers for; 0 when it does not, and then no spec can be made."""
 
     def command(self) -> StringCommand:
         return framed("timeout 30 nvidia-smi -L 2>/dev/null | grep -c '^GPU '; :")
 
-    def parse(self, lines: list[str], code: int) -> int | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> int | Unknown:
         return int(lines[0])

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 if sys.version_info >= (3, 11):
@@ -26,7 +26,7 @@ PACKAGES = (
 )
 
 
-class ToolkitPackages(Fact[dict[str, str]]):
+class ToolkitPackages(Always[dict[str, str]]):
     """
     The installed packages of the container toolkit with their versions.
 
@@ -39,7 +39,7 @@ class ToolkitPackages(Fact[dict[str, str]]):
             f" {' '.join(PACKAGES)} 2>/dev/null | sed -n 's/^installed //p'"
         )
 
-    def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, str] | Unknown:
         return dict(line.split(" ", 1) for line in lines if line)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 
-class ContainerShims(Fact[int]):
+class ContainerShims(Always[int]):
     """
     How many containers of containerd are alive, whoever started them: Docker, Kubernetes, nerdctl.
 
@@ -19,7 +19,7 @@ class ContainerShims(Fact[int]):
         # The kernel cuts a process's name to 15 characters, of which these are the first.
         return framed("cat /proc/[0-9]*/comm 2>/dev/null | grep -c '^containerd-shim' || :")
 
-    def parse(self, lines: list[str], code: int) -> int | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> int | Unknown:
         if code or not (lines[-1].isascii() and lines[-1].isdigit()):
             return Unknown("the processes of containers cannot be counted")
         return int(lines[-1])

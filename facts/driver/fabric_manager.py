@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed, words
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed, words
+from gpurig.contract.values import Unknown
 
 PIN = "/etc/apt/preferences.d/gpurig-fabricmanager"
 
@@ -22,7 +22,7 @@ class Candidates(TypedDict):
     versions: list[str]
 
 
-class FabricManagerCandidates(Fact[Candidates]):
+class FabricManagerCandidates(Always[Candidates]):
     """
     The versions of the fabric manager's package in the repositories at hand, and our pin.
 
@@ -38,7 +38,7 @@ class FabricManagerCandidates(Fact[Candidates]):
             " sed -n 's/^[^|]*| *\\([^ |]*\\) *|.*/version \\1/p'"
         )
 
-    def parse(self, lines: list[str], code: int) -> Candidates | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Candidates | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         pin = [line[4:] for line in lines if line.startswith("pin ")]

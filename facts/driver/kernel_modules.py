@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 from gpurig.facts.driver.module import FLAVOURS, RESOLVE, Module
 
 # The module itself names the firmware that it asks for, with its version in the path.
@@ -50,7 +50,7 @@ class KernelModule(TypedDict):
     missing: list[str]
 
 
-class KernelModules(Fact[list[KernelModule]]):
+class KernelModules(Always[list[KernelModule]]):
     """
     NVIDIA's module for each of these kernels.
 
@@ -67,7 +67,7 @@ class KernelModules(Fact[list[KernelModule]]):
             asked += ["of_kernel", QuoteString(release), ";"]
         return framed(StringCommand(f"{RESOLVE}{_OF_KERNEL}", *asked, ":"))
 
-    def parse(self, lines: list[str], code: int) -> list[KernelModule] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[KernelModule] | Unknown:
         found: list[KernelModule] = []
         said: dict[str, str] = {}
         for line in lines:

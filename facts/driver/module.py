@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.driver.initramfs import NEXT
 
@@ -122,7 +122,7 @@ class Loaded(TypedDict):
     here: str
 
 
-class DriverLoaded(Fact[Loaded]):
+class DriverLoaded(Always[Loaded]):
     """
     The modules that are loaded now.
 
@@ -138,7 +138,7 @@ class DriverLoaded(Fact[Loaded]):
             ' f=$(resolve "$(uname -r)"); echo "here $([ -n "$f" ] && modinfo -F version "$f")"'
         )
 
-    def parse(self, lines: list[str], code: int) -> Loaded | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Loaded | Unknown:
         found = {line.partition(" ")[0]: line.partition(" ")[2].strip() for line in lines}
         flavour = "open" if "Open Kernel Module" in found["told"] else "proprietary"
         return Loaded(

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 from gpurig.facts.driver.kernel_modules import serial
 
 # Where dkms keeps its certificate: what its configuration says, else shim's own place on Ubuntu.
@@ -56,7 +56,7 @@ class Keys(TypedDict):
     trusted: list[str]
 
 
-class Mok(Fact[Keys]):
+class Mok(Always[Keys]):
     """
     The machine owner's keys.
 
@@ -67,7 +67,7 @@ class Mok(Fact[Keys]):
     def command(self) -> StringCommand:
         return framed(_KEYS)
 
-    def parse(self, lines: list[str], code: int) -> Keys | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Keys | Unknown:
         said: dict[str, list[str]] = {
             "certificate": [], "own": [], "trusted": [], "enrolled": [], "new": [],
         }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 # The packages of the driver, in Debian, in Ubuntu and in NVIDIA's repository, as globs. Left out:
@@ -101,7 +101,7 @@ def branch(version: str) -> str:
     return found[1].partition(".")[0] if found else ""
 
 
-class DriverPackages(Fact[dict[str, DriverPackage]]):
+class DriverPackages(Always[dict[str, DriverPackage]]):
     """
     The installed packages of the driver's family, by name; foreign architectures with theirs.
 
@@ -112,7 +112,7 @@ class DriverPackages(Fact[dict[str, DriverPackage]]):
     def command(self) -> StringCommand:
         return framed(f"command -v dpkg-query >/dev/null || exit 3; {_DPKG}; :")
 
-    def parse(self, lines: list[str], code: int) -> dict[str, DriverPackage] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, DriverPackage] | Unknown:
         return Unknown("this distribution has no dpkg") if code == 3 else _packages(lines)
 
 

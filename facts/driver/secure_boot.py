@@ -6,8 +6,8 @@ from typing import Literal
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # The two GUIDs are the UEFI specification's global variables and shim's own.
 _STATE = r"""
@@ -44,7 +44,7 @@ _WHY = {
 }
 
 
-class SecureBoot(Fact[State]):
+class SecureBoot(Always[State]):
     """
     ``"enabled"``, ``"disabled"``, or ``"unsupported"`` by this firmware.
 
@@ -55,7 +55,7 @@ class SecureBoot(Fact[State]):
     def command(self) -> StringCommand:
         return framed(_STATE)
 
-    def parse(self, lines: list[str], code: int) -> State | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> State | Unknown:
         variables: dict[str, int] = {}
         for line in lines:
             if line in _SENTENCES and not _overruled(lines):

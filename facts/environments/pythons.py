@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # One line per interpreter, once each although python3 is a link to another of them.
 _LISTING = r"""
@@ -30,7 +30,7 @@ class Interpreter(TypedDict):
     version: str
 
 
-class Pythons(Fact[list[Interpreter]]):
+class Pythons(Always[list[Interpreter]]):
     """
     The interpreters in /usr/bin that run: the default one first, an empty list if none.
 
@@ -41,7 +41,7 @@ class Pythons(Fact[list[Interpreter]]):
     def command(self) -> StringCommand:
         return framed(_LISTING)
 
-    def parse(self, lines: list[str], code: int) -> list[Interpreter] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Interpreter] | Unknown:
         found: list[Interpreter] = []
         for line in lines:
             path, name, version = line.split()

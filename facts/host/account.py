@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 _ACCOUNT = r"""
 printf 'name %s\n' "$(id -un 2>/dev/null)"
@@ -37,7 +37,7 @@ class Login(TypedDict):
     sudo_installed: bool
 
 
-class Account(Fact[Login]):
+class Account(Always[Login]):
     """
     The account that facts are read as.
 
@@ -48,7 +48,7 @@ class Account(Fact[Login]):
     def command(self) -> StringCommand:
         return framed(_ACCOUNT)
 
-    def parse(self, lines: list[str], code: int) -> Login | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Login | Unknown:
         said = dict(line.split(" ", 1) for line in lines)
         sudo = said["sudo"]
         if sudo not in ("not-needed", "missing", "free", "asks"):

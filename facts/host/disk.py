@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # df of the nearest folder that exists: that is the file system on which a path will be made.
 _ROOM = r"""
@@ -46,7 +46,7 @@ class Room(TypedDict):
     free_inodes: int | None
 
 
-class Disk(Fact[list[Room]]):
+class Disk(Always[list[Room]]):
     """
     Free space for the system, the environments and Docker; a path need not exist yet.
 
@@ -65,7 +65,7 @@ class Disk(Fact[list[Room]]):
         loop = 'for path in / /boot /var /tmp "$@"'
         return framed(StringCommand("set --", *own, found, loop, _ROOM))
 
-    def parse(self, lines: list[str], code: int) -> list[Room] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Room] | Unknown:
         rooms: list[Room] = []
         for path, blocks, inodes in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
             space, count = _LINE.fullmatch(blocks), _LINE.fullmatch(inodes)

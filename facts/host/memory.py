@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 
 class Bytes(TypedDict):
@@ -17,13 +17,13 @@ class Bytes(TypedDict):
     available_bytes: int
 
 
-class Memory(Fact[Bytes]):
+class Memory(Always[Bytes]):
     """Main memory by /proc/meminfo: ``{"total_bytes": …, "available_bytes": …}``."""
 
     def command(self) -> StringCommand:
         return framed("grep -E '^(MemTotal|MemAvailable):' /proc/meminfo 2>/dev/null")
 
-    def parse(self, lines: list[str], code: int) -> Bytes | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Bytes | Unknown:
         kilobytes = {words[0]: int(words[1]) for words in map(str.split, lines)}
         if code or len(kilobytes) != 2:
             return Unknown("/proc/meminfo does not tell")

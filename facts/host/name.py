@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 HOSTS = "/etc/hosts"
 
@@ -24,7 +24,7 @@ class OwnName(TypedDict):
     hosts: list[str]
 
 
-class HostName(Fact[OwnName]):
+class HostName(Always[OwnName]):
     """
     The host's own name.
 
@@ -38,7 +38,7 @@ class HostName(Fact[OwnName]):
             f" [ ! -e {HOSTS} ] || sed 's/^/hosts /' {HOSTS}"
         )
 
-    def parse(self, lines: list[str], code: int) -> OwnName | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> OwnName | Unknown:
         told: dict[str, list[str]] = {"name": [], "address": [], "hosts": []}
         for line in lines:
             kind, _, rest = line.partition(" ")

@@ -7,8 +7,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # Shell functions for every fact that starts something which gpurig put on the host: root starts
 # nothing that others can change. Paths are absolute.
@@ -90,7 +90,7 @@ class Step(TypedDict):
     mode: str
 
 
-class Ways(Fact[dict[str, list[Step]]]):
+class Ways(Always[dict[str, list[Step]]]):
     """
     What leads to each of some folders, from the root on, the folder itself last.
 
@@ -104,7 +104,7 @@ class Ways(Fact[dict[str, list[Step]]]):
         words = " ".join(shlex.quote(path) for path in paths)
         return framed(f'{GUARD}for p in {words}; do echo "to $p"; way "$p"; done')
 
-    def parse(self, lines: list[str], code: int) -> dict[str, list[Step]] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, list[Step]] | Unknown:
         ways: dict[str, list[Step]] = {}
         steps: list[Step] = []
         for line in lines:

@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # The values are read by the shell itself: a server has hundreds of devices, and no fork is free.
 _LISTING = r"""
@@ -40,7 +40,7 @@ PciDevice = TypedDict(
 )
 
 
-class _OnPci(Fact[list[PciDevice]]):
+class _OnPci(Always[list[PciDevice]]):
     """One function of each device as sysfs has it; ids without 0x, an empty list if none."""
 
     def command(self) -> StringCommand:
@@ -50,7 +50,7 @@ class _OnPci(Fact[list[PciDevice]]):
         """Whether the fact is about devices of this vendor and PCI class."""
         raise TypeError(f"{type(self).__name__} does not say which devices it is about")
 
-    def parse(self, lines: list[str], code: int) -> list[PciDevice] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[PciDevice] | Unknown:
         if code:
             return Unknown("/sys is not mounted")
         devices: list[PciDevice] = []

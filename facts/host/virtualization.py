@@ -6,8 +6,8 @@ from typing import Literal, TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 
 # systemd-detect-virt knows best; the rest serves hosts without it, and says the same.
 _EVIDENCE = r"""
@@ -55,7 +55,7 @@ class Kind(TypedDict):
     name: str
 
 
-class Virtualization(Fact[Kind]):
+class Virtualization(Always[Kind]):
     """
     What this host runs in, the innermost first: a container in a VM is a container.
 
@@ -65,7 +65,7 @@ class Virtualization(Fact[Kind]):
     def command(self) -> StringCommand:
         return framed(f"(\n{_EVIDENCE}) 2>/dev/null")
 
-    def parse(self, lines: list[str], code: int) -> Kind | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Kind | Unknown:
         said: dict[str, list[str]] = {"container": [], "vm": [], "dmi": [], "flag": []}
         for line in lines:
             source, _, name = line.partition(" ")

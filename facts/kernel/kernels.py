@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.fact import Always, framed
+from gpurig.contract.values import Unknown
 from gpurig.facts.kernel.grub import GRUB, default
 
 # What boot loaders pass over too: saved copies, rescue images, what dpkg is about to rename.
@@ -40,7 +40,7 @@ class BootKernels(Kernels):
     may_boot: list[str]
 
 
-class Kernel(Fact[BootKernels]):
+class Kernel(Always[BootKernels]):
     """
     The kernels of this host.
 
@@ -53,7 +53,7 @@ class Kernel(Fact[BootKernels]):
     def command(self) -> StringCommand:
         return framed(f"{_KERNELS}{GRUB}")
 
-    def parse(self, lines: list[str], code: int) -> BootKernels | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> BootKernels | Unknown:
         found: dict[str, list[str]] = {"running": [], "installed": [], "headers": [], "grub": []}
         for line in lines:
             kind, release = line.split(" ", 1)
@@ -73,13 +73,13 @@ class Kernel(Fact[BootKernels]):
         }
 
 
-class Architecture(Fact[str]):
+class Architecture(Always[str]):
     """The machine's architecture as the kernel calls it: ``"x86_64"``, ``"aarch64"`` …"""
 
     def command(self) -> StringCommand:
         return framed("uname -m")
 
-    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> str | Unknown:
         if code or len(lines) != 1 or not lines[0].replace("_", "").isalnum():
             return Unknown("uname -m did not answer")
         return lines[0]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.openpgp import fingerprints
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
@@ -38,7 +38,7 @@ class Source(TypedDict):
     architectures: list[str]
 
 
-class Sources(Fact[list[Source]]):
+class Sources(Always[list[Source]]):
     """
     All enabled sources of /etc/apt, one-line and deb822, in apt's order.
 
@@ -50,7 +50,7 @@ class Sources(Fact[list[Source]]):
     def command(self) -> StringCommand:
         return framed(_FILES)
 
-    def parse(self, lines: list[str], code: int) -> list[Source] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Source] | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         if code:
@@ -181,7 +181,7 @@ class Candidate(TypedDict):
     versions: dict[str, list[str]]
 
 
-class Candidates(Fact[dict[str, Candidate]]):
+class Candidates(Always[dict[str, Candidate]]):
     """
     apt's choice for each of these packages that it knows, by name.
 
@@ -197,7 +197,7 @@ class Candidates(Fact[dict[str, Candidate]]):
             f" LC_ALL=C apt-cache policy {words(packages)} 2>/dev/null"
         )
 
-    def parse(self, lines: list[str], code: int) -> dict[str, Candidate] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, Candidate] | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         if code:
@@ -230,7 +230,7 @@ class Pin(TypedDict):
     priority: str
 
 
-class Pins(Fact[list[Pin]]):
+class Pins(Always[list[Pin]]):
     """
     The pins in apt's preferences files, in the order in which the first one counts.
 
@@ -245,7 +245,7 @@ class Pins(Fact[list[Pin]]):
             ' [ -f "$f" ] || continue; echo "### $f"; cat "$f" || exit 4; echo; done'
         )
 
-    def parse(self, lines: list[str], code: int) -> list[Pin] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[Pin] | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         if code:

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 NO_DNF = "this distribution has no dnf"
@@ -38,7 +38,7 @@ class DnfRepository(TypedDict):
     enabled: bool
 
 
-class DnfRepositories(Fact[list[DnfRepository]]):
+class DnfRepositories(Always[list[DnfRepository]]):
     """
     The repositories in /etc/yum.repos.d, in the order of their files.
 
@@ -50,7 +50,7 @@ class DnfRepositories(Fact[list[DnfRepository]]):
     def command(self) -> StringCommand:
         return framed(_FILES)
 
-    def parse(self, lines: list[str], code: int) -> list[DnfRepository] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[DnfRepository] | Unknown:
         if code == 3:
             return Unknown(NO_DNF)
         if code:
@@ -165,7 +165,7 @@ class Transaction(TypedDict):
     error: str
 
 
-class DnfTransaction(Fact[Transaction]):
+class DnfTransaction(Always[Transaction]):
     """
     What the installation of these packages would remove, were dnf allowed to; nothing is changed.
 
@@ -181,7 +181,7 @@ class DnfTransaction(Fact[Transaction]):
             f" --setopt=install_weak_deps=False install {words} 2>&1"
         )
 
-    def parse(self, lines: list[str], code: int) -> Transaction | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Transaction | Unknown:
         if code == 3:
             return Unknown(NO_DNF)
         removes, removing, said = [], False, False

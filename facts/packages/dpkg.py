@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 
@@ -23,7 +23,7 @@ class Package(TypedDict):
     held: bool
 
 
-class Packages(Fact[dict[str, Package]]):
+class Packages(Always[dict[str, Package]]):
     """
     Those of these packages that dpkg knows, by name; names it never heard of are not in it.
 
@@ -39,7 +39,7 @@ class Packages(Fact[dict[str, Package]]):
             f" {words(packages)} 2>/dev/null; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> dict[str, Package] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, Package] | Unknown:
         if code == 3:
             return Unknown("this distribution has no dpkg")
         found: dict[str, Package] = {}
@@ -54,7 +54,7 @@ class Packages(Fact[dict[str, Package]]):
         return found
 
 
-class HalfDone(Fact[list[str]]):
+class HalfDone(Always[list[str]]):
     """
     What an interrupted dpkg left: packages that are not configured, journals that were not merged.
 
@@ -69,14 +69,14 @@ class HalfDone(Fact[list[str]]):
             " ls /var/lib/dpkg/updates | sed 's/^/updates /'"
         )
 
-    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         if code == 3:
             return Unknown("this distribution has no dpkg")
         half = [line.split(" ", 1)[1] for line in lines if " " in line and "updates " not in line]
         return half + ["(interrupted)"] * any(line.startswith("updates ") for line in lines)
 
 
-class Unmet(Fact[list[str]]):
+class Unmet(Always[list[str]]):
     """
     Dependencies of installed packages that nothing provides, as apt-get check words them.
 
@@ -90,7 +90,7 @@ class Unmet(Fact[list[str]]):
             " LC_ALL=C apt-get -q -o Debug::NoLocking=1 check 2>&1"
         )
 
-    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         if code == 3:
             return Unknown("this distribution has no apt")
         if code == 0:

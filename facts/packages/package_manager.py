@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.packages import dpkg, rpm
 from gpurig.facts.packages.dpkg import Package
@@ -38,7 +38,7 @@ class Installed(TypedDict):
     packages: dict[str, Package]
 
 
-class InstalledPackages(Fact[Installed]):
+class InstalledPackages(Always[Installed]):
     """
     Those of these packages that are there, on a host of either family, in one question.
 
@@ -58,7 +58,7 @@ class InstalledPackages(Fact[Installed]):
             )
         )  # fmt: skip
 
-    def parse(self, lines: list[str], code: int) -> Installed | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Installed | Unknown:
         if code == 3:
             return Unknown("this host has neither apt nor dnf")
         manager, *framed_lines = lines
@@ -66,6 +66,7 @@ class InstalledPackages(Fact[Installed]):
             return Unknown("its package manager cannot be told")
         fact = dpkg.Packages() if manager == "apt" else rpm.RpmPackages()
         found = fact.process(framed_lines)
-        if not isinstance(found, dict):
+        if isinstance(found, Unknown):
             return found
+        assert isinstance(found, dict)
         return Installed(manager=manager, packages=found)

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed
+from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.openpgp import LARGEST, certificate, fingerprints
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
@@ -93,7 +93,7 @@ def _question(fingerprint: str) -> str:
     return base64.b64encode(b"\x89" + len(body).to_bytes(2, "big") + body).decode()
 
 
-class AptFinds(Fact[Found]):
+class AptFinds(Always[Found]):
     """
     Whether apt's verifier (sqv, else gpgv) finds a key in a keyring, as ``{"fingerprints": […]}``.
 
@@ -114,7 +114,7 @@ class AptFinds(Fact[Found]):
             " else exit 3; fi 2>&1; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> Found | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Found | Unknown:
         if code == 3:
             return Unknown("neither sqv nor gpgv is there, with which apt verifies")
         asked, *said = lines
@@ -126,7 +126,7 @@ class AptFinds(Fact[Found]):
         return Found(fingerprints=[asked] if gpgv or sqv else [], said=words)
 
 
-class RpmFinds(Fact[Found]):
+class RpmFinds(Always[Found]):
     """
     The keys that rpm takes from a file, into a database of its own that goes again.
 
@@ -143,7 +143,7 @@ class RpmFinds(Fact[Found]):
             " LC_ALL=C rpm --dbpath \"$d\" -q gpg-pubkey --qf 'key\\n%{DESCRIPTION}\\n' 2>&1; :"
         )
 
-    def parse(self, lines: list[str], code: int) -> Found | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> Found | Unknown:
         if code:
             return Unknown("this distribution has no rpm" if code == 3 else "no room for rpm's")
         text = "\n".join(lines)

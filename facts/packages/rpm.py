@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import Fact, framed, words
+from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.openpgp import fingerprints
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.packages.dpkg import Package
@@ -58,7 +58,7 @@ def _locks(lock: str, name: str, version: str, architecture: str) -> bool:
     return any(fnmatchcase(form, lock) for form in forms)
 
 
-class RpmPackages(Fact[dict[str, Package]]):
+class RpmPackages(Always[dict[str, Package]]):
     """
     Those of these packages that rpm has, by the name they were asked for.
 
@@ -71,7 +71,7 @@ class RpmPackages(Fact[dict[str, Package]]):
     def command(self, packages: str) -> StringCommand:
         return framed(f"command -v rpm >/dev/null || exit 3; {query(packages)}")
 
-    def parse(self, lines: list[str], code: int) -> dict[str, Package] | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> dict[str, Package] | Unknown:
         if code == 3:
             return Unknown("this distribution has no rpm")
         if code:

@@ -62,7 +62,7 @@ def interpreter(
     step: until then the old one is where it was. So is one in which others than root could change
     something; nothing of it is taken over.
     """
-    if ownership.waits("environments", _root(path)):
+    if ownership.waits("environments.folders", _root(path)):
         return
     contents = read(EnvironmentContents, path=path)
     packages = read(InstalledPackages, packages="virtualenv")
@@ -120,7 +120,7 @@ def packages(
     + title: the environment's name; path: its folder; lock: what it should hold
     + keep_extras: whether what the user added stays; besides: what other operations install in it
     """
-    if ownership.waits("environments", _root(path)):
+    if ownership.waits("environments.folders", _root(path)):
         return
     contents = read(EnvironmentContents, path=path)
     if isinstance(contents, Unknown):

@@ -36,7 +36,7 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     The first host compiles it, as nobody in particular, and the control machine keeps the wheel
     for the others. What was installed for that goes again, also after a build that was cut off.
     """
-    if ownership.waits("environments", path.rpartition("/")[0]):
+    if ownership.waits("environments.folders", path.rpartition("/")[0]):
         return
     contents, left = read(EnvironmentContents, path=path), read(BuildLeft)
     system = read(Distribution)

@@ -66,7 +66,7 @@ def tools(downloads: Downloads) -> Commands:
 
     Root runs it: what others could change is not trusted any more, and made again.
     """
-    if ownership.waits("environments", ownership.OURS):
+    if ownership.waits("environments.folders", ownership.OURS):
         return
     wanted = locks.pins(_uv_lock().text)["uv"]
     there = read(Tools, path=TOOLS)

@@ -32,7 +32,7 @@ def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads)
     uv knows the SHA256 of each of its builds and installs no other file. No link is put on
     anybody's PATH.
     """
-    if ownership.waits("environments", PYTHONS):
+    if ownership.waits("environments.folders", PYTHONS):
         return
     path = executable(python, architecture)
     there = read(UvPython, executable=path)

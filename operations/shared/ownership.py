@@ -15,12 +15,12 @@ from gpurig.facts.host.ownership import Step, Ways
 OURS = "/opt/gpurig"
 
 
-@keeps("{layer}.folders")
-def folders(layer: str, paths: tuple[str, ...]) -> Generator[StringCommand, None, None]:
+@keeps("{promise}")
+def folders(promise: str, paths: tuple[str, ...]) -> Generator[StringCommand, None, None]:
     """
     These folders are root's with mode 755, and what leads to them can be changed by root alone.
 
-    + layer: whose folders they are; the promise is ``{layer}.folders``
+    + promise: its id, ``workloads.folders``
     + paths: gpurig's own folders, a parent before what lies in it
 
     What others can write on the way, or users cannot enter, is the administrator's: it is named
@@ -54,11 +54,11 @@ def folders(layer: str, paths: tuple[str, ...]) -> Generator[StringCommand, None
         )
 
 
-def waits(layer: str, path: str) -> bool:
+def waits(promise: str, path: str) -> bool:
     """
-    State that a promise below a folder follows ``{layer}.folders``, if it does.
+    State that a promise below a folder follows that of the folder, if it does.
 
-    + path: the folder
+    + promise: the folder's, ``workloads.folders``; path: the folder
 
     Where others can change what leads there, nothing is built, and nothing there is trusted.
     """
@@ -68,7 +68,7 @@ def waits(layer: str, path: str) -> bool:
         return True
     assert isinstance(ways, dict)
     if any(_open(step) for step in ways[path]):
-        follows(f"{layer}.folders")
+        follows(promise)
         return True
     return False
 

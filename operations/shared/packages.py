@@ -31,14 +31,14 @@ DNF_SAID = (
 )
 
 
-@keeps("{layer}.packages")
+@keeps("{promise}")
 def packages(
-    layer: str, packages: Sequence[str], recommends: bool = False
+    promise: str, packages: Sequence[str], recommends: bool = False
 ) -> Generator[StringCommand, None, None]:
     """
     These packages are installed, in whatever lawful version the host has.
 
-    + layer: whose packages they are; the promise is ``{layer}.packages``
+    + promise: its id, ``rootless.packages``
     + packages: names
     + recommends: also what they recommend
     """

@@ -11,8 +11,8 @@ from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
 from gpurig.operations import workloads
 from gpurig.operations.driver import modprobe
-from gpurig.operations.packages import apt, dpkg
-from gpurig.operations.shared import packages
+from gpurig.operations.packages import dpkg, sources
+from gpurig.operations.shared import apt, packages
 from gpurig.stack.model import Repository
 from lab.lab import Lab
 from lab.plugin import Boot
@@ -32,11 +32,16 @@ repository: Repository
 def deployed() -> None:
     """The operations under test, in the order in which a workstation has them."""
     dpkg.whole()
-    apt.components(components=COMPONENTS)
+    sources.components(components=COMPONENTS)
     modprobe.nouveau_blacklist()
-    packages.packages(layer="test", packages=("kmod", *SMALL))
-    apt.keyring(layer="test", repository=repository)
-    apt.repository(layer="test", repository=repository, architecture="amd64")
+    packages.packages(promise="test.packages", packages=("kmod", *SMALL))
+    apt.keyring(promise="test.keyring", repository=repository)
+    apt.repository(
+        promise="test.repository",
+        keyring="test.keyring",
+        repository=repository,
+        architecture="amd64",
+    )
     workloads.user(user=workloads.USER)
     workloads.programs()
     workloads.data(user=workloads.USER)
@@ -74,7 +79,7 @@ DRIFTS = {
         " dpkg --force-depends --remove make",
         {"packages.dpkg"},
     ),
-    "our file of components is gone": (f"rm {apt.COMPONENTS_FILE}", {"packages.sources"}),
+    "our file of components is gone": (f"rm {sources.COMPONENTS_FILE}", {"packages.sources"}),
     "the keyring is gone": (f"rm {KEYRING}", {"test.keyring"}),
     "the keyring cannot be read": (f"chmod 600 {KEYRING}", {"test.keyring"}),
     "the keyring is another": (
@@ -159,7 +164,7 @@ def test_a_key_of_another_fingerprint_is_never_put_in_place(name: str) -> None:
     wrong = replace(repository, name=name, uri=elsewhere, fingerprint="A" * 40)
     before = _bytes_of_apt()
     with pytest.raises(HostError, match=f"instead of {'A' * 40}") as error:
-        passes.link.apply(lambda: apt.keyring(layer="other", repository=wrong))
+        passes.link.apply(lambda: apt.keyring(promise="other.keyring", repository=wrong))
     assert repository.fingerprint in str(error.value)
     assert _bytes_of_apt() == before
     assert passes.host.run("ls /usr/share/keyrings/other.gpg", check=False).rc
@@ -170,7 +175,9 @@ def test_a_key_that_is_not_there_is_one_sentence() -> None:
     for place in (f"{repository.key_url}.gone", repository.uri + "/Packages"):
         wrong = replace(repository, name="other", uri="http://10.77.0.1/other", key_url=place)
         with pytest.raises(HostError) as error:
-            passes.link.apply(lambda wrong=wrong: apt.keyring(layer="other", repository=wrong))
+            passes.link.apply(
+                lambda wrong=wrong: apt.keyring(promise="other.keyring", repository=wrong)
+            )
         assert "\n" not in str(error.value)
         assert passes.host.run("ls /usr/share/keyrings/other.gpg", check=False).rc
 
@@ -182,17 +189,19 @@ def test_components_that_the_user_enabled_are_left_to_them() -> None:
     theirs = "/etc/apt/sources.list.d/theirs.list"
     all_of_them = " ".join(COMPONENTS)
     passes.shell(
-        f"rm {apt.COMPONENTS_FILE}; printf 'deb {archive} %s {all_of_them}\\n' trixie"
+        f"rm {sources.COMPONENTS_FILE}; printf 'deb {archive} %s {all_of_them}\\n' trixie"
         f" trixie-updates > {theirs}; echo 'deb {security}/ trixie-security non-free' >> {theirs}"
     )
     assert passes.plan(deployed)["packages.sources"].wanted == ", ".join(COMPONENTS)
     assert all_hold(passes.up(deployed))
-    ours = passes.shell(f"cat {apt.COMPONENTS_FILE}")
+    ours = passes.shell(f"cat {sources.COMPONENTS_FILE}")
     assert "Suites: trixie-security\nComponents: contrib non-free-firmware\n" in ours
     assert ours.count("Types:") == 1
     passes.shell(f"sed -i 's/ non-free$/ {all_of_them}/' {theirs}")
     assert all_hold(passes.up(deployed))
-    assert passes.host.run(f"ls {apt.COMPONENTS_FILE}", check=False).rc, "nothing is left to add"
+    assert passes.host.run(f"ls {sources.COMPONENTS_FILE}", check=False).rc, (
+        "nothing is left to add"
+    )
     assert "configured multiple times" not in passes.shell("apt-get update 2>&1")
     passes.repaired(deployed, f"rm {theirs}", {"packages.sources"})
 

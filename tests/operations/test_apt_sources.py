@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gpurig.facts.packages.apt import Source, Sources
-from gpurig.operations.packages.apt import _missing, _stanza, _theirs
+from gpurig.operations.packages.sources import _missing
+from gpurig.operations.shared.apt import _theirs, stanza
 from gpurig.stack.model import Repository
 
 MIRROR = "http://mirror.example.org/debian"
@@ -114,7 +115,7 @@ def test_options_of_a_line_go_with_it() -> None:
     line = f"deb [ arch=amd64,arm64 signed-by=/k.gpg lang=none ] {MIRROR} trixie main # mine"
     (found,) = _missing(_read("a.list", line), ("contrib",), "trixie", None)
     assert (found["signed_by"], found["architectures"]) == ("/k.gpg", ["amd64", "arm64"])
-    assert _read("gpurig-components.sources", _stanza(found)) == [found]
+    assert _read("gpurig-components.sources", stanza(found)) == [found]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_stanza_reads_as_what_it_was_written_from() -> None:
     key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n.\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----"
     for signed_by in ("/usr/share/keyrings/x.gpg", key):
         source = DEBIAN[0] | {"signed_by": signed_by, "architectures": ["amd64"]}
-        assert _read("debian.sources", _stanza(source)) == [source]  # type: ignore[arg-type]
+        assert _read("debian.sources", stanza(source)) == [source]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

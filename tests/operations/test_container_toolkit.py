@@ -13,7 +13,7 @@ from gpurig.errors import HostError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.operations.container_toolkit import cdi, device_links, toolkit
 from gpurig.operations.docker import engine as docker
-from gpurig.operations.packages import apt
+from gpurig.operations.shared import apt
 from gpurig.operations.shared.daemon_json import wanted
 from gpurig.stack.model import ContainerToolkit, Docker, Gpu, Repository, Stack
 from lab.lab import Lab
@@ -51,8 +51,13 @@ def deployed() -> None:
     The toolkit comes first: dockerd dies of a CDI spec that was cut off, and does not start again
     until it is gone.
     """
-    apt.keyring(layer="container-toolkit", repository=repository)
-    apt.repository(layer="container-toolkit", repository=repository, architecture="amd64")
+    apt.keyring(promise="container-toolkit.keyring", repository=repository)
+    apt.repository(
+        promise="container-toolkit.repository",
+        keyring="container-toolkit.keyring",
+        repository=repository,
+        architecture="amd64",
+    )
     cdi.readable()
     toolkit.packages(packages=PACKAGES, minimum="1.18.0")
     toolkit.config(mode="auto")

@@ -11,8 +11,7 @@ from gpurig.contract.openpgp import certificate
 from gpurig.contract.promise import Verdict, keeps
 from gpurig.errors import HostError
 from gpurig.operations.driver import packages_dnf
-from gpurig.operations.packages import dnf
-from gpurig.operations.shared import packages
+from gpurig.operations.shared import dnf, packages
 from gpurig.stack.model import Repository
 from key_files import ATTACKER, BEGIN, END, lines
 from lab.lab import Lab
@@ -33,12 +32,14 @@ repository: Repository
 
 def deployed() -> None:
     """The operations under test, in the order in which a host of dnf has them."""
-    dnf.keyring(layer="driver", repository=repository)
-    dnf.repository(layer="driver", repository=repository, signed="both")
+    dnf.keyring(promise="driver.keyring", repository=repository)
+    dnf.repository(
+        promise="driver.repository", keyring="driver.keyring", repository=repository, signed="both"
+    )
     packages_dnf.module_stream(stream="580-open")
     packages_dnf.versionlock(branch="580")
     packages_dnf.driver_packages_dnf(packages=DRIVER, branch="580")
-    packages.packages(layer="test", packages=("small", "extra"))
+    packages.packages(promise="test.packages", packages=("small", "extra"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,7 +113,7 @@ def test_a_key_of_another_fingerprint_is_refused() -> None:
     wrong = replace(repository, name="wrong", uri=f"{SERVED}/wrong", key_url=f"{SERVED}/other")
 
     def refused() -> None:
-        dnf.keyring(layer="wrong", repository=wrong)
+        dnf.keyring(promise="wrong.keyring", repository=wrong)
 
     with pytest.raises(HostError, match=f"instead of {repository.fingerprint}"):
         passes.up(refused)
@@ -127,8 +128,8 @@ def test_a_key_file_with_a_second_key_is_refused() -> None:
     wrong = replace(repository, name="wrong", uri=f"{SERVED}/wrong", key_url=f"{SERVED}/attack")
 
     def refused() -> None:
-        dnf.keyring(layer="wrong", repository=wrong)
-        dnf.repository(layer="wrong", repository=wrong)
+        dnf.keyring(promise="wrong.keyring", repository=wrong)
+        dnf.repository(promise="wrong.repository", keyring="wrong.keyring", repository=wrong)
 
     with pytest.raises(HostError, match="is refused: its armour has a line that is not base64"):
         passes.up(refused)
@@ -143,7 +144,9 @@ def test_a_binary_key_is_put_in_place_in_armour() -> None:
         (passes.host.root / "srv/repo/form").write_bytes(form)
         other = replace(repository, name="form", uri=f"{SERVED}/form", key_url=f"{SERVED}/form")
         passes.shell("rm -f /etc/pki/rpm-gpg/gpurig-form")
-        assert all_hold(passes.up(lambda other=other: dnf.keyring(layer="f", repository=other)))
+        assert all_hold(
+            passes.up(lambda other=other: dnf.keyring(promise="f.keyring", repository=other))
+        )
         written = (passes.host.root / "etc/pki/rpm-gpg/gpurig-form").read_bytes()
         assert written == genuine.armoured
 
@@ -166,7 +169,7 @@ def test_a_package_in_the_way_is_not_removed_for_an_ordinary_one() -> None:
     passes.shell("dnf -q -y install foreign")
 
     def greedy() -> None:
-        packages.packages(layer="greedy", packages=("nvidia-open",))
+        packages.packages(promise="greedy.packages", packages=("nvidia-open",))
 
     with pytest.raises(HostError, match="conflicts with foreign"):
         passes.up(greedy)

@@ -10,7 +10,7 @@ import pytest
 from gpurig.facts.packages.dnf import DnfRepository
 from gpurig.operations.driver.locks_dnf import LOCKED, entries, locked, parts
 from gpurig.operations.driver.packages_dnf import NVIDIA
-from gpurig.operations.packages.dnf import _theirs
+from gpurig.operations.shared.dnf import _theirs
 from gpurig.stack.model import Repository
 
 if sys.version_info >= (3, 11):

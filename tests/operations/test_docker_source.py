@@ -11,7 +11,8 @@ from gpurig.contract.promise import Finding, Verdict
 from gpurig.errors import HostError
 from gpurig.operations.docker import engine as docker
 from gpurig.operations.docker import proxy, socket, source
-from gpurig.operations.packages import apt, dpkg
+from gpurig.operations.packages import dpkg
+from gpurig.operations.shared import apt
 from gpurig.operations.users import docker_context
 from gpurig.stack.model import Repository
 from gpurig.stack.tables import tables
@@ -43,8 +44,13 @@ def of_debian() -> None:
 def of_docker() -> None:
     """Docker CE, from Docker's repository to the daemon."""
     dpkg.whole()
-    apt.keyring(layer="docker", repository=repository)
-    apt.repository(layer="docker", repository=repository, architecture="amd64")
+    apt.keyring(promise="docker.keyring", repository=repository)
+    apt.repository(
+        promise="docker.repository",
+        keyring="docker.keyring",
+        repository=repository,
+        architecture="amd64",
+    )
     source.source(source="docker", packages=DOCKER)
     _rest(DOCKER)
 

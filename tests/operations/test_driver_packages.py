@@ -11,8 +11,9 @@ from gpurig.contract.promise import Verdict
 from gpurig.errors import HostError
 from gpurig.operations.driver import packages
 from gpurig.operations.driver import preferences as pins
-from gpurig.operations.packages import apt
 from gpurig.operations.packages import dpkg as whole
+from gpurig.operations.packages import sources
+from gpurig.operations.shared import apt
 from gpurig.stack.model import Driver, Repository
 from lab.debs import make_deb
 from lab.lab import Lab
@@ -61,10 +62,15 @@ def theirs(branch: str, flavour: str = "open") -> Driver:
 def deployed() -> None:
     """The operations under test, in the order of the deploy."""
     if wanted.components:
-        apt.components(components=wanted.components)
+        sources.components(components=wanted.components)
     if wanted.repository:
-        apt.keyring(layer="driver", repository=wanted.repository)
-        apt.repository(layer="driver", repository=wanted.repository, architecture="amd64")
+        apt.keyring(promise="driver.keyring", repository=wanted.repository)
+        apt.repository(
+            promise="driver.repository",
+            keyring="driver.keyring",
+            repository=wanted.repository,
+            architecture="amd64",
+        )
     pins.preferences(driver=wanted)
     if wanted.repository:
         packages.pinning(package=wanted.pinning)

@@ -42,7 +42,7 @@ def options() -> dict[str, Any]:
 
 def deployed() -> None:
     """The operations of deploy/environments.py."""
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     uv.tools(downloads=downloads)
     environment.interpreter(title="small", path=PATH, python="3.13", lock=lock, **options())
     environment.packages(title="small", path=PATH, lock=lock, **options())

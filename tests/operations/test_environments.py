@@ -37,7 +37,7 @@ notebooks: tuple[str, ...] = ()
 
 def deployed() -> None:
     """The operations of deploy/environments.py."""
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     uv.tools(downloads=downloads)
     for name, lock in wanted.items():
         path = f"{ROOT}/{name}"

@@ -46,7 +46,7 @@ downloads: uv.Downloads
 
 def surroundings() -> None:
     """What stands before Horovod: the environment with its framework."""
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     uv.tools(downloads=downloads)
     environment.interpreter(
         title="horovod", path=PATH, python="3.13", lock=lock, downloads=downloads,

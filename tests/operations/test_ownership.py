@@ -114,14 +114,14 @@ passes: Passes
 
 def deployed() -> None:
     """The operations of deploy/environments.py and of deploy/workloads.py."""
-    ownership.folders(layer="environments", paths=FOLDERS)
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    ownership.folders(promise="environments.folders", paths=FOLDERS)
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     uv.tools(downloads=given.downloads)
     environment.interpreter(
         title="small", path=PATH, python="3.13", lock=given.lock, downloads=given.downloads
     )
     environment.packages(title="small", path=PATH, lock=given.lock, downloads=given.downloads)
-    ownership.folders(layer="workloads", paths=OURS)
+    ownership.folders(promise="workloads.folders", paths=OURS)
     workloads.user(user="gpurig")
     workloads.programs()
     workloads.data(user="gpurig")

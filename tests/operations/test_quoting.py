@@ -30,7 +30,7 @@ downloads: uv.Downloads
 def deployed() -> None:
     """What is done in the folder of environments."""
     options: dict[str, Any] = {"title": "small", "path": PATH, "lock": lock, "downloads": downloads}
-    packages.packages(layer="environments", packages=environment.PACKAGES)
+    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
     uv.tools(downloads=downloads)
     environment.interpreter(python="3.13", **options)
     environment.packages(**options)

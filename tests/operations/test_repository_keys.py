@@ -11,7 +11,7 @@ import pytest
 from gpurig.contract.openpgp import certificate
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.errors import HostError
-from gpurig.operations.packages import apt
+from gpurig.operations.shared import apt
 from gpurig.stack.model import Repository
 from key_files import ATTACKER, BEGIN, END, OTHER, armour, lines
 from lab.commands import run
@@ -39,8 +39,13 @@ def of(place: Nvidia) -> Repository:
 
 def deploy(repository: Repository) -> None:
     """The two operations, as the driver's deploy has them."""
-    apt.keyring(layer="driver", repository=repository)
-    apt.repository(layer="driver", repository=repository, architecture="amd64")
+    apt.keyring(promise="driver.keyring", repository=repository)
+    apt.repository(
+        promise="driver.repository",
+        keyring="driver.keyring",
+        repository=repository,
+        architecture="amd64",
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

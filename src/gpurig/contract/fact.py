@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from pyinfra import host
 from pyinfra.api import FactBase, StringCommand
@@ -69,6 +69,17 @@ class Fact(FactBase[T | Absent | Unknown]):
             return Unknown(f"unexpected output: {error}")
 
 
+class Always(Fact[T]):
+    """A fact of what every host has: a value or ``Unknown(reason)``, never ``ABSENT``."""
+
+    def parse(self, lines: list[str], code: int) -> T | Unknown:
+        raise TypeError(f"{type(self).__name__} does not say how its output is read")
+
+
+@overload
+def read(fact: type[Always[T]], **arguments: Any) -> T | Unknown: ...
+@overload
+def read(fact: type[Fact[T]], **arguments: Any) -> T | Absent | Unknown: ...
 def read(fact: type[Fact[T]], **arguments: Any) -> T | Absent | Unknown:
     """The fact's value on the current host; a broken transport is Unknown, never nothing."""
     value = host.get_fact(fact, **arguments)

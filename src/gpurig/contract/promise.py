@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -18,6 +18,15 @@ from pyinfra.api.operation import PyinfraOperation
 from gpurig.errors import InternalError
 
 P = ParamSpec("P")
+
+
+class Ended(Exception):
+    """
+    How the promise stands has been stated, and its operation ends here.
+
+    For functions that operations share, after one of the verdicts that run no command; `keeps`
+    catches it.
+    """
 
 
 class Verdict(str, Enum):
@@ -158,11 +167,12 @@ def keeps(
             record.keeping = name
             commands = 0
             try:
-                for command in function(*args, **kwargs):
-                    commands += 1
-                    if commands == 1:
-                        _must_be(name, record, drifted=True)
-                    yield command
+                with suppress(Ended):
+                    for command in function(*args, **kwargs):
+                        commands += 1
+                        if commands == 1:
+                            _must_be(name, record, drifted=True)
+                        yield command
                 _must_be(name, record, drifted=commands > 0)
                 if commands:
                     record.on_done(record.findings[name])

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.contract.fact import read
 from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
-from gpurig.facts.kernel.kernels import Kernel
+from gpurig.contract.values import Unknown
 from gpurig.facts.packages.dnf import DnfRepositories, DnfRepository
 from gpurig.operations.shared import repository_key
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import DNF, installed
+from gpurig.operations.shared.packages import DNF
 from gpurig.stack.model import Repository
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
@@ -32,12 +31,12 @@ def repository_path(repository: Repository) -> str:
     return f"/etc/yum.repos.d/gpurig-{repository.name}.repo"
 
 
-@keeps("{layer}.keyring")
-def keyring(layer: str, repository: Repository) -> Commands:
+@keeps("{promise}")
+def keyring(promise: str, repository: Repository) -> Commands:
     """
     The repository's key file holds exactly the key of the fingerprint that is accepted.
 
-    + layer: whose repository it is; the promise is ``{layer}.keyring``
+    + promise: its id, ``docker.keyring``
 
     The host fetches the key itself, through dnf's proxy if it has one; the key file is written
     from the bytes whose fingerprint was compared, and only from there does dnf import it.
@@ -75,12 +74,14 @@ def _trusted(repositories: list[DnfRepository], repository: Repository) -> repos
     return repository_key.stands(key_path(repository), repository, repository_key.ARMOUR)
 
 
-@keeps("{layer}.repository")
-def repository(layer: str, repository: Repository, signed: str = "packages") -> Commands:
+@keeps("{promise}")
+def repository(
+    promise: str, keyring: str, repository: Repository, signed: str = "packages"
+) -> Commands:
     """
     dnf knows the repository, once, and checks it against its own key.
 
-    + layer: whose repository it is; the promise is ``{layer}.repository``
+    + promise: its id, ``docker.repository``; keyring: that of the keyring's promise
     + signed: what its owner signs: ``packages``, ``metadata`` or ``both``; all of that is checked
 
     A repository that the user wrote for the same place stays and counts.
@@ -94,7 +95,7 @@ def repository(layer: str, repository: Repository, signed: str = "packages") -> 
         checked = theirs["gpgcheck"] or theirs["repo_gpgcheck"]
         return holds(f"{theirs['file']} has it" + ("" if checked else ", without any signature"))
     if _trusted(repositories, repository).verdict != "holds":
-        return follows(f"{layer}.keyring", f"{repository.uri} is set up once {layer}.keyring holds")
+        return follows(keyring, f"{repository.uri} is set up once {keyring} holds")
     file, name = repository_path(repository), f"gpurig-{repository.name}"
     wanted = DnfRepository(
         file=file,
@@ -129,20 +130,6 @@ def repository(layer: str, repository: Repository, signed: str = "packages") -> 
         f"{DNF} --disablerepo='*' --enablerepo={name}"
         f" --setopt={name}.skip_if_unavailable=0 makecache --refresh"
     )
-
-
-@keeps("kernel.headers")
-def headers(packages: Sequence[str]) -> Commands:
-    """
-    Kernels that may boot next have headers, and these packages bring them for each later one.
-
-    + packages: ``kernel-devel-matched``, ``kernel-headers`` …
-    """
-    kernel = read(Kernel)
-    if isinstance(kernel, Unknown | Absent):
-        return unknown(kernel.reason if isinstance(kernel, Unknown) else "no kernel")
-    own = [f"kernel-devel-{one}" for one in kernel["may_boot"] if one not in kernel["headers"]]
-    yield from installed([*packages, *own])
 
 
 def _told(value: object) -> str:

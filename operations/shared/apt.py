@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from gpurig.contract.fact import read
 from gpurig.contract.promise import drift, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT, Unknown
-from gpurig.facts.host.distribution import Distribution
 from gpurig.facts.packages.apt import Source, Sources
 from gpurig.facts.packages.repository_key import Keys
 from gpurig.operations.shared import repository_key
@@ -19,10 +18,6 @@ from gpurig.stack.model import Repository
 
 Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
-COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
-ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
-RANKS = ("stable", "oldstable", "testing")  # names of a suite that move on with each release
-POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
 # What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
 _REFUSED = (
     ("*SHA1*", "its key is certified by SHA-1, which this apt no longer accepts; use the"
@@ -40,12 +35,12 @@ def keyring_path(repository: Repository) -> str:
     return f"/usr/share/keyrings/{repository.name}.gpg"
 
 
-@keeps("{layer}.keyring")
-def keyring(layer: str, repository: Repository) -> Commands:
+@keeps("{promise}")
+def keyring(promise: str, repository: Repository) -> Commands:
     """
     The repository's keyring holds exactly the key of the fingerprint that is accepted.
 
-    + layer: whose repository it is; the promise is ``{layer}.keyring``
+    + promise: its id, ``docker.keyring``
 
     The host fetches the key itself with apt's own downloader, so that its proxies and mirrors
     count; the keyring is written from the bytes whose fingerprint was compared.
@@ -83,12 +78,12 @@ def _trusted(sources: list[Source], repository: Repository) -> repository_key.St
     return repository_key.stands(keyring_path(repository), repository, repository_key.BINARY)
 
 
-@keeps("{layer}.repository")
-def repository(layer: str, repository: Repository, architecture: str) -> Commands:
+@keeps("{promise}")
+def repository(promise: str, keyring: str, repository: Repository, architecture: str) -> Commands:
     """
     apt knows the repository, once, signed by its own keyring.
 
-    + layer: whose repository it is; the promise is ``{layer}.repository``
+    + promise: its id, ``docker.repository``; keyring: that of the keyring's promise
     + architecture: dpkg's name of the host's architecture
 
     A source that the user wrote for the same place stays and counts: two of them with different
@@ -116,7 +111,7 @@ def repository(layer: str, repository: Repository, architecture: str) -> Command
         yield StringCommand("rm -f", QuoteString(file))
         return
     if _trusted(sources, repository).verdict != "holds":
-        return follows(f"{layer}.keyring", f"{repository.uri} is set up once {layer}.keyring holds")
+        return follows(keyring, f"{repository.uri} is set up once {keyring} holds")
     if theirs:
         return holds(f"{theirs[0]['file']} has it")
     wanted = Source(
@@ -135,93 +130,8 @@ def repository(layer: str, repository: Repository, architecture: str) -> Command
         wanted=repository.uri,
         will=f"write {file}",
     )
-    yield from written(file, HEADER + _stanza(wanted))
-    yield _refreshed(file)
-
-
-@keeps("packages.sources")
-def components(components: Sequence[str], mirror: str | None = None) -> Commands:
-    """
-    apt sees these components of the distribution's archive, beside what the user has enabled.
-
-    + components: ``contrib``, ``non-free`` …
-    + mirror: another mirror of the archive than the one the host uses
-    """
-    sources, system = read(Sources), read(Distribution)
-    if isinstance(sources, Unknown):
-        return unknown(sources.reason)
-    if not isinstance(system, dict):
-        return unknown("the distribution's code name cannot be read")
-    assert isinstance(sources, list)
-    distribution = system["codename"]
-    others = [source for source in sources if source["file"] != COMPONENTS_FILE]
-    wanted = _missing(others, components, distribution, mirror)
-    ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
-    if not any(_suites(source, distribution) for source in others):
-        return unknown(f"apt has no source of {distribution} main to go by")
-    if ours == wanted:
-        return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
-    names = sorted({name for source in wanted for name in source["components"]})
-    drift(
-        actual=f"{', '.join(names)} not among apt's sources" if not ours else "differs",
-        wanted=", ".join(components),
-        will=f"write {COMPONENTS_FILE}",
-        leaves="every other source",
-    )
-    if not wanted:
-        yield StringCommand("rm -f", QuoteString(COMPONENTS_FILE))
-        return
-    yield from written(COMPONENTS_FILE, HEADER + "\n".join(map(_stanza, wanted)))
-    yield _refreshed(COMPONENTS_FILE)
-
-
-def _missing(
-    others: Iterable[Source], components: Sequence[str], distribution: str, mirror: str | None
-) -> list[Source]:
-    """Ours for each of the host's sources of main, with the components that it does not name."""
-    others = [source for source in others if "deb" in source["types"]]
-    wanted: list[Source] = []
-    for source in others:
-        for suite in _suites(source, distribution):
-            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
-            places = _places([*uris, *source["uris"]])
-            lacking = [
-                name
-                for name in components
-                if not any(
-                    name in other["components"]
-                    and suite in other["suites"]
-                    and _places(other["uris"]) & places
-                    for other in others
-                )
-            ]
-            if not lacking:
-                continue
-            entry = source | {
-                "file": COMPONENTS_FILE, "types": ["deb"], "uris": uris, "suites": [suite],
-                "components": lacking,
-            }  # fmt: skip
-            same = next((w for w in wanted if w | {"suites": []} == entry | {"suites": []}), None)
-            if same is not None:
-                same["suites"].append(suite)
-            else:
-                wanted.append(Source(**entry))
-    return wanted
-
-
-def _suites(source: Source, distribution: str) -> list[str]:
-    """Those of its suites that are main of the distribution's archive, by code name or by rank."""
-    if "main" not in source["components"] or "deb" not in source["types"]:
-        return []
-    # Other archives have a "stable main", too; only the distribution's own is called like it.
-    archive = any(place.rsplit("/", 1)[-1] in ARCHIVES for place in _places(source["uris"]))
-    names = (distribution, *RANKS) if archive else (distribution,)
-    known = {f"{name}{pocket}" for name in names for pocket in POCKETS}
-    return [suite for suite in source["suites"] if suite in known]
-
-
-def _places(uris: Iterable[str]) -> set[str]:
-    return {uri.rstrip("/") for uri in uris}
+    yield from written(file, HEADER + stanza(wanted))
+    yield refreshed(file)
 
 
 def _theirs(sources: list[Source], repository: Repository) -> list[Source]:
@@ -267,7 +177,8 @@ def _file(repository: Repository) -> str:
     return f"/etc/apt/sources.list.d/gpurig-{repository.name}.sources"
 
 
-def _stanza(source: Source) -> str:
+def stanza(source: Source) -> str:
+    """A source as deb822 writes it."""
     lines = [
         f"Types: {' '.join(source['types'])}",
         f"URIs: {' '.join(source['uris'])}",
@@ -283,7 +194,7 @@ def _stanza(source: Source) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _refreshed(file: str) -> StringCommand:
+def refreshed(file: str) -> StringCommand:
     """The lists of one file's sources, and of nothing else; what apt refuses, in one sentence."""
     return StringCommand(
         f"out=$(LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
