@@ -101,7 +101,7 @@ def test_a_foreign_module_is_named_with_the_variable() -> None:
     answer = _answer(modules=(("numpy", "/home/ann/lib/numpy.py"),))
     (sentence,) = shadowed(answer, {"PYTHONPATH": "/srv:/home/ann/lib"})
     assert sentence == (
-        "the module numpy is /home/ann/lib/numpy.py, not the environment's, because of"
+        "the module numpy comes from /home/ann/lib/numpy.py, not from the environment, because of"
         " PYTHONPATH=/srv:/home/ann/lib"
     )
 

@@ -54,7 +54,7 @@ def test_a_broken_contract_is_one_sentence(code: int, printed: str, said: str) -
 
 @pytest.mark.parametrize(
     ("case", "word"),
-    [("killed", "memory runs out"), ("hung", "had not ended after"), ("NaN", "NaN"),
+    [("killed", "memory ran out"), ("hung", "did not end within"), ("NaN", "NaN"),
      ("exit code 3", "exit code 3"), ("no passed", "lacks passed")],
 )  # fmt: skip
 def test_the_sentence_says_what_it_was(case: str, word: str) -> None:

@@ -142,11 +142,11 @@ def seed(text: str) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, print the JSON line, answer the exit code."""
-    parser = argparse.ArgumentParser(description="A matrix product on each device; JSON on stdout.")
+    parser = argparse.ArgumentParser(description="Multiply matrices on each device; print JSON.")
     parser.add_argument("--size", type=size, default=1024, help="rows and columns; default: 1024")
     parser.add_argument("--seed", type=seed, default=1)
     parser.add_argument(
-        "--framework", choices=FRAMEWORKS, help="default: the first of them that is installed"
+        "--framework", choices=FRAMEWORKS, help="default: the first one that is installed"
     )
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

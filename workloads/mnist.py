@@ -95,7 +95,7 @@ def load(data_dir: str | None, mirror: str | None) -> Data:
     except Unreachable as error:
         if mirror:  # a mirror that was asked for is never silently replaced by something else
             raise
-        say(f"{error}; fallback data: UCI digits")
+        say(f"{error}; using UCI digits instead of MNIST")
         return load_digits()
 
 
@@ -124,7 +124,7 @@ def archives(folder: Path, mirror: str | None) -> Path:
     """
     The folder of the four archives; what is missing or damaged is fetched, the rest compared.
 
-    BadInput names a damaged archive that cannot be had anew.
+    BadInput names a damaged archive that cannot be fetched again.
     """
     place = folder / "archives"
     for name, checksum in ARCHIVES.items():
@@ -133,7 +133,7 @@ def archives(folder: Path, mirror: str | None) -> Path:
         if told is None:
             continue
         if told:
-            say(f"{place}: {told}; it is fetched again")
+            say(f"{place}: {told}; fetching it again")
         writable(folder)
         place.mkdir(exist_ok=True)
         try:
@@ -269,7 +269,7 @@ def load_prepared(folder: Path, mirror: str | None) -> Data:
     """
     manifest = folder / MANIFEST
     if manifest.exists() and (damaged := compare(folder)):
-        say(f"{damaged}; it is prepared again")
+        say(f"{damaged}; preparing it again")
         writable(folder)
         for place in {(folder / name).parent for name in _listed(folder)}:
             shutil.rmtree(place, ignore_errors=True)
@@ -282,8 +282,8 @@ def load_prepared(folder: Path, mirror: str | None) -> Data:
         for part, (images, labels) in {"train": train, "test": test}.items():
             if content(images, labels) != CONTENT[part]:
                 raise BadInput(
-                    f"{folder / 'mnist'} was not prepared here, and its {part} images are not"
-                    " MNIST's; remove it, or name another --data-dir"
+                    f"the {part} images in {folder / 'mnist'} are not those of MNIST; remove the"
+                    " folder, or name another --data-dir"
                 )
         write_manifest(folder)
     return Data(
@@ -371,7 +371,7 @@ def _listed(folder: Path) -> dict[str, str]:
         files = json.loads((folder / MANIFEST).read_text())["files"]
         listed = {str(name): str(checksum) for name, checksum in files.items()}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise BadInput(f"{folder / MANIFEST} is no manifest; remove it") from error
+        raise BadInput(f"{folder / MANIFEST} is not a manifest; remove it") from error
     if not listed or any(
         Path(name).parts[:1] != ("mnist",) or ".." in Path(name).parts for name in listed
     ):
@@ -382,7 +382,7 @@ def _listed(folder: Path) -> dict[str, str]:
 def writable(folder: Path) -> None:
     """BadInput where nothing can be kept."""
     if not os.access(folder, os.W_OK):
-        raise BadInput(f"{folder} is not writable, and the data are not all there")
+        raise BadInput(f"{folder} is not writable, and data are missing in it")
 
 
 # The fallback

@@ -177,7 +177,7 @@ def cluster(text: str | None) -> tuple[int, int]:
     """This worker's number and how many there are; BadInput for what is no TF_CONFIG."""
     form = '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": 0}}'
     if not text:
-        raise BadInput(f"--strategy multiworker: TF_CONFIG is not set; it is {form}")
+        raise BadInput(f"--strategy multiworker: TF_CONFIG is not set; set it like {form}")
     try:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
@@ -190,9 +190,9 @@ def cluster(text: str | None) -> tuple[int, int]:
             and 0 <= index < len(workers)
         )
     except (ValueError, LookupError, TypeError) as error:
-        raise BadInput(f"TF_CONFIG cannot be read ({error}); it is {form}") from error
+        raise BadInput(f"TF_CONFIG cannot be read ({error}); set it like {form}") from error
     if not right:
-        raise BadInput(f"TF_CONFIG does not name this worker among the workers; it is {form}")
+        raise BadInput(f"TF_CONFIG does not list this worker; set it like {form}")
     return index, len(workers)
 
 
@@ -200,10 +200,10 @@ def make(options: argparse.Namespace) -> Learner:
     """The learner of these options; BadInput where they do not fit what is there."""
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in BACKENDS:
-        raise BadInput(f"KERAS_BACKEND is {backend}; there are {', '.join(BACKENDS)}")
+        raise BadInput(f"KERAS_BACKEND is {backend}; set it to one of {', '.join(BACKENDS)}")
     strategy = options.strategy or "none"
     if strategy != "none" and backend != "tensorflow":
-        raise BadInput(f"--strategy {strategy} is TensorFlow's; KERAS_BACKEND is {backend}")
+        raise BadInput(f"--strategy {strategy} needs KERAS_BACKEND=tensorflow, not {backend}")
     if strategy == "multiworker":
         cluster(os.environ.get("TF_CONFIG"))
     for module in (*(["horovod"] if strategy == "horovod" else []), backend, "keras"):
@@ -224,11 +224,11 @@ if __name__ == "__main__":
     line.add_argument(
         "--replicas",
         type=positive,
-        help="of --strategy mirrored: GPUs, or, without one, parts of the CPU;"
-        " default: all GPUs, or 2",
+        help="of --strategy mirrored: how many GPUs, without a GPU parts of the CPU;"
+        " default: all GPUs, else 2",
     )
     options = line.parse_args()
     if options.replicas and options.strategy != "mirrored":
-        say("mnist_keras: --replicas belongs to --strategy mirrored")
+        say("mnist_keras: --replicas needs --strategy mirrored")
         sys.exit(2)
     sys.exit(main("mnist_keras", options, make))

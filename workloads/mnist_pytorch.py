@@ -69,7 +69,7 @@ class PyTorch:
         self.world_size = self.processes
         gpus = torch.cuda.device_count()
         if gpus and local >= gpus:
-            raise BadInput(f"process {local + 1} of this host has no GPU of its own: it has {gpus}")
+            raise BadInput(f"this host has {gpus} GPUs, and its process {local + 1} needs its own")
         self.on = torch.device(f"cuda:{local}" if gpus else "cpu")
         self.device = str(self.on)
         self.devices = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(gpus)] or ["cpu"]
@@ -161,9 +161,9 @@ def learner(options: argparse.Namespace) -> PyTorch:
     started = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     strategy = options.strategy or ("ddp" if started else "none")
     if strategy == "ddp" and not started:
-        raise BadInput("--strategy ddp: start it with torchrun, which says who takes part")
+        raise BadInput("--strategy ddp: start the program with torchrun")
     if strategy == "none" and started and os.environ["WORLD_SIZE"] != "1":
-        raise BadInput("--strategy none: torchrun started several processes; leave it out")
+        raise BadInput("--strategy none: torchrun started several processes; leave --strategy out")
     if missing:
         raise missing
     return PyTorch(strategy, options.mixed_precision)

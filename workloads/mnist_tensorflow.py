@@ -188,8 +188,8 @@ class Horovod(Loop):
         if gpus:
             if hvd.local_rank() >= len(gpus):
                 raise BadInput(
-                    f"process {hvd.local_rank() + 1} of {socket.gethostname()} has no GPU of its"
-                    f" own: it has {len(gpus)}"
+                    f"{socket.gethostname()} has {len(gpus)} GPUs, and its process"
+                    f" {hvd.local_rank() + 1} needs its own"
                 )
             tf.config.set_visible_devices(gpus[hvd.local_rank()], "GPU")
         super().__init__(options)

@@ -141,7 +141,7 @@ def batches(count: int, size: int, rank: int, world: int, seed: int, epoch: int)
     import numpy as np
 
     if count < world:
-        raise BadInput(f"{world} replicas are more than the {count} training images")
+        raise BadInput(f"{world} replicas cannot share {count} training images")
     order = np.random.default_rng([seed, epoch]).permutation(count)
     mine = order[rank::world][: count // world]
     return [mine[start : start + size] for start in range(0, len(mine), size)]
@@ -281,17 +281,26 @@ def versions() -> dict[str, str]:
 
 def parser(description: str, strategies: tuple[str, ...]) -> argparse.ArgumentParser:
     """The command line that the programs share."""
-    made = argparse.ArgumentParser(description=f"{description}; JSON on stdout.")
+    made = argparse.ArgumentParser(description=f"{description}; print JSON.")
     add = made.add_argument
-    add("--data-dir", help="folder in which the data are kept; default: ~/tensorflow_datasets")
+    add("--data-dir", help="folder for the data; default: ~/tensorflow_datasets")
     add("--data-mirror", help="folder or address of the four original archives")
     add("--out", help="folder for the model and the pictures; default: a new one")
     add("--strategy", choices=strategies)
     add("--epochs", type=positive, help="default: 1 on MNIST, 20 on the fallback digits")
-    add("--batch-size", type=positive, default=64, help="of each replica; default: 64")
-    add("--mixed-precision", action="store_true", help="16 bits where that is enough")
+    add(
+        "--batch-size",
+        type=positive,
+        default=64,
+        help="images in each step of a replica; default: 64",
+    )
+    add(
+        "--mixed-precision",
+        action="store_true",
+        help="compute in 16 bits where that is precise enough",
+    )
     add("--seed", type=seed, default=1)
-    add("--threshold", type=share, help="least accuracy; default: 0.97, 0.94 on the digits")
+    add("--threshold", type=share, help="the accuracy to reach; default: 0.97, on the digits 0.94")
     return made
 
 

@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def environment(request: pytest.FixtureRequest) -> Environment:
     """One environment of the stack."""
     if request.param is None:
-        not_applicable("environments are left out on this host")
+        not_applicable("no environment is set up on this host")
     found: Environment = request.param
     return found
 
@@ -41,7 +41,7 @@ def environment(request: pytest.FixtureRequest) -> Environment:
 def program(request: pytest.FixtureRequest) -> OwnProgram:
     """One program of the user's."""
     if request.param is None:
-        not_applicable("rig_workloads names no program of your own")
+        not_applicable("rig_workloads names no program of yours")
     found: OwnProgram = request.param
     return found
 
@@ -77,7 +77,7 @@ def subject(pytestconfig: pytest.Config) -> Subject:
 def needs_docker(stack: dict[str, Any]) -> None:
     """End a proof where Docker is left out."""
     if not stack["docker"]:
-        not_applicable("Docker is left out on this host")
+        not_applicable("Docker is not set up on this host")
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +85,6 @@ def image(host: Host, needs_docker: None) -> Iterator[str]:
     """A small image of the proofs' own; it is removed afterwards."""
     name = f"gpurig-proof:{secrets.token_hex(4)}"
     made = host.run(f"({TAR.strip()}) | docker import - {name}")
-    assert made.rc == 0, f"no image can be imported: {made.stderr.strip()}"
+    assert made.rc == 0, f"docker import failed: {made.stderr.strip()}"
     yield name
     host.run("docker rmi --force %s", name)

@@ -14,6 +14,9 @@ from gpurig.engine.result import Proof, ProofVerdict
 from gpurig.engine.runner import Link
 from gpurig.settings.checks import Settings
 
+# What a person can do where the daemon must restart and containers are running.
+RESTART = "run `gpurig up --restart-docker` when they may stop"
+
 
 class Unproven(Skipped):
     """A proof that ends neither passed nor failed."""

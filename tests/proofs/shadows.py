@@ -26,7 +26,7 @@ def shadowed(
     + system_cuda: whether CUDA's libraries may be the system's
     """
     found = [
-        f"the module {name} is {path}, not the environment's{_because(path, variables)}"
+        f"the module {name} comes from {path}, not from the environment{_because(path, variables)}"
         for name, path in answer["modules"]
     ]
     inside = {_stem(path) for path in answer["libraries"] if _is_within(path, answer["prefix"])}
@@ -42,8 +42,9 @@ def shadowed(
             brought = stem.startswith("lib") and stem in answer["brought"]
             strange = brought and stem not in inside
         if strange:
-            what = "the driver's" if _DRIVER.fullmatch(stem) else "the environment's"
-            found.append(f"{path} is loaded, not {what}{_because(path, variables)}")
+            right = "driver" if _DRIVER.fullmatch(stem) else "environment"
+            because = _because(path, variables)
+            found.append(f"{path} is loaded instead of the {right}'s own library{because}")
     return found
 
 

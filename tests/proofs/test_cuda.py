@@ -88,20 +88,20 @@ def login(host: Host, subject: Subject) -> Iterator[Login]:
 
 def _needs(subject: Subject, part: str) -> None:
     if not subject.stack[part] or subject.stack[part]["from"] == "wheels":
-        not_applicable(f"{part} comes with the environments' wheels")
+        not_applicable(f"this host has no system-wide {part}")
 
 
 @pytest.mark.proof("cuda.compiles")
 def test_nvcc_compiles_for_each_gpu(host: Host, subject: Subject, login: Login) -> None:
-    """nvcc compiles and links a program with a kernel for the architecture of each GPU."""
+    """nvcc compiles and links a program with code for each GPU's architecture."""
     _needs(subject, "cuda")
     told = login.run("nvcc --version")
     assert told.rc == 0, f"nvcc: {(told.stderr.strip().splitlines() or ['no output'])[-1]}"
     release = re.search(r"release (\d+\.\d+)", told.stdout)
-    assert release, "nvcc does not name its release"
+    assert release, "nvcc --version names no release"
     subject.detail["nvcc"] = release[1]
     wanted = re.match(r"\d+\.\d+", subject.stack["cuda"]["version"])
-    assert not wanted or wanted[0] == release[1], f"nvcc is {release[1]}, wanted {wanted[0]}"
+    assert not wanted or wanted[0] == release[1], f"nvcc is {release[1]}, not {wanted[0]}"
     login.write("twice.cu", KERNEL)
     architectures = [f"sm_{c.replace('.', '')}" for c in subject.stack["cuda"]["capabilities"]]
     for architecture in architectures or [""]:
@@ -109,19 +109,21 @@ def test_nvcc_compiles_for_each_gpu(host: Host, subject: Subject, login: Login) 
         login.compiled(f"nvcc {option}-o twice twice.cu")
         inside = login.run("cuobjdump --list-elf twice")
         if architecture and inside.rc == 0:
-            assert f".{architecture}." in inside.stdout, f"no code for {architecture}"
+            assert f".{architecture}." in inside.stdout, (
+                f"the program has no code for {architecture}"
+            )
     subject.detail["architectures"] = architectures
     if host.run("test -e /proc/driver/nvidia/version -a -c /dev/nvidiactl").rc:
-        subject.remark = "compiled and not run: no GPU that computes"
+        subject.remark = "compiled, not run: this host has no GPU that computes"
         return
     ran = login.run("./twice")
     said = ran.stdout.strip().splitlines() or ["no output"]
-    assert said[-1] == "computed", f"the program says {said[-1]}"
+    assert said[-1] == "computed", f"the program printed {said[-1]}"
 
 
 @pytest.mark.proof("cuda.host-compiler")
 def test_the_host_compiler_is_within_the_limit(subject: Subject, login: Login) -> None:
-    """The compiler that nvcc calls is not newer than the toolkit's own header allows."""
+    """The compiler that nvcc calls is not newer than the CUDA toolkit allows."""
     _needs(subject, "cuda")
     login.write("which.cu", COMPILER)
     login.compiled("nvcc -o which which.cu")
@@ -134,25 +136,25 @@ def test_the_host_compiler_is_within_the_limit(subject: Subject, login: Login) -
     above, limit = limits[0]
     highest = int(limit) - (above == ">=")
     subject.detail["limit"] = highest
-    assert int(major) <= highest, f"{kind} {major}, and the toolkit takes at most {highest}"
+    assert int(major) <= highest, f"{kind} is {major}, the toolkit allows at most {highest}"
 
 
 @pytest.mark.proof("cuda.loader")
 def test_a_program_finds_the_cuda_runtime(subject: Subject, login: Login) -> None:
-    """A program that is linked with the shared CUDA runtime starts."""
+    """A program linked with the shared CUDA runtime starts."""
     _needs(subject, "cuda")
     login.write("twice.cu", KERNEL)
     login.compiled("nvcc -cudart shared -o twice twice.cu")
     missing = login.run("ldd twice | grep 'not found'").stdout.strip()
     assert not missing, missing
     version = (login.run("./twice").stdout.strip().splitlines() or ["0"])[0]
-    assert version.isdigit(), "the CUDA runtime does not tell its version"
+    assert version.isdigit(), "the CUDA runtime reports no version"
     subject.detail["runtime"] = f"{int(version) // 1000}.{int(version) % 1000 // 10}"
 
 
 @pytest.mark.proof("cudnn.version")
 def test_a_program_asks_cudnn_for_its_version(subject: Subject, login: Login) -> None:
-    """A program that is compiled with cuDNN's header prints a version that the GPUs allow."""
+    """A program compiled with cuDNN reports a version that the GPUs allow."""
     _needs(subject, "cudnn")
     if subject.stack["cuda"] and subject.stack["cuda"]["from"] != "wheels":
         login.write("version.cu", CUDNN.replace("DECLARED", "#include <cudnn.h>"))
@@ -160,7 +162,7 @@ def test_a_program_asks_cudnn_for_its_version(subject: Subject, login: Login) ->
     else:  # its header needs those of CUDA
         compiler = login.run("ls /usr/bin/c++ /usr/bin/g++-* | head -n 1").stdout.strip()
         if not compiler:
-            not_run("there is no C++ compiler")
+            not_run("this host has no C++ compiler")
         declared = 'extern "C" size_t cudnnGetVersion(void);'
         login.write("version.cc", CUDNN.replace("DECLARED", declared))
         login.compiled(f"{compiler} -o version version.cc -l:libcudnn.so.9")

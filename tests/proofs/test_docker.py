@@ -7,7 +7,7 @@ import json
 import pytest
 from testinfra.host import Host
 
-from gpurig.proofs.plugin import Subject, due, not_applicable
+from gpurig.proofs.plugin import RESTART, Subject, due, not_applicable
 
 pytestmark = pytest.mark.usefixtures("needs_docker")
 
@@ -31,7 +31,7 @@ TOLD = {
 
 @pytest.mark.proof("docker.running-config")
 def test_running_daemon_has_the_configuration_on_disk(host: Host, subject: Subject) -> None:
-    """The running daemon has what daemon.json says, as far as it tells."""
+    """The running daemon uses daemon.json (checked: what docker info reports)."""
     file = host.file("/etc/docker/daemon.json")
     config = json.loads(file.content_string or "{}") if file.exists else {}
     running = json.loads(host.check_output("docker info --format '{{json .}}'"))
@@ -41,47 +41,47 @@ def test_running_daemon_has_the_configuration_on_disk(host: Host, subject: Subje
     late = []  # what only a restart takes
     for key, told in TOLD.items():
         if config.get(key, running[told]) != running[told]:
-            late.append(f"the daemon has another {key}")
+            late.append(f"the daemon does not use the {key} of daemon.json")
     if config.get("features", {}).get("cdi") and not running.get("CDISpecDirs"):
-        late.append("the daemon looks for no CDI specs")
+        late.append("the daemon does not look for CDI specs")
     if late and running["ContainersRunning"]:
-        due(f"{late[0]}, and containers run: `up --restart-docker` restarts Docker")
+        due(f"{late[0]} until it restarts, and containers are running: {RESTART}")
     assert not late, late[0]
     unlabelled = sorted(set(config.get("labels", [])) - set(running.get("Labels") or []))
-    assert not unlabelled, f"the daemon has no label {', '.join(unlabelled)}"
+    assert not unlabelled, f"the daemon lacks the label {', '.join(unlabelled)}"
 
 
 @pytest.mark.proof("docker.socket")
 def test_nobody_else_may_use_docker(host: Host) -> None:
-    """An account without the group docker is turned away: whoever is not would be root."""
+    """Users outside the group docker cannot use Docker (access means root)."""
     told = host.run("runuser -u nobody -- docker --host unix:///run/docker.sock ps --quiet")
-    assert told.rc != 0, "nobody may use Docker, and so may everybody"
+    assert told.rc != 0, 'any user can use Docker: the user "nobody" got an answer from the socket'
     assert "permission denied" in told.stderr, told.stderr.strip()
 
 
 @pytest.mark.proof("docker.proxy")
 def test_the_daemon_has_the_proxy_of_the_settings(host: Host, subject: Subject) -> None:
-    """The daemon itself names the proxy of rig_proxy, or one that the user gave it."""
+    """The daemon uses the proxy of rig_proxy, or one that the user gave it."""
     if not subject.settings.proxy:
-        not_applicable("no rig_proxy")
+        not_applicable("rig_proxy is not set")
     wanted = subject.settings.proxy.rpartition("@")[2].removeprefix("http://")
     said = host.check_output("docker info --format '{{.HTTPSProxy}}'")
     has = said.rpartition("@")[2].removeprefix("http://").rstrip("/")
     subject.detail["proxy"] = has
     if not has and host.check_output("docker ps --quiet"):
-        due("Docker must be restarted to have it, and containers run")
+        due(f"the daemon has no proxy until it restarts, and containers are running: {RESTART}")
     assert has, "the daemon has no proxy"
     if has != wanted.rstrip("/"):
-        subject.remark = f"the daemon has a proxy of its own, {has}"
+        subject.remark = f"the daemon uses another proxy, {has}"
 
 
 @pytest.mark.proof("docker.users")
 def test_users_may_use_docker(host: Host, subject: Subject) -> None:
-    """Each user of rig_users can talk to the daemon after a new login."""
+    """Each user of rig_users can use Docker after a new login."""
     if not subject.settings.users:
-        not_applicable("rig_users names nobody")
+        not_applicable("rig_users is empty")
     if subject.stack["rootless"]:
-        not_applicable("with rig_docker_rootless each user has their own Docker")
+        not_applicable("rig_docker_rootless gives each user their own Docker")
     for user in subject.settings.users:
         # `docker info` ends with 0 although the daemon refused it
         told = host.run("runuser -u %s -- docker version --format '{{.Server.Version}}'", user)

@@ -19,12 +19,12 @@ LICENSES = {"open": "Dual MIT/GPL", "proprietary": "NVIDIA"}  # of nvidia.ko, by
 def _needs_driver(subject: Subject) -> None:
     subject.needs_gpu()
     if not subject.stack["driver"]:
-        not_applicable("the driver is not this host's to have")
+        not_applicable("gpurig does not manage the driver of this host")
 
 
 def _newest_kernel(host: Host) -> str:
     newest = host.run("ls /boot | sed -n 's/^vmlinuz-//p' | sort -V | tail -n 1").stdout.strip()
-    assert newest, "there is no kernel in /boot"
+    assert newest, "/boot has no kernel"
     return str(newest)
 
 
@@ -50,40 +50,42 @@ def _may_boot(host: Host, subject: Subject) -> list[str]:
 def _libcuda(host: Host) -> str:
     """The version of the library that programs load."""
     found = host.check_output("ldconfig -p | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | head -n 1")
-    assert found, "libcuda.so.1 is not found by the loader"
+    assert found, "the loader does not find libcuda.so.1"
     return str(host.check_output("readlink -f %s", found).rsplit(".so.", 1)[-1])
 
 
 @pytest.mark.proof("driver.module-for-next-boot")
 def test_next_kernel_finds_the_module(host: Host, subject: Subject) -> None:
-    """Each kernel that may boot next finds the NVIDIA module by its name, in the right flavour."""
+    """Each kernel that may boot next finds the NVIDIA module, in the right flavour."""
     _needs_driver(subject)
     flavour = subject.stack["driver"]["flavour"]
     for kernel in _may_boot(host, subject):
         wanted = host.run("modprobe --dry-run --show-depends --set-version %s nvidia", kernel)
-        assert wanted.rc == 0, f"modprobe nvidia on {kernel}: {wanted.stderr.strip()}"
+        assert wanted.rc == 0, f"modprobe nvidia for kernel {kernel}: {wanted.stderr.strip()}"
         # "insmod FILE", or where the name is mapped: "install modprobe -i NAME OPTIONS".
         last = wanted.stdout.strip().splitlines()[-1].split()
         name = last[last.index("-i") + 1] if "-i" in last else last[1]
         license_ = host.run("modinfo -k %s -F license %s", kernel, name)
-        assert license_.rc == 0, f"modprobe nvidia on {kernel}: {license_.stderr.strip()}"
+        assert license_.rc == 0, f"modprobe nvidia for kernel {kernel}: {license_.stderr.strip()}"
         told = license_.stdout.strip()
-        assert told == LICENSES[flavour], f"{name} on {kernel} is not the {flavour} module"
+        assert told == LICENSES[flavour], f"{name} for kernel {kernel} is not {flavour}"
         subject.detail["module"] = name
 
 
 @pytest.mark.proof("driver.one-version")
 def test_module_and_libraries_have_one_version(host: Host, subject: Subject) -> None:
-    """The module of each kernel that may boot next, libcuda, NVML and firmware have one version."""
+    """libcuda, NVML, firmware and the module of each next kernel have the same version."""
     _needs_driver(subject)
     module, library = subject.stack["driver"]["module"], _libcuda(host)
     for kernel in _may_boot(host, subject):
         on_disk = host.check_output("modinfo -k %s -F version %s", kernel, module)
-        assert on_disk == library, f"module {on_disk} on {kernel}, libcuda {library}"
+        assert on_disk == library, (
+            f"the module for kernel {kernel} is {on_disk}, libcuda is {library}"
+        )
     found = host.run("ldconfig -p | sed -n 's/.*libnvidia-ml[.]so[.]1 .*=> //p' | head -n 1")
     if file := found.stdout.strip():
         nvml = host.check_output("readlink -f %s", file).rsplit(".so.", 1)[-1]
-        assert nvml == library, f"libnvidia-ml {nvml}, libcuda {library}"
+        assert nvml == library, f"libnvidia-ml is {nvml}, libcuda is {library}"
     capable = [float(gpu["compute_capability"] or 99) >= FIRST_GSP for gpu in subject.gpus]
     if subject.stack["driver"]["flavour"] == "open" or any(capable):
         there = host.run("ls /lib/firmware/nvidia/%s/", library).stdout
@@ -93,51 +95,51 @@ def test_module_and_libraries_have_one_version(host: Host, subject: Subject) -> 
 
 @pytest.mark.proof("driver.fabric-manager")
 def test_fabric_manager_has_the_drivers_version(host: Host, subject: Subject) -> None:
-    """On machines with NVSwitches the fabric manager is of exactly the driver's version, and on."""
+    """On hosts with NVSwitches the fabric manager has the driver's version and is enabled."""
     _needs_driver(subject)
     package = subject.stack["driver"].get("fabric_manager")
     if not package:
-        not_applicable("no NVSwitches")
+        not_applicable("this host has no NVSwitches")
     form = "-f '${Version}'" if host.exists("dpkg-query") else "--qf '%%{VERSION}-'"
     tool = "dpkg-query -W" if host.exists("dpkg-query") else "rpm -q"
     told = host.run(f"{tool} {form} %s", package)
     assert told.rc == 0, f"{package} is not installed"
     version, library = told.stdout.strip().rpartition(":")[2].split("-")[0], _libcuda(host)
-    assert version == library, f"{package} {version}, libcuda {library}"
+    assert version == library, f"{package} is {version}, libcuda is {library}"
     service = host.service("nvidia-fabricmanager")
     assert service.is_enabled, "nvidia-fabricmanager is not enabled"
     if not subject.stack["assumed"]:
-        assert service.is_running, "nvidia-fabricmanager does not run"
+        assert service.is_running, "nvidia-fabricmanager is not running"
 
 
 @pytest.mark.proof("driver.module-signature")
 def test_secure_boot_takes_the_module(host: Host, subject: Subject) -> None:
-    """Where Secure Boot is on, the module is signed with a key that was enrolled."""
+    """Where Secure Boot is on, the module is signed with an enrolled key."""
     _needs_driver(subject)
     if not host.exists("mokutil") or "enabled" not in host.run("mokutil --sb-state").stdout:
         not_applicable("Secure Boot is not on")
     module = subject.stack["driver"]["module"]
     for kernel in _may_boot(host, subject):
         key = host.run("modinfo -k %s -F sig_key %s", kernel, module).stdout.strip().lower()
-        assert key, f"{module} of {kernel} is not signed"
+        assert key, f"{module} for kernel {kernel} is not signed"
         if key in host.run("mokutil --list-new").stdout:
-            due("reboot, and confirm the key at the console: Enroll MOK")
+            due("reboot, and choose Enroll MOK at the console to confirm the key")
         signer = host.check_output("modinfo -k %s -F signer %s", kernel, module)
         enrolled = key in host.run("mokutil --list-enrolled").stdout
         builtin = "DKMS" not in signer and signer in host.run("cat /proc/keys").stdout
         if not (enrolled or builtin):
-            due(f"enroll the key {signer} with mokutil --import, reboot, and confirm it")
+            due(f"run mokutil --import for the key {signer}, reboot, and choose Enroll MOK")
 
 
 @pytest.mark.proof("driver.loaded")
 def test_loaded_module_is_that_on_disk(host: Host, subject: Subject) -> None:
-    """The module that is loaded is the one on disk."""
+    """The loaded NVIDIA module is the one on disk."""
     _needs_driver(subject)
     subject.needs_computing_gpu()
     loaded = host.file("/sys/module/nvidia/version")
     if not loaded.exists:
         if _next_kernel(host) != host.check_output("uname -r"):
-            due("reboot: the module is built for the next kernel")
+            due("reboot: the module is for the kernel that boots next")
         raise AssertionError("no NVIDIA module is loaded")
     module = subject.stack["driver"]["module"]
     on_disk = host.check_output("modinfo -F version %s", module)
@@ -148,20 +150,20 @@ def test_loaded_module_is_that_on_disk(host: Host, subject: Subject) -> None:
 
 @pytest.mark.proof("driver.nouveau")
 def test_nouveau_has_no_gpu(host: Host, subject: Subject) -> None:
-    """No NVIDIA GPU is driven by nouveau."""
+    """nouveau drives no NVIDIA GPU."""
     subject.needs_computing_gpu()
     for gpu in subject.gpus:
         link = f"/sys/bus/pci/devices/{gpu['address']}/driver"
         bound = host.run("readlink %s", link).stdout.strip().rsplit("/", 1)[-1]
-        assert bound not in ("nouveau", "nova_core"), f"{gpu['address']} is driven by {bound}"
+        assert bound not in ("nouveau", "nova_core"), f"{bound} drives {gpu['address']}"
 
 
 @pytest.mark.proof("driver.nvml")
 def test_nvml_agrees_with_pci_and_disk(host: Host, subject: Subject) -> None:
-    """NVML, asked through pynvml, names the GPUs of the PCI bus and the driver on disk."""
+    """NVML (asked by pynvml) lists the GPUs on the PCI bus and the installed driver."""
     subject.needs_gpu()
     if not subject.stack["environments"]:
-        not_applicable("no environment with pynvml")
+        not_applicable("no environment has pynvml")
     environment = subject.stack["environments"][0]["name"]
     python = f"{subject.settings.venv_root}/{environment}/bin/python"
     told = host.run("runuser -u %s -- %s -I -c %s", subject.user, python, NVML)
@@ -173,7 +175,7 @@ def test_nvml_agrees_with_pci_and_disk(host: Host, subject: Subject) -> None:
     answer = json.loads(told.stdout)
     subject.detail |= answer
     wanted = sorted(gpu["id"] for gpu in subject.gpus)
-    assert sorted(answer["gpus"]) == wanted, f"NVML lists {answer['gpus']}, wanted {wanted}"
+    assert sorted(answer["gpus"]) == wanted, f"NVML lists {answer['gpus']}, PCI {wanted}"
     if subject.stack["driver"]:
         library = _libcuda(host)
-        assert answer["driver"] == library, f"NVML says {answer['driver']}, on disk is {library}"
+        assert answer["driver"] == library, f"NVML reports {answer['driver']}, libcuda is {library}"

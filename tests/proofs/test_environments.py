@@ -18,12 +18,13 @@ INSTALLED = (
     "import importlib.metadata as m, json;"
     " print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
 )
+NONE_OF_ITS_OWN = "the framework loads no library of its own from the environment"
 SEEDS = {"pip", "setuptools", "wheel"}  # what makes an environment puts into it
 
 
 @pytest.mark.proof("environments.consistent")
 def test_requirements_fit_each_other(environment: Environment, probing: Probing) -> None:
-    """No package misses or contradicts another (pip check)."""
+    """Every package has the packages it requires, in versions that fit (pip check)."""
     told = probing.run(environment, "-m", "pip", "check")
     lines = (told.stdout.strip() or told.stderr.strip() or "no output").splitlines()
     more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -34,14 +35,14 @@ def test_requirements_fit_each_other(environment: Environment, probing: Probing)
 def test_what_is_installed_is_what_was_locked(
     subject: Subject, environment: Environment, probing: Probing
 ) -> None:
-    """Every package of the lock is installed at its version; what was added by hand is named."""
+    """Every package of the lock is installed in its locked version."""
     told = probing.run(environment, "-c", INSTALLED)
     assert told.rc == 0, (told.stderr.strip().splitlines() or ["no output"])[-1]
     there = {_name(name): version for name, version in json.loads(told.stdout).items()}
     locked = subject.locks[environment["name"]]
-    assert locked, "its lock is empty"
+    assert locked, "the lock is empty"
     wrong = [
-        f"{name} is {there.get(name, 'missing')}, locked is {version}"
+        f"{name} is {there.get(name, 'missing')}, the lock has {version}"
         for name, version in locked.items()
         if name not in there or Version(there[name]) != Version(version)
     ]
@@ -61,11 +62,11 @@ def _name(name: str) -> str:
 def test_only_root_may_change_it(
     host: Host, subject: Subject, environment: Environment
 ) -> None:  # fmt: skip
-    """It belongs to root and nobody else may write to it."""
+    """The environment belongs to root, and only root can change it."""
     folder = f"{subject.settings.venv_root}/{environment['name']}"
     loose = host.run("find %s '(' ! -user root -o -perm /022 ')' ! -type l -print -quit", folder)
     assert loose.rc == 0, loose.stderr.strip()
-    assert not loose.stdout.strip(), f"{loose.stdout.strip()} can be changed by others"
+    assert not loose.stdout.strip(), f"users can change {loose.stdout.strip()}"
 
 
 def _answer(subject: Subject, environment: Environment, probing: Probing) -> dict[str, Any]:
@@ -80,37 +81,39 @@ def _answer(subject: Subject, environment: Environment, probing: Probing) -> dic
 def test_framework_has_the_resolved_version(
     subject: Subject, environment: Environment, probing: Probing
 ) -> None:
-    """The framework imports, in the resolved version and build, and computes on each device."""
+    """The framework imports in the chosen version and build, and computes on each device."""
     answer = _answer(subject, environment, probing)
     assert not answer["error"], answer["error"]
     version = answer["version"].partition("+")[0]  # behind it is the build, such as +cpu
-    assert version == environment["version"].partition("+")[0], f"it is {answer['version']}"
-    assert answer["cuda"] or environment["accelerator"] != "cuda", "a build without CUDA"
+    assert version == environment["version"].partition("+")[0], (
+        f"the framework is {answer['version']}"
+    )
+    assert answer["cuda"] or environment["accelerator"] != "cuda", "the build has no CUDA"
     wrong = {device: total for device, total in answer["computed"].items() if total != COMPUTED}
-    assert answer["computed"], "it computes on nothing"
-    assert not wrong, f"computed {wrong} instead of {COMPUTED}"
+    assert answer["computed"], "the framework computes on no device"
+    assert not wrong, f"the framework computed {wrong} instead of {COMPUTED}"
 
 
 @pytest.mark.proof("environments.framework-sees-gpus")
 def test_framework_sees_the_gpus(
     subject: Subject, environment: Environment, probing: Probing
 ) -> None:
-    """The framework sees the host's GPUs, and its build has a kernel for each."""
+    """The framework sees the host's GPUs, and its build has code for each."""
     subject.needs_computing_gpu()
     if environment["accelerator"] != "cuda":
-        not_applicable("it computes on the CPU, as rig_accelerator or the host wants it")
+        not_applicable("the environment computes on the CPU")
     answer = _answer(subject, environment, probing)
     assert not answer["error"], answer["error"]
     seen, wanted = answer["gpus"], len(subject.gpus)
-    assert len(seen) == wanted, f"it sees {len(seen)} of {wanted} GPUs"
+    assert len(seen) == wanted, f"the framework sees {len(seen)} of {wanted} GPUs"
     if answer["architectures"] is None:  # JAX compiles for the GPU that it finds
         return
     for gpu in seen:
         capability = (gpu["capability"][0], gpu["capability"][1])
         told = ", ".join(answer["architectures"])
         assert has_kernel(answer["architectures"], capability), (
-            f"no kernel for {gpu['name']} ({capability[0]}.{capability[1]}): it was built for"
-            f" {told}"
+            f"the build has no code for {gpu['name']} (compute capability"
+            f" {capability[0]}.{capability[1]}); it has code for {told}"
         )
 
 
@@ -129,20 +132,20 @@ def _own(environment: Environment) -> str:
 def test_it_loads_its_own_libraries(
     subject: Subject, environment: Environment, probing: Probing
 ) -> None:
-    """In a clean environment the framework loads its own libraries, and the driver's from it."""
+    """In a clean shell the framework loads the environment's libraries and the driver's libcuda."""
     answer = _answer(subject, environment, probing)
     strange = shadowed(answer, {}, _system_cuda(subject))
     subject.detail |= {"libraries": len(answer["libraries"]), "foreign": strange}
     assert not strange, strange[0]
     assert not answer["error"], answer["error"]
-    assert not without_its_own(answer, _own(environment)), "no library of the framework is loaded"
+    assert not without_its_own(answer, _own(environment)), NONE_OF_ITS_OWN
 
 
 @pytest.mark.proof("environments.login-shell")
 def test_nothing_shadows_it_in_a_login_shell(
     subject: Subject, environment: Environment, probing: Probing
 ) -> None:
-    """In a login shell of each user the framework loads its own libraries and modules, too."""
+    """In each user's login shell the framework loads the environment's libraries and modules."""
     for user in subject.settings.users or (subject.user,):
         variables = probing.variables(user)
         subject.detail[user] = variables

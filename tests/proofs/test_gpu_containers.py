@@ -10,7 +10,7 @@ from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from gpurig.proofs.gpus import gpus, same_gpus
-from gpurig.proofs.plugin import Subject, due, not_applicable, not_run
+from gpurig.proofs.plugin import RESTART, Subject, due, not_applicable, not_run
 
 pytestmark = pytest.mark.usefixtures("needs_docker")
 
@@ -18,6 +18,7 @@ RUN = "docker run --rm --network none"
 BY_RUNTIME = "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=all"
 BY_CDI = "--device nvidia.com/gpu=all"
 BY_FLAG = "--gpus all -e NVIDIA_DRIVER_CAPABILITIES=all"
+ISSUE = "issue 48 of NVIDIA/nvidia-container-toolkit"
 NOBODY = "65534:65534"  # a user and a group without rights, in containers as on hosts
 # Opened, and not only listed: a node that the container may not use is still there.
 OPEN = "/bin/sh -c 'for node in /dev/nvidia[0-9]* /dev/nvidiactl; do ( : < $node ); done'"
@@ -28,7 +29,7 @@ REFUSED = ("Operation not permitted", "Permission denied")  # by the control gro
 def _needs_toolkit(subject: Subject) -> None:
     subject.needs_gpu()
     if not subject.stack["container_toolkit"]:
-        not_applicable("the container toolkit is left out on this host")
+        not_applicable("the container toolkit is not set up on this host")
 
 
 def _version(host: Host) -> str:
@@ -57,7 +58,7 @@ def _may_open(told: CommandResult) -> None:
 
 @pytest.mark.proof("docker.runtime-lists-gpus")
 def test_nvidia_runtime_lists_the_gpus(host: Host, subject: Subject, image: str) -> None:
-    """A container under --runtime=nvidia lists the host's GPUs."""
+    """A container with --runtime=nvidia lists the host's GPUs."""
     _same_gpus(host, subject, host.run(f"{RUN} {BY_RUNTIME} %s nvidia-smi -L", image))
 
 
@@ -65,9 +66,9 @@ def test_nvidia_runtime_lists_the_gpus(host: Host, subject: Subject, image: str)
 def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, image: str) -> None:
     """A container with --device nvidia.com/gpu=all lists the host's GPUs."""
     if int((version := _version(host)).split(".")[0]) < 25:
-        not_applicable(f"Docker {version} has no CDI devices (they came with 25)")
+        not_applicable(f"Docker {version} has no CDI devices (Docker 25 added them)")
     if not _looks_for_cdi(host) and host.check_output("docker ps --quiet"):
-        due("Docker must be restarted for CDI, and containers run: `up --restart-docker` does it")
+        due(f"Docker finds no CDI specs until it restarts, and containers are running: {RESTART}")
     _same_gpus(host, subject, host.run(f"{RUN} {BY_CDI} %s nvidia-smi -L", image))
 
 
@@ -75,13 +76,13 @@ def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, image: str) -> 
 def test_gpus_flag_lists_the_gpus(host: Host, subject: Subject, image: str) -> None:
     """A container with --gpus all lists the host's GPUs."""
     if subject.stack["assumed"]:
-        not_run("assumed hardware: --gpus goes through nvidia-container-cli, which asks the module")
+        not_run("assumed hardware: --gpus uses nvidia-container-cli, which asks the loaded module")
     _same_gpus(host, subject, host.run(f"{RUN} {BY_FLAG} %s nvidia-smi -L", image))
 
 
 @pytest.mark.proof("docker.gpus-without-root")
 def test_a_container_without_root_uses_the_gpus(host: Host, subject: Subject, image: str) -> None:
-    """A container that does not run as root lists the host's GPUs and may open their nodes."""
+    """A container that does not run as root lists the host's GPUs and opens their device nodes."""
     run = f"{RUN} --user {NOBODY} {BY_RUNTIME} %s"
     _same_gpus(host, subject, host.run(f"{run} nvidia-smi -L", image))
     _may_open(host.run(f"{run} {OPEN}", image))
@@ -89,11 +90,11 @@ def test_a_container_without_root_uses_the_gpus(host: Host, subject: Subject, im
 
 @pytest.mark.proof("docker.users-list-gpus")
 def test_users_list_the_gpus(host: Host, subject: Subject, image: str) -> None:
-    """Each user of rig_users starts a container, as that user, that lists the host's GPUs."""
+    """Each user of rig_users starts a container that runs as that user and lists the GPUs."""
     if not subject.settings.users:
-        not_applicable("rig_users names nobody")
+        not_applicable("rig_users is empty")
     if subject.stack["rootless"]:
-        not_applicable("with rig_docker_rootless each user has their own Docker")
+        not_applicable("rig_docker_rootless gives each user their own Docker")
     for user in subject.settings.users:
         ids = host.check_output("echo $(id -u %s):$(id -g %s)", user, user)
         run = f"runuser -u %s -- {RUN} --user {ids} {BY_RUNTIME} %s nvidia-smi -L"
@@ -132,12 +133,12 @@ def _would_lose(host: Host) -> list[str]:
 def test_a_running_container_keeps_its_gpus(
     host: Host, subject: Subject, running: list[str]
 ) -> None:
-    """Containers that run keep their GPUs over systemctl daemon-reload."""
+    """Running containers keep their GPUs after systemctl daemon-reload."""
     systemd = host.check_output("docker info --format '{{.CgroupDriver}}'") == "systemd"
     # The reload of this proof must take nothing from the containers of the user.
     theirs = [name for name in _would_lose(host) if name not in running] if systemd else []
     if theirs:
-        not_run(f"the GPUs of {', '.join(theirs)} would be lost with it: see NVIDIA's issue 48")
+        not_run(f"daemon-reload would take the GPUs from {', '.join(theirs)} ({ISSUE})")
     for name in running:
         _same_gpus(host, subject, host.run("docker exec %s nvidia-smi -L", name))
     host.check_output("systemctl daemon-reload")

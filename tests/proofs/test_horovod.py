@@ -43,7 +43,7 @@ def with_horovod(subject: Subject) -> dict[str, Any]:
     """The environment that has Horovod."""
     found = [e for e in subject.stack["environments"] if e["framework"] == "horovod"]
     if not found:
-        not_applicable("Horovod is not among rig_frameworks")
+        not_applicable("rig_frameworks does not name horovod")
     return dict(found[0])
 
 
@@ -79,13 +79,13 @@ def _sentence(told: CommandResult) -> str:
 def test_horovod_is_built_for_its_framework(
     host: Host, subject: Subject, with_horovod: dict[str, Any], scratch: str
 ) -> None:
-    """horovodrun --check-build names the framework and gloo; it was compiled for this very one."""
+    """Horovod has gloo, and was compiled for the framework version that is installed."""
     told = _horovodrun(host, subject, with_horovod, scratch, "--check-build")
     assert told.rc == 0, _sentence(told)
     there = [line.split("]", 1)[1].strip() for line in told.stdout.splitlines() if "[X]" in line]
     subject.detail["built"] = there
     for wanted in (NAMES[with_horovod["base"]], "Gloo"):
-        assert wanted in there, f"without {wanted}; it has {', '.join(there)}"
+        assert wanted in there, f"Horovod lacks {wanted}; it has {', '.join(there)}"
     # Horovod 0.28.1 names PyTorch whether or not it was built for it; its own record does not.
     folder = f"{subject.settings.venv_root}/{with_horovod['name']}/bin"
     asked = host.run(
@@ -94,14 +94,14 @@ def test_horovod_is_built_for_its_framework(
     )  # fmt: skip
     assert asked.rc == 0, asked.stderr.strip().splitlines()[-1]
     built, installed = asked.stdout.split()
-    assert built == installed, f"compiled for {built}, and {installed} is installed"
+    assert built == installed, f"Horovod was compiled for {built}, not for {installed}"
 
 
 @pytest.mark.proof("horovod.sum")
 def test_processes_agree_on_a_sum(
     host: Host, subject: Subject, with_horovod: dict[str, Any], scratch: str
 ) -> None:
-    """Two processes that horovodrun starts add their numbers over gloo, and both get the sum."""
+    """Two processes started by horovodrun add their numbers over gloo and get the right sum."""
     if not subject.workloads:
         not_run("nothing changed; `gpurig verify` runs it")
     base = with_horovod["base"]
@@ -116,4 +116,4 @@ def test_processes_agree_on_a_sum(
     subject.detail["answers"] = answers
     total = [float(PROCESSES * n + sum(range(PROCESSES))) for n in range(4)]
     wanted = [{"rank": n, "size": PROCESSES, "total": total} for n in range(PROCESSES)]
-    assert answers == wanted, f"{answers} instead of {wanted}"
+    assert answers == wanted, f"the processes answer {answers} instead of {wanted}"

@@ -27,7 +27,7 @@ def built(stack: dict[str, Any]) -> list[dict[str, Any]]:
     """The images that were built; a proof of this file ends where there is none."""
     found = [image for image in stack["images"] if image["environment"]]
     if not found:
-        not_applicable("rig_images names none that is built")
+        not_applicable("rig_images names no image to build")
     return found
 
 
@@ -64,7 +64,7 @@ def _gpus(host: Host, subject: Subject, image: dict[str, Any]) -> str:
 def test_images_run_as_the_user(
     host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
 ) -> None:
-    """A container runs as the user, what it writes is theirs, and no image is root's by default."""
+    """A container runs and writes as the user, and no image runs as root by default."""
     uid = host.check_output("id -u %s", subject.user)
     for image in built:
         name = f"gpurig/{image['name']}"
@@ -74,16 +74,16 @@ def test_images_run_as_the_user(
         script = f"id -u; touch {file}"
         told = _run(host, subject, image, scratch, "--network none", "sh", "-c", script)
         assert told.rc == 0, f"{name}: {told.stderr.strip()}"
-        assert told.stdout.split() == [uid], f"{name} runs as {told.stdout.strip()}, not {uid}"
+        assert told.stdout.split() == [uid], f"{name} runs as uid {told.stdout.strip()}, not {uid}"
         owner = host.check_output("stat -c %%u %s", f"{scratch}/{file}")
-        assert owner == uid, f"what {name} writes is owned by {owner}"
+        assert owner == uid, f"files that {name} writes belong to uid {owner}, not {uid}"
 
 
 @pytest.mark.proof("images.framework")
 def test_images_hold_the_framework(
     host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
 ) -> None:
-    """Each image's framework imports, in the resolved version, and sees the GPUs it is given."""
+    """The framework of each image imports in the chosen version and sees the container's GPUs."""
     for image in built:
         inside, gpus = image["environment"], _gpus(host, subject, image)
         ask = ASK[inside["framework"]]
@@ -92,16 +92,16 @@ def test_images_hold_the_framework(
         assert told.rc == 0, f"gpurig/{image['name']}: {last}"
         version, seen = told.stdout.split()[-2:]
         subject.detail[image["name"]] = {"version": version, "gpus": int(seen)}
-        assert version.partition("+")[0] == inside["version"], f"it is {version}"
+        assert version.partition("+")[0] == inside["version"], f"the framework is {version}"
         if gpus:
-            assert int(seen) == len(subject.gpus), f"{seen} GPUs of {len(subject.gpus)} inside"
+            assert int(seen) == len(subject.gpus), f"it sees {seen} of {len(subject.gpus)} GPUs"
 
 
 @pytest.mark.proof("images.mnist")
 def test_a_network_learns_in_a_container(
     host: Host, subject: Subject, built: list[dict[str, Any]], scratch: str
 ) -> None:
-    """In the TensorFlow image a network learns MNIST, as the user, with the hosts' workload."""
+    """In the TensorFlow image a network learns MNIST, with the same program as on the host."""
     if not subject.workloads:
         not_run("nothing changed; `gpurig verify` runs it")
     image = next((one for one in built if one["name"] == "tensorflow"), None)

@@ -15,6 +15,6 @@ def test_no_package_is_half_installed(host: Host) -> None:
 
 @pytest.mark.proof("packages.dependencies")
 def test_no_dependency_is_missing(host: Host) -> None:
-    """No package lacks what it depends on."""
+    """Every package has the packages it depends on."""
     check = host.run("apt-get check -qq")
     assert check.rc == 0, f"apt-get check: {check.stderr.strip()}"

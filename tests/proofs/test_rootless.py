@@ -25,7 +25,7 @@ AS = (
 def needs_rootless(stack: dict[str, Any]) -> None:
     """End each proof of this file where Docker without root is not asked for."""
     if not stack["rootless"]:
-        not_applicable("rig_docker_rootless does not ask for it")
+        not_applicable("rootless Docker is not set up on this host")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def images(
     name = f"gpurig-proof:{secrets.token_hex(4)}"
     for user in users:
         made = host.run(f"({TAR.strip()}) | ({AS.format(user)} import - {name})")
-        assert made.rc == 0, f"{user}: no image can be imported: {made.stderr.strip()}"
+        assert made.rc == 0, f"{user}: docker import failed: {made.stderr.strip()}"
     yield dict.fromkeys(users, name)
     for user in users:
         host.run(f"{AS.format(user)} rmi --force {name}")
@@ -45,20 +45,20 @@ def images(
 
 @pytest.mark.proof("rootless.daemon")
 def test_each_user_has_a_daemon_without_root(host: Host, subject: Subject) -> None:
-    """The docker of each user talks to a daemon of their own, which is not root."""
+    """Each user's docker command uses that user's own daemon, which does not run as root."""
     for user in subject.settings.users:
         told = host.run(f"{AS.format(user)} info --format '{{{{json .}}}}'")
         assert told.rc == 0, f"{user}: {told.stderr.strip()}"
         said = json.loads(told.stdout)
         assert "name=rootless" in said.get("SecurityOptions", []), f"{user}: {told.stderr.strip()}"
         process = host.check_output("ps -o user= -C dockerd").split()
-        assert user in process, f"no dockerd of {user} runs"
+        assert user in process, f"no dockerd runs as {user}"
 
 
 def _lists_gpus(host: Host, subject: Subject, images: dict[str, str], option: str) -> None:
     subject.needs_gpu()
     if not subject.stack["container_toolkit"]:
-        not_applicable("the container toolkit is left out on this host")
+        not_applicable("the container toolkit is not set up on this host")
     for user, image in images.items():
         told = host.run(f"{AS.format(user)} run --rm --network none {option} {image} nvidia-smi -L")
         assert told.rc == 0, f"{user}: {told.stderr.strip() or told.stdout.strip()}"
@@ -68,10 +68,10 @@ def _lists_gpus(host: Host, subject: Subject, images: dict[str, str], option: st
 
 @pytest.mark.proof("rootless.cdi-lists-gpus")
 def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, images: dict[str, str]) -> None:
-    """A container of each user with --device nvidia.com/gpu=all lists the host's GPUs."""
+    """In each user's Docker a container with --device nvidia.com/gpu=all lists the GPUs."""
     version = host.check_output("docker version --format '{{.Client.Version}}'")
     if int(version.split(".")[0]) < 25:
-        not_applicable(f"Docker {version} has no CDI devices (they came with 25)")
+        not_applicable(f"Docker {version} has no CDI devices (Docker 25 added them)")
     _lists_gpus(host, subject, images, "--device nvidia.com/gpu=all")
 
 
@@ -79,6 +79,6 @@ def test_cdi_device_lists_the_gpus(host: Host, subject: Subject, images: dict[st
 def test_nvidia_runtime_lists_the_gpus(
     host: Host, subject: Subject, images: dict[str, str]
 ) -> None:
-    """A container of each user under --runtime=nvidia lists the host's GPUs."""
+    """In each user's Docker a container with --runtime=nvidia lists the GPUs."""
     environment = "-e NVIDIA_VISIBLE_DEVICES=all -e NVIDIA_DRIVER_CAPABILITIES=all"
     _lists_gpus(host, subject, images, f"--runtime=nvidia {environment}")

@@ -41,18 +41,18 @@ def _train(
 
 def _chosen(subject: Subject, program: str) -> None:
     if program not in chosen(subject.settings):
-        not_run("rig_workloads names others")
+        not_run("rig_workloads does not name this program")
 
 
 @pytest.mark.proof("workloads.matmul")
 def test_matrix_product(
     host: Host, subject: Subject, environment: Environment, scratch: str
 ) -> None:
-    """A matrix product on each device equals NumPy's within the stated tolerance."""
+    """On each device a matrix product equals NumPy's within the tolerance."""
     _chosen(subject, "matmul")
     answer = _train(host, subject, scratch, environment, f"{WORKLOADS}/matmul.py")
     subject.detail |= answer
-    assert answer["passed"], f"off by {[d['max_relative_error'] for d in answer['devices']]}"
+    assert answer["passed"], f"errors {[d['max_relative_error'] for d in answer['devices']]}"
 
 
 def _mnist(subject: Subject, environment: Environment) -> list[str]:
@@ -94,15 +94,15 @@ def test_a_network_learns(
 def test_a_program_of_the_users_passes(
     host: Host, subject: Subject, program: OwnProgram, scratch: str
 ) -> None:
-    """A program of rig_workloads says that it passed, in the environment that it names."""
+    """The program of rig_workloads reports that it passed."""
     found = {one["name"]: one for one in subject.stack["environments"]}
     if program.environment not in found:
-        not_applicable(f"there is no environment {program.environment} on this host")
+        not_applicable(f"this host has no environment {program.environment}")
     environment = found[program.environment]
     answer = _train(host, subject, scratch, environment, f"{WORKLOADS}/own/{program.file}")
     drawn = plots(host, subject.user, scratch, _paths(answer.get("plots")))
     subject.detail |= answer | {"plots": {f"{program.label} {k}": v for k, v in drawn.items()}}
-    assert answer["passed"], f"{program.file} says that it did not pass"
+    assert answer["passed"], f"{program.file} reports that it did not pass"
 
 
 def _paths(plots: Any) -> list[str]:

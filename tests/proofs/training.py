@@ -49,9 +49,9 @@ def result(program: str, code: int, printed: str, said: str) -> dict[str, Any]:
     """
     last = (said.strip().splitlines() or ["nothing on standard error"])[-1]
     if code == _ENDED:
-        raise AssertionError(f"{program} had not ended after {BOUND_SECONDS // 60} minutes: {last}")
+        raise AssertionError(f"{program} did not end within {BOUND_SECONDS // 60} minutes: {last}")
     if code == _KILLED:
-        raise AssertionError(f"{program} was killed, as it happens when memory runs out: {last}")
+        raise AssertionError(f"{program} was killed, perhaps because memory ran out: {last}")
     lines = printed.strip().splitlines()
     if code not in (0, 1) or (code and not lines):
         raise AssertionError(f"{program} ended with exit code {code}: {last}")
@@ -62,16 +62,22 @@ def result(program: str, code: int, printed: str, said: str) -> dict[str, Any]:
     except ValueError as error:
         told = str(error) if isinstance(error, _NoNumber) else f"{lines[-1][:60]!r}"
         raise AssertionError(
-            f"{program} printed no JSON line at its end, but {told}: {last}"
+            f"the last line that {program} printed is not JSON, but {told}: {last}"
         ) from error
     if not isinstance(answer, dict):
         raise AssertionError(f"{program} printed {lines[-1][:60]!r} instead of a JSON object")
     lacks = [key for key in ("schema", "workload", "passed") if key not in answer]
     if lacks or not isinstance(answer["passed"], bool):
-        what = f"lacks {', '.join(lacks)}" if lacks else "has a passed that is not true or false"
+        what = (
+            f"lacks {', '.join(lacks)}"
+            if lacks
+            else 'has a "passed" that is neither true nor false'
+        )
         raise AssertionError(f"the JSON line of {program} {what}")
     if answer["passed"] and code:
-        raise AssertionError(f"{program} says passed and ended with exit code {code}: {last}")
+        raise AssertionError(
+            f"{program} reports that it passed, but ended with exit code {code}: {last}"
+        )
     return answer
 
 
@@ -80,7 +86,7 @@ class _NoNumber(ValueError):
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise _NoNumber(f"one with {constant}, which is no JSON")
+    raise _NoNumber(f"has {constant}, which JSON does not know")
 
 
 def speed(answer: Mapping[str, Any]) -> str:

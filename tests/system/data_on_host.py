@@ -73,7 +73,7 @@ print("copied without its manifest: adopted")
 folder = case("damaged")
 file = damage(train_file(folder))
 data, said = load(folder)
-assert f"{file} is truncated or changed; it is prepared again" in said
+assert f"{file} is truncated or changed; preparing it again" in said
 assert mnist.compare(folder) is None
 print("damaged: prepared again")
 

@@ -238,7 +238,7 @@ mkdir /root/kept && mv {SITE}/idna-*.dist-info /root/kept
 BAD = {
     "silent.py": ("import sys; print('no GPU here', file=sys.stderr)", "no JSON line: no GPU here"),
     "stops.py": ("raise SystemExit('no data')", "exit code 1: no data"),
-    "says-no.py": (TRAIN.replace("> 0", "< 0"), "says-no.py says that it did not pass"),
+    "says-no.py": (TRAIN.replace("> 0", "< 0"), "says-no.py reports that it did not pass"),
 }
 
 
@@ -267,10 +267,10 @@ def test_what_breaks_training_is_named(
     }
     wanted = {
         "environments.consistent.tensorflow": "requires idna, which is not installed",
-        "environments.as-locked.tensorflow": "idna is missing, locked is",
+        "environments.as-locked.tensorflow": "idna is missing, the lock has",
         "environments.login-shell.tensorflow": (
-            "gpurig: /srv/stray/libtensorflow_framework.so.2 is loaded, not the environment's,"
-            " because of LD_LIBRARY_PATH=/srv/stray"
+            "gpurig: /srv/stray/libtensorflow_framework.so.2 is loaded instead of the environment's"
+            " own library, because of LD_LIBRARY_PATH=/srv/stray"
         ),
         **{f"workloads.own.tensorflow:{name}": said for name, (_, said) in BAD.items()},
     }
