@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,15 +177,15 @@ def test_silence_has_an_end(script: str) -> None:
     """Also where the command itself has ended, or says that there is nothing more."""
     began = time.monotonic()
     with pytest.raises(
-        HostError, match=r'2 s; if that is right there, raise rig_limits = {"command": 4}'
+        HostError, match=r'1 s; if that is right there, raise rig_limits = {"command": 2}'
     ):
-        LocalTransport("gpu01", SHORT).run(f"echo begun; {script}")
+        LocalTransport("gpu01", replace(SHORT, command=1)).run(f"echo begun; {script}")
     assert time.monotonic() - began < 6
 
 
 def test_a_long_command_that_says_something_goes_on() -> None:
     """The bound is on silence, of its output and of what it reads, not on the whole."""
-    script = "for i in 1 2 3 4 5 6; do sleep 0.7; echo $i; done; sleep 1.2; head -c 300000 | wc -c"
+    script = "for i in 1 2 3 4; do sleep 0.7; echo $i; done; sleep 1.2; head -c 300000 | wc -c"
     _, output = LocalTransport("gpu01", SHORT).run(script, b"x" * 300_000)
     assert output.stdout_lines[-1] == "300000"
 

@@ -24,10 +24,10 @@ from gpurig.training.workload import Workload, source
 class Guarded:
     """A guard of this machine's own user, as a control machine has it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", agent.__file__],
+            [sys.executable, "-I", "-S", program],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         files = {"bin/ssh": f'#!/bin/sh\nexec {sys.executable} -I {folder}/relay.py "$@"\n'}
@@ -54,10 +54,27 @@ class Guarded:
         raise AssertionError(f"ended without {key}: {seen}")
 
 
+AGENT = Path(agent.__file__)
+SOON = 3  # seconds, in the place of agent.PATIENCE
+
+
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
     """A guard; it has ended when the test has."""
-    made = Guarded(tmp_path / "private")
+    yield from _until_the_end(Guarded(tmp_path / "private", AGENT))
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Guarded]:
+    """The same, but that it bears less silence."""
+    program = tmp_path / AGENT.name
+    text, named = AGENT.read_text(), f"\nPATIENCE = {agent.PATIENCE} "
+    assert named in text
+    program.write_text(text.replace(named, f"\nPATIENCE = {SOON} "))
+    yield from _until_the_end(Guarded(tmp_path / "private", program))
+
+
+def _until_the_end(made: Guarded) -> Iterator[Guarded]:
     yield made
     made.process.kill()
     made.process.communicate()
@@ -97,13 +114,13 @@ def test_when_nobody_is_there_nothing_is_left(guarded: Guarded) -> None:
     assert not guarded.folder.exists()
 
 
-def test_a_control_machine_that_falls_silent_ends_it(guarded: Guarded) -> None:
+def test_a_control_machine_that_falls_silent_ends_it(impatient: Guarded) -> None:
     """Nothing is heard and nothing is closed: as when its network is gone."""
-    guarded.run("echo $$; exec sleep 9999")
-    running = int(guarded.until("out")[-1]["out"])
+    impatient.run("echo $$; exec sleep 9999")
+    running = int(impatient.until("out")[-1]["out"])
     began = time.monotonic()
-    guarded.until("ended")
-    assert time.monotonic() - began > agent.PATIENCE - 2, "it was not the silence"
+    impatient.until("ended")
+    assert time.monotonic() - began > SOON - 2, "it was not the silence"
     assert not _alive(running)
 
 

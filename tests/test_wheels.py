@@ -143,7 +143,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Counting, directory=str(folder)))
     found = Index(folder, f"http://127.0.0.1:{server.server_port}/simple/")
     server.asked = found.asked  # type: ignore[attr-defined]  # for its handler
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield found
     server.shutdown()
@@ -285,7 +285,7 @@ def test_the_password_of_an_index_follows_no_redirect(tmp_path: Path, place: str
     for name in told:
         servers[name] = ThreadingHTTPServer(("127.0.0.1", 0), _Redirecting)
         servers[name].told, servers[name].target = told[name], ""  # type: ignore[attr-defined]  # for its handler
-        threading.Thread(target=servers[name].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[name].serve_forever, args=(0.02,), daemon=True).start()
     here, other = (f"127.0.0.1:{server.server_port}" for server in servers.values())
     target = f"http://{other}/{PURE}" if place == "another server" else f"http://{here}/again"
     servers["index"].target = target  # type: ignore[attr-defined]  # for its handler

@@ -57,7 +57,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def address(mirror: Path) -> Iterator[str]:
     """The mirror, served over HTTP on loopback."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(mirror))) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -247,7 +247,7 @@ def test_processes_of_a_host_fetch_once(mirror: Path, target: Path) -> None:
 
     handler = partial(Counting, directory=str(mirror))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         place = f"http://127.0.0.1:{server.server_port}"
         command = [sys.executable, "-c", FETCH, json.dumps(WANTED), str(target), place]

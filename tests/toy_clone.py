@@ -149,7 +149,7 @@ def served(made: Mapping[str, Path], certificate: Path | None = None) -> Iterato
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         scheme = "https" if certificate else "http"
         index.url = f"{scheme}://127.0.0.1:{server.server_port}/simple/"
         yield index
