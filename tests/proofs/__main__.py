@@ -42,7 +42,7 @@ def main() -> int:
             link,
             given["stack"],
             given["facts"],
-            given["workloads"],
+            given["deferred"],
             given["locks"],
             on_proof=lambda proof: tell({"proof": asdict(proof)}),
         )

@@ -36,6 +36,13 @@ def not_run(reason: str) -> NoReturn:
     raise Unproven(ProofVerdict.NOT_RUN, reason)
 
 
+class Deferred(Unproven):
+    """A training that is left for a run in which something has changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ProofVerdict.NOT_RUN, reason)
+
+
 def due(reason: str) -> NoReturn:
     """It can be shown once a person has done something."""
     raise Unproven(ProofVerdict.DUE, reason)
@@ -61,14 +68,14 @@ class Subject:
     """
     What is proven about which host.
 
-    + stack, facts: as in the report; `workloads`: whether training programs are to be run
+    + stack, facts: as in the report; `deferred`: why no training is run, or empty
     + locks: by the environment's name, the version of each package that its lock pins
     """
 
     stack: dict[str, Any]
     facts: dict[str, Any]
     settings: Settings
-    workloads: bool
+    deferred: str
     locks: dict[str, dict[str, str]]
     detail: dict[str, Any] = field(default_factory=dict)
     remark: str = ""  # what a reader must know of a proof that passed
@@ -102,12 +109,12 @@ class Proving:
         link: Link,
         stack: dict[str, Any],
         facts: dict[str, Any],
-        workloads: bool,
+        deferred: str,
         locks: dict[str, dict[str, str]],
         on_proof: Callable[[Proof], None],
     ) -> None:
         self.link, self.stack, self.on_proof = link, stack, on_proof
-        self.given = stack, facts, link.spec.settings, workloads, locks
+        self.given = stack, facts, link.spec.settings, deferred, locks
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[PROVING] = self
@@ -152,6 +159,7 @@ class Proving:
             reason,
             round(report.duration, 2),
             self.item_subject.detail,
+            deferred=isinstance(error, Deferred),
         )
 
 

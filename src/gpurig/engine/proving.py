@@ -40,14 +40,14 @@ _CHILD = (
 def prove(
     spec: HostSpec,
     result: HostResult,
-    workloads: bool,
+    deferred: str,
     on_proof: Callable[[Proof], None],
     on_line: Callable[[str], None],
 ) -> list[Proof]:
     """
     Run every proof of the host's stack; each is also told to `on_proof` as it ends.
 
-    + workloads: whether the training programs are run, or named as not run
+    + deferred: why no training program is run, or empty
     """
     assert isinstance(result.answer, Stack)
     given = {
@@ -57,7 +57,7 @@ def prove(
         "data": dict(spec.data),
         "stack": result.answer.as_json(),
         "facts": result.as_json()["facts"],
-        "workloads": workloads,
+        "deferred": deferred,
         "locks": _locks(spec, result.answer),
     }
     command = [sys.executable, "-c", _CHILD]

@@ -30,6 +30,7 @@ class Proof:
 
     + id: ``layer.what``, as its promise; title: what it shows, as a sentence
     + detail: measured values and pictures (``plots``: name -> base64 PNG), JSON data
+    + deferred: whether it is a training that passed before and was not run again
     """
 
     id: str
@@ -38,6 +39,26 @@ class Proof:
     reason: str = ""
     seconds: float = 0.0
     detail: dict[str, Any] = field(default_factory=dict)
+    deferred: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """
+    Whether every proof of a host has passed for the state in which the host is.
+
+    + failed: a sentence for each proof that failed when it last ran
+    + missing: why the host is not proven although none failed; empty if it is
+    + since: when the oldest of its proofs ran, in UTC; empty where none did
+    """
+
+    failed: tuple[str, ...] = ()
+    missing: str = ""
+    since: str = ""
+
+    @property
+    def proven(self) -> bool:
+        return not self.failed and not self.missing
 
 
 @dataclass
@@ -47,6 +68,7 @@ class HostResult:
 
     + plan: findings before anything was changed; final: findings at the end
     + changed: promises whose verdict changed, in the order of the deploy
+    + standing: whether the host is proven as it is now; None where no stack was resolved
     """
 
     name: str
@@ -55,6 +77,7 @@ class HostResult:
     plan: list[Finding] = field(default_factory=list)
     final: list[Finding] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
+    standing: Standing | None = None
     errors: list[GpurigError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     connected: bool = False
@@ -89,9 +112,11 @@ class HostResult:
             return 1
         if verdicts & {Verdict.DRIFTED, Verdict.FOLLOWS} and command in ("plan", "up"):
             return 3 if command == "plan" else 1
+        if self.standing and self.standing.failed:
+            return 1
         if Verdict.DUE in verdicts or ProofVerdict.DUE in proofs:
             return 4
-        return 0
+        return 4 if self.standing and self.standing.missing else 0
 
     def as_json(self) -> dict[str, Any]:
         answer = self.answer
@@ -105,10 +130,15 @@ class HostResult:
             "final": [finding.as_json() for finding in self.final],
             "changed": [finding.id for finding in self.changed],
             "proofs": [asdict(proof) | {"verdict": proof.verdict.value} for proof in self.proofs],
+            "proven": self._proven(),
             "errors": [error.as_json() for error in self.errors],
             "notes": self.notes,
             "seconds": round(self.seconds, 2),
         }
+
+    def _proven(self) -> dict[str, Any] | None:
+        standing = self.standing
+        return asdict(standing) | {"proven": standing.proven} if standing else None
 
 
 def exit_code(command: str, hosts: list[HostResult]) -> int:

@@ -14,12 +14,15 @@ import gevent
 import gevent.event
 from pyinfra import logger
 
+from gpurig.contract.fact import read
 from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.values import ABSENT
 from gpurig.deploy.workstation import workstation
-from gpurig.engine import disk, proving
+from gpurig.engine import disk, proven, proving
 from gpurig.engine.result import HostResult, Proof
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
+from gpurig.facts.host.proven import ProvenRecord
 from gpurig.hosts.inventory import HostSpec
 from gpurig.settings.options import Options
 from gpurig.stack.model import Refusal, Stack
@@ -95,6 +98,7 @@ class _HostRun:
             batch=options.prefetch,
         )
         self.deploy = partial(workstation, options)
+        self.record: proven.Record = ABSENT  # of what was proven on the host
 
     def run(self) -> None:
         started = time.monotonic()
@@ -146,65 +150,93 @@ class _HostRun:
         if options.command == "facts":
             self.result.facts = self.link.plan(look).answer
             return
-        plan = self.link.plan(self.deploy)
+        plan = self.link.plan(self._look)
         self.result.plan = list(plan.findings.values())
-        self._keep(*plan.answer)
+        observed = self._keep(plan.answer)
         self.listener.planned(self.result)
         self.ready.set()
         if options.command not in ("up", "verify") or self.result.refused:
             return
         if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
-            self._check_room(*plan.answer)
+            self._check_room(observed)
             if not self.answer.get():
                 raise _Stopped
             self._change()
         if options.command == "up":
             locks.keep()
         if self._wants_proofs():
-            self.listener.stage(name, "proving")
-            self.result.proofs = proving.prove(
-                self.spec,
-                self.result,
-                workloads=self._wants_workloads(),
-                on_proof=lambda proof: self.listener.proof(name, proof),
-                on_line=lambda line: self.listener.line(name, line),
-            )
+            self._prove()
 
-    def _check_room(self, observed: Observed, answer: Stack | Refusal) -> None:
+    def _look(self) -> tuple[Observed, Stack | Refusal, proven.Record]:
+        """The whole deploy, and what is remembered of the host's proofs."""
+        return *self.deploy(), read(ProvenRecord)
+
+    def _prove(self) -> None:
+        name, deferred = self.spec.name, self._deferred()
+        self.listener.stage(name, "proving")
+        if not deferred:
+            self._forget()  # what is interrupted now has not passed
+        self.result.proofs = proving.prove(
+            self.spec,
+            self.result,
+            deferred=deferred,
+            on_proof=lambda proof: self.listener.proof(name, proof),
+            on_line=lambda line: self.listener.line(name, line),
+        )
+        record = proven.joined(self.record, self._state(), self.result.proofs)
+        if proven.differs(self.record, record):
+            self.link.run(proven.remember(record))
+        self.record = record
+        self.result.standing = proven.standing(record, self._state())
+
+    def _forget(self) -> None:
+        if self.record is not ABSENT:
+            self.link.run(proven.FORGET)
+            self.record = ABSENT
+
+    def _state(self) -> dict[str, str]:
+        assert isinstance(self.result.answer, Stack)
+        return proven.state(self.result.answer, self.spec.settings, self.result.facts)
+
+    def _check_room(self, observed: Observed) -> None:
+        answer = self.result.answer
         if isinstance(answer, Stack):
             disk.check(self.spec.name, answer, self.spec.settings, observed, self.result.plan)
 
     def _change(self) -> None:
-        name = self.spec.name
         self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
-        self.listener.stage(name, "changing")
+        self._forget()
+        self.listener.stage(self.spec.name, "changing")
         try:
             self.link.apply(self.deploy)
         except HostError as error:
             if not self._learnt(error):
                 raise
             self.link.apply(self.deploy)
-        self._read_again()
+        self._converged()
         if self._reboot_is_due() and self._may_reboot():
             self._reboot()
             self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
             self.link.apply(self.deploy)
-            self._read_again()
+            self._converged()
 
     def _learnt(self, error: HostError) -> bool:
         """
         Whether the failure told what makes the resolver choose another driver, which then is tried.
 
-        So a module that does not build on this kernel ends no run where another would do.
+        So a module that does not build on this kernel ends no run where another would do. What is
+        read for that is what the report of a failed run says of the host.
         """
         before = self.result.answer
-        self.listener.stage(self.spec.name, "reading again")
-        observed, again = self.link.plan(self.deploy).answer
+        try:
+            observed = self._read_again()
+        except (GpurigError, OSError):
+            return False  # the first error is the one that tells
+        again = self.result.answer
         if not (isinstance(again, Stack) and isinstance(before, Stack)):
             return False
         if again.driver == before.driver:
             return False
-        self._keep(observed, again)
         failed = observed.dkms_failures
         why = [
             f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
@@ -214,12 +246,16 @@ class _HostRun:
         self.listener.stage(self.spec.name, "changing")
         return True
 
-    def _read_again(self) -> None:
-        """`up` ends with a fresh plan; it must be empty but for what is due."""
+    def _read_again(self) -> Observed:
+        """How everything stands now."""
         self.listener.stage(self.spec.name, "reading again")
-        final = self.link.plan(self.deploy)
+        final = self.link.plan(self._look)
         self.result.final = list(final.findings.values())
-        self._keep(*final.answer)
+        return self._keep(final.answer)
+
+    def _converged(self) -> None:
+        """`up` ends with a fresh plan; it must be empty but for what is due."""
+        self._read_again()
         left = [f for f in self.result.final if f.verdict in (Verdict.DRIFTED, Verdict.FOLLOWS)]
         for finding in left:
             self.result.errors.append(
@@ -233,18 +269,25 @@ class _HostRun:
                 )
             )
 
-    def _keep(self, observed: Observed, answer: Stack | Refusal) -> None:
-        self.result.facts, self.result.answer = observed.as_json(), answer
+    def _keep(self, told: tuple[Observed, Stack | Refusal, proven.Record]) -> Observed:
+        observed, self.result.answer, self.record = told
+        self.result.facts = observed.as_json()
+        if isinstance(self.result.answer, Stack):
+            self.result.standing = proven.standing(self.record, self._state())
+        return observed
 
     def _wants_proofs(self) -> bool:
         if not isinstance(self.result.answer, Stack) or self.result.errors:
             return False
         return self.options.command in ("up", "verify") and self.options.prove != "never"
 
-    def _wants_workloads(self) -> bool:
-        """Training is worth its seconds when something changed, or when it was asked for."""
-        changed = bool(self.result.changed)
-        return self.options.command == "verify" or self.options.prove == "always" or changed
+    def _deferred(self) -> str:
+        """Why no training is run: it costs minutes, and passed for this very state. Or empty."""
+        standing = self.result.standing
+        asked = self.options.command == "verify" or self.options.prove == "always"
+        if asked or standing is None or not standing.proven:
+            return ""
+        return f"passed {standing.since}, nothing has changed since; `gpurig verify` runs it again"
 
     def _reboot_is_due(self) -> bool:
         return any(f.verdict is Verdict.DUE and f.id in REBOOT_PROMISES for f in self.result.final)

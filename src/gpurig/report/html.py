@@ -35,7 +35,7 @@ EXITS = {
     1: "something failed, was not reached or is unknown",
     2: "nothing could be done",
     3: "there is something to do",
-    4: "right but for what is due",
+    4: "right, but something needs you or is not proven yet",
 }
 
 

@@ -19,8 +19,7 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
         lines += _refusal(result.answer)
     lines += [f"  error: {error}" for error in result.errors]
     if result.final:
-        done = len(result.changed)
-        lines.append(f"  done: {done} {_plural('promise', done)} brought about")
+        lines.append(f"  changed: {len(result.changed)}")
     right = sum(finding.verdict is Verdict.HOLDS for finding in result.plan)
     if right:
         lines.append(f"  already right: {right}")
@@ -35,6 +34,7 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
             if proof.verdict in (ProofVerdict.FAILED, ProofVerdict.UNKNOWN)
             or (proof.verdict is ProofVerdict.PASSED and proof.reason)
         ]
+    lines += _proven(result)
     lines += [f"  note: {note}" for note in result.notes]
     if isinstance(result.answer, Stack):
         if result.answer.assumed:
@@ -52,12 +52,31 @@ def _headline(result: HostResult, command: str) -> str:
     if result.refused:
         return f"{result.name}: refused"
     code = result.exit_code(command)
+    if code == 4 and not _due(result):
+        return f"{result.name}: right, but not proven"
     if code == 4:
-        return f"{result.name}: right but for what is due"
+        return f"{result.name}: right, except what needs you (below)"
     if code == 3:
-        count = len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))
-        return f"{result.name}: {count} {_plural('thing', count)} to do"
+        return f"{result.name}: {len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))} to change"
     return f"{result.name}: {'right' if code == 0 else 'not right'}"
+
+
+def _due(result: HostResult) -> bool:
+    verdicts = {finding.verdict for finding in result.now}
+    return Verdict.DUE in verdicts or any(p.verdict is ProofVerdict.DUE for p in result.proofs)
+
+
+def _proven(result: HostResult) -> list[str]:
+    """What is remembered of proofs that this run did not run."""
+    standing, ran = result.standing, bool(result.proofs)
+    planned = result.planned(Verdict.DRIFTED) and not result.final
+    if standing is None or result.errors or planned:
+        return []
+    if standing.missing:
+        return [f"  not proven: {standing.missing}; gpurig up runs them"]
+    if standing.failed and not ran:
+        return [f"  failed when it last ran: {sentence}" for sentence in standing.failed]
+    return [] if ran else [f"  proven: {standing.since}, unchanged since"]
 
 
 def _refusal(refusal: Refusal) -> list[str]:
@@ -84,7 +103,3 @@ def _try(result: HostResult, stack: Stack, settings: Settings) -> list[str]:
         what = "nvidia-smi" if gpu else "sh"
         lines.append(f"  try: docker run --rm -it {gpu}debian:stable {what}")
     return lines
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
