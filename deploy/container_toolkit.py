@@ -7,7 +7,7 @@ from gpurig.operations.container_toolkit import cdi
 from gpurig.operations.container_toolkit import device_links as links
 from gpurig.operations.container_toolkit import toolkit as operations
 from gpurig.operations.packages import apt, dnf
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them

@@ -7,7 +7,7 @@ from gpurig.contract.promise import left_out
 from gpurig.operations import cuda as operations
 from gpurig.operations import cudnn
 from gpurig.operations.packages import apt
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Cuda, Stack
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # as the kernel and as dpkg name them

@@ -6,7 +6,7 @@ from gpurig.contract.layer import layer
 from gpurig.deploy.driver_module import driver_module
 from gpurig.operations.driver import modprobe, packages_dnf
 from gpurig.operations.packages import dnf
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

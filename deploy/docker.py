@@ -8,8 +8,8 @@ from gpurig.operations.docker import engine as operations
 from gpurig.operations.docker import proxy, socket, source
 from gpurig.operations.packages import apt
 from gpurig.operations.shared.daemon_json import wanted
-from gpurig.settings.checks import Settings
 from gpurig.settings.options import Options
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

@@ -8,7 +8,7 @@ from gpurig.deploy.driver_module import driver_module
 from gpurig.operations import kernel
 from gpurig.operations.driver import modprobe, packages, preferences
 from gpurig.operations.packages import apt
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 
