@@ -7,7 +7,7 @@ from gpurig.deploy.repositories import repository
 from gpurig.operations.container_toolkit import cdi
 from gpurig.operations.container_toolkit import device_links as links
 from gpurig.operations.container_toolkit import toolkit as operations
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

@@ -8,7 +8,7 @@ from gpurig.deploy.repositories import repository
 from gpurig.operations import cuda as operations
 from gpurig.operations import cudnn
 from gpurig.operations.packages import sources
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Cuda, Stack
 
 

@@ -7,7 +7,7 @@ from gpurig.deploy.driver_module import driver_module
 from gpurig.deploy.repositories import repository
 from gpurig.operations import kernel
 from gpurig.operations.driver import modprobe, packages_dnf
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

@@ -7,8 +7,8 @@ from gpurig.deploy.repositories import repository
 from gpurig.operations.docker import engine as operations
 from gpurig.operations.docker import proxy, socket, source
 from gpurig.operations.shared import daemon_json
-from gpurig.settings.checks import Settings
 from gpurig.settings.options import Options
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

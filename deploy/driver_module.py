@@ -12,7 +12,7 @@ from gpurig.operations.driver import (
     module_signature,
 )
 from gpurig.operations.driver import module as nvidia
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

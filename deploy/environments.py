@@ -13,8 +13,8 @@ from gpurig.operations import host as host_name
 from gpurig.operations.environments import environment, jupyter, leftovers, uv, uv_python
 from gpurig.operations.environments.horovod import wheel
 from gpurig.operations.shared import ownership, packages
-from gpurig.settings.checks import Settings
 from gpurig.settings.options import Options
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 from gpurig.wheels import horovod, locks
 from gpurig.wheels.cache import Shelf

@@ -8,7 +8,7 @@ from gpurig.contract.layer import layer
 from gpurig.images import recipe as recipes
 from gpurig.operations import images as operations
 from gpurig.operations.environments.uv import Downloads
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpurig.contract.layer import layer
 from gpurig.operations import podman as operations
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 from gpurig.stack.tables import tables
 

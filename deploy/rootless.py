@@ -6,7 +6,7 @@ from gpurig.contract.layer import layer
 from gpurig.operations.rootless import config, unit, user
 from gpurig.operations.shared import packages
 from gpurig.operations.shared.daemon_json import wanted
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

@@ -6,7 +6,7 @@ from gpurig.contract.layer import layer
 from gpurig.contract.promise import left_out
 from gpurig.operations.users import docker_context
 from gpurig.operations.users import docker_group as operations
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

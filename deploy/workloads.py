@@ -6,8 +6,8 @@ from gpurig.contract.layer import layer
 from gpurig.contract.limits import Limits
 from gpurig.operations import workloads as training
 from gpurig.operations.shared import ownership
-from gpurig.settings.checks import Settings
 from gpurig.settings.programs import own_programs
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 

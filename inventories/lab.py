@@ -58,7 +58,7 @@ all = (  # pyinfra reads the group of this name
         # Docker, and keys of its daemon.json; keys that are not named here stay as they are.
         # "rig_docker_source": "auto",  # or "distribution", "docker" (Docker CE)
         # "rig_docker_rootless": False,  # True: each of rig_users has a Docker without root
-        # "rig_container_toolkit": "1.19.1",
+        # "rig_container_toolkit": "auto",  # or a version: "1.19.1"
         "rig_docker_daemon": {
             "log-driver": "local",
             "log-opts": {"max-size": "10m", "max-file": "3"},
@@ -79,7 +79,7 @@ all = (  # pyinfra reads the group of this name
         #     "python": {"url": "https://mirror.example.com/python-build-standalone"},
         # },
         # A folder of the machine that gpurig runs on; unset: one in ~/.cache/gpurig.
-        # "rig_cache": "/srv/cache",
-        # "rig_limits": {"command": 14400},  # seconds without a word, on slow hosts
+        # "rig_cache": "/srv/cache",  # an example
+        # "rig_limits": {"command": 14400},  # an example: seconds without a word, on slow hosts
     },
 )

@@ -33,6 +33,7 @@ READ = {
     "inventories/": "tests/test_docs.py",
     "gpurig": "tests/test_bootstrap.py",
     "scripts/hatch_hook.py": "tests/test_packaging.py",
+    "scripts/settings-reference": "tests/test_docs.py",
     "scripts/uv_as_pip.py": "tests/test_bootstrap.py",
 }
 ALWAYS = (  # these read every file

@@ -11,7 +11,7 @@ from gpurig.contract.promise import Finding, Verdict
 from gpurig.contract.values import ABSENT, Unknown
 from gpurig.engine import disk
 from gpurig.errors import HostError
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Environment, Image, Stack
 from gpurig.stack.observed import Observed
 

@@ -22,8 +22,7 @@ from gpurig.errors import InputError
 from gpurig.images import docker_api
 from gpurig.images import recipe as images
 from gpurig.images.docker_api import Offer, devices
-from gpurig.settings.checks import Settings
-from gpurig.settings.table import IMAGES
+from gpurig.settings.table import IMAGES, Settings
 from gpurig.stack.model import Environment, Image
 from gpurig.wheels.lock_text import ONLY_WHEELS
 from lock_lines import locked

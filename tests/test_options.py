@@ -17,8 +17,8 @@ from gpurig.deploy import docker, environments, workstation
 from gpurig.engine import run
 from gpurig.engine.runner import Pass
 from gpurig.hosts.inventory import HostSpec
-from gpurig.settings.checks import Settings
 from gpurig.settings.options import DEFAULTS, Options
+from gpurig.settings.table import Settings
 from stack.observations import debian, stack
 
 WORDS: dict[str, tuple[str, Options]] = {

@@ -72,7 +72,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_what_the_repository_says(archive: Path, tmp_path: Path) -> None:
     """No file is lost and none is added: links are walked by luck in some build back ends."""
-    assert _build(archive, tmp_path) == _expected()
+    built = _build(archive, tmp_path)
+    assert built == _expected()
+    assert "gpurig/py.typed" in built, "what is imported has types (PEP 561)"
 
 
 def test_the_clone_imports_the_root_folders() -> None:

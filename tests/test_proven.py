@@ -13,7 +13,7 @@ from gpurig.engine import proven
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, Standing
 from gpurig.facts.host.proven import RECORD, Proven, ProvenRecord
 from gpurig.report.summary import ending
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Environment, Gpu, Stack
 
 STATE = {"kernel": "6.12.117", "GPUs": "10de:2330 at 0000:01:00.0"}

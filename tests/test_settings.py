@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpurig.errors import InputError
-from gpurig.settings.checks import Settings, describe, parse_set, validate
+from gpurig.settings.checks import parse_set, validate
 from gpurig.settings.daemon_keys import KINDS
-from gpurig.settings.reference import page
-from gpurig.settings.table import TABLE
+from gpurig.settings.table import TABLE, Settings
 
 ROOT = Path(__file__).parents[1]
 CANARY = "c4n4ry"
@@ -31,17 +29,26 @@ def refused(data: dict[str, Any]) -> InputError:
     return caught.value
 
 
-def test_the_dataclass_and_the_table_have_the_same_settings_and_defaults():
-    assert {field.name for field in fields(Settings)} == {it.name for it in describe()}
-    for setting in describe():
-        assert getattr(Settings(), setting.name) == setting.default, setting.key
+@pytest.mark.parametrize("setting", TABLE.values(), ids=lambda it: it.key)
+def test_every_default_is_right(setting):
+    """It stands its own check, unless it means that the setting is not given."""
+    assert getattr(Settings(), setting.name) == setting.default
+    if setting.default not in (None, ()):
+        assert setting.check(setting.default) == setting.default
+
+
+def test_no_two_hosts_share_a_default_that_can_be_changed():
+    for setting in TABLE.values():
+        if isinstance(setting.default, dict):
+            mine, yours = (getattr(Settings(), setting.name) for _ in range(2))
+            assert mine is not yours
 
 
 def test_without_any_setting_the_defaults_hold():
     assert validate({"ssh_user": "ada", "_sudo": True}, "lab.py") == Settings()
 
 
-@pytest.mark.parametrize("setting", describe(), ids=lambda it: it.key)
+@pytest.mark.parametrize("setting", TABLE.values(), ids=lambda it: it.key)
 def test_every_example_is_right(setting):
     """An example passes its own check; only what comes later is refused, and says so."""
     example = setting.example.replace("true", "True")
@@ -266,14 +273,28 @@ def test_a_later_set_replaces_an_earlier_one():
     assert parse_set(["rig_reboot=never", "rig_reboot=ask"]) == {"rig_reboot": "ask"}
 
 
-def test_the_reference_page_is_the_table():
-    written = (ROOT / "docs" / "reference" / "settings.md").read_text()
-    assert written == page(), (
-        "run: python -m gpurig.settings.reference > docs/reference/settings.md"
-    )
-
-
 def test_every_setting_appears_exactly_once_in_the_example_inventory():
     text = (ROOT / "inventories" / "lab.py").read_text()
     named = re.findall(r'"(rig_\w+)":', text)
     assert sorted(named) == sorted(TABLE)
+
+
+def test_what_the_example_inventory_comments_out_is_right_and_the_default():
+    """Unless a comment calls it an example, in its line or above its block."""
+    block, defaults, lines = False, {}, []
+    for line in (ROOT / "inventories" / "lab.py").read_text().splitlines():
+        given = re.match(r'\s*# ( *)("[\w-]+": |\},)', line)
+        if line.strip().startswith("#") and not given:
+            block = "xample" in line
+        if given and not given[1] and not block and "example" not in line and '"' in given[2]:
+            defaults |= ast.literal_eval("{" + line.strip().removeprefix("# ") + "\n}")
+        lines.append(line.replace("# ", "", 1) if given else line)
+    assert len(defaults) > 10
+    assert defaults == {key: TABLE[key].default for key in defaults}
+
+    groups = {}
+    exec("\n".join(lines), groups)
+    data = [groups["gpus"][1], groups["cpus"][0][1], groups["all"][1]]
+    for each in data:
+        validate(each, "lab.py")
+    assert {key for each in data for key in each if key.startswith("rig_")} == set(TABLE)

@@ -32,7 +32,7 @@ from gpurig.report import run_log
 from gpurig.report.screen import Screen
 from gpurig.report.shown import Terminal, say_lines, shown, shown_json
 from gpurig.report.summary import ending
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.training import output as told
 from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome

@@ -16,7 +16,7 @@ from gpurig.facts.cuda import PROFILE
 from gpurig.facts.cudnn import PREFERENCES
 from gpurig.hosts.inventory import HostSpec
 from gpurig.operations.cuda import LOADER_FILE
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Cuda, Cudnn, Repository, Stack
 from lab.lab import Lab
 from lab.plugin import Boot

@@ -12,7 +12,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from gpurig.engine.result import Proof, ProofVerdict
 from gpurig.engine.runner import Link
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 
 # What a person can do where the daemon must restart and containers are running.
 RESTART = "run `gpurig up --restart-docker` when they may stop"

@@ -14,7 +14,8 @@ from hypothesis import settings as running
 from hypothesis import strategies as st
 
 from gpurig.contract.values import as_json
-from gpurig.settings.checks import Settings, validate
+from gpurig.settings.checks import validate
+from gpurig.settings.table import Settings
 from gpurig.stack.described import Given, described
 from gpurig.stack.explain import readable
 from gpurig.stack.gpus import row_of, runs_code

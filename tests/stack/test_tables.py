@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gpurig.settings.kinds import REPOSITORIES
+from gpurig.settings.places import REPOSITORIES
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
 from gpurig.stack.rows import BuildRow, DistributionRow, FrameworkRow
 from gpurig.stack.tables import tables

@@ -16,9 +16,9 @@ from gpurig.errors import InputError
 from gpurig.images import docker_api
 from gpurig.images import recipe as images
 from gpurig.report.shown import say
-from gpurig.settings.checks import Settings, parse_set, validate
+from gpurig.settings.checks import parse_set, validate
 from gpurig.settings.kinds import image_reference
-from gpurig.settings.table import IMAGES
+from gpurig.settings.table import IMAGES, Settings
 from gpurig.stack.described import Given, described
 from gpurig.stack.model import Image, Stack
 from gpurig.stack.resolver import resolve

@@ -21,21 +21,27 @@ from gpurig.cli import train as training  # noqa: E402
 from gpurig.cli import verbs  # noqa: E402
 from gpurig.errors import GpurigError  # noqa: E402
 from gpurig.report.shown import prepare_output, say, shown_json, shown_line  # noqa: E402
+from gpurig.settings.options import Options  # noqa: E402
 from gpurig.stack.described import Given  # noqa: E402
 from gpurig.training.engines import ENGINES  # noqa: E402
 
 Command = Callable[..., None]
 
+_SET = click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE",
+                    help="Set a setting for all hosts; can be repeated.")  # fmt: skip
+_PREFETCH = click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
+                         help="Read facts one by one (same plan, slower).")  # fmt: skip
+
 
 def _target(function: Command) -> Command:
-    """The arguments that every verb on hosts takes."""
-    for decorate in (
+    """The argument of every verb on hosts, and the options that come last in its help."""
+    for decorate in reversed((
         click.argument("target", required=False, metavar="[INVENTORY|@local|HOST,…]"),
-        click.option("--limit", metavar="HOST,…", help="Only these hosts or groups."),
-        click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting."),
+        click.option("--limit", metavar="HOST,…", help="Work on these hosts or groups only."),
+        _SET,
         click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else."),
         click.option("--debug", is_flag=True, help="Show the log and tracebacks."),
-    ):
+    )):  # fmt: skip
         function = decorate(function)
     return function
 
@@ -47,26 +53,28 @@ def gpurig() -> None:
 
 
 @gpurig.command()
-@_target
-@click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]), help="When due.")
-@click.option("--restart-docker", is_flag=True, help="When due, although containers stop.")
+@click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]),
+              help="Whether to reboot a host that needs it; default: rig_reboot.")  # fmt: skip
+@click.option("--restart-docker", is_flag=True,
+              help="Restart Docker where needed, although containers stop.")  # fmt: skip
 @click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
-@click.option("--prune", is_flag=True, help="Delete environments that are wanted no more.")
-@click.option("--prove", type=click.Choice(["auto", "always", "never"]), default="auto")
-@click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
-              help="Read facts one by one (same plan, slower).")  # fmt: skip
+@click.option("--prune", is_flag=True,
+              help="Delete gpurig's environments that the settings no longer name.")  # fmt: skip
+@click.option("--prove", type=click.Choice(["auto", "always", "never"]), default=Options.prove,
+              help="Whether to run proofs; auto: without training if nothing changed.")  # fmt: skip
+@_PREFETCH
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")
+@_target
 def up(**options: Any) -> None:
     """Set hosts up, or repair what has drifted, and prove it."""
     sys.exit(verbs.work(verbs.Asked.of("up", options)))
 
 
 @gpurig.command()
-@_target
 @click.option("--upgrade", is_flag=True, help="Show what newer releases would change.")
 @click.option("--prune", is_flag=True, help="Show which environments would be deleted.")
-@click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
-              help="Read facts one by one (same plan, slower).")  # fmt: skip
+@_PREFETCH
+@_target
 def plan(**options: Any) -> None:
     """Show what `up` would change, and why; change nothing."""
     sys.exit(verbs.work(verbs.Asked.of("plan", options)))
@@ -87,15 +95,19 @@ def facts(**options: Any) -> None:
 
 
 @gpurig.command()
+@click.option("--facts", "saved", type=click.Path(), metavar="FILE",
+              help="Resolve for the hosts in a file of `facts --json`.")  # fmt: skip
+@click.option("--os", metavar="ID:VERSION",
+              help="Resolve for a described machine: its distribution, as debian:13.")  # fmt: skip
+@click.option("--arch", metavar="MACHINE", help="Its architecture: x86_64 (default) or aarch64.")
+@click.option("--kernel", metavar="RELEASE", help="The kernel that it boots next.")
+@click.option("--gpu", "gpus", multiple=True, metavar="10de:ID",
+              help="A GPU of it by PCI id; can be repeated.")  # fmt: skip
+@click.option("--python", metavar="VERSION", help="The version of its python3.")
+@click.option("--secure-boot", is_flag=True, default=None, help="It boots with Secure Boot.")
+@click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]),
+              help="What it runs in; default: none.")  # fmt: skip
 @_target
-@click.option("--facts", "saved", type=click.Path(), metavar="FILE", help="Of `facts --json`.")
-@click.option("--os", metavar="ID:VERSION", help="Of no host: its distribution, as debian:13.")
-@click.option("--arch", metavar="MACHINE", help="x86_64 (default) or aarch64.")
-@click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
-@click.option("--gpu", "gpus", multiple=True, metavar="10de:ID", help="A GPU; one for each.")
-@click.option("--python", metavar="VERSION", help="Its python3.")
-@click.option("--secure-boot", is_flag=True, default=None, help="Secure Boot is on.")
-@click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]))
 def resolve(**options: Any) -> None:
     """Show which stack fits hosts, saved facts or a described machine, and the reasons."""
     given = Given.of(options)
@@ -110,8 +122,8 @@ def tables(as_json: bool) -> None:
 
 
 @gpurig.command()
-@_target
 @click.option("-y", "yes", is_flag=True, help="Trust the keys shown without asking.")
+@_target
 def trust(**options: Any) -> None:
     """Show and trust the SSH host keys of hosts seen for the first time."""
     sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
@@ -128,16 +140,19 @@ class _WithProgram(click.Command):
 
 
 @gpurig.command(cls=_WithProgram, options_metavar="[OPTIONS] [-- PROGRAM ARGUMENTS…]")
-@_target
-@click.option("--workload", default="mnist", metavar="mnist|FILE", help="Default: mnist.")
-@click.option("--engine", type=click.Choice(ENGINES), required=True, help="What starts it.")
-@click.option("--env", metavar="NAME", help="Default: the one that the engine comes with.")
+@click.option("--engine", type=click.Choice(ENGINES), required=True,
+              help="What starts the program on the hosts.")  # fmt: skip
+@click.option("--workload", default="mnist", metavar="mnist|FILE",
+              help="What to train: mnist (default), or a Python program.")  # fmt: skip
+@click.option("--env", metavar="NAME",
+              help="The environment; default: the one that has the engine.")  # fmt: skip
 @click.option("--processes-per-host", "processes", type=click.IntRange(1), metavar="N",
-              help="Default: one a GPU, else one.")  # fmt: skip
+              help="Processes on each host; default: one for each GPU, else one.")  # fmt: skip
 @click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
               help="Do not train with one process first.")  # fmt: skip
 @click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
-              help="A variable of its environment; no value: the one here.")  # fmt: skip
+              help="A variable of the program; no value: as here; can be repeated.")  # fmt: skip
+@_target
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on all hosts together, with an engine that their environments have."""
@@ -153,10 +168,11 @@ def image() -> None:
 
 @image.command()
 @click.argument("name", metavar="NAME|PATH")
-@click.option("--base", metavar="IMAGE", help="What it is built on; default: rig_base_image.")
-@click.option("--index", metavar="URL", help="Where wheels are read from.")
-@click.option("--tag", metavar="NAME", help="What it is called; default: gpurig/NAME.")
-@click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE", help="A setting.")
+@click.option("--base", metavar="IMAGE", help="Build on this image; default: rig_base_image.")
+@click.option("--index", metavar="URL", help="Read wheels from here; default: rig_pypi_index.")
+@click.option("--tag", metavar="NAME", help="Call the image so; default: gpurig/NAME.")
+@click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE",
+              help="Set a setting; can be repeated.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def build(name: str, debug: bool, **options: Any) -> None:
     """Build an image: tensorflow, pytorch, or of the Dockerfile in a folder."""
@@ -164,9 +180,11 @@ def build(name: str, debug: bool, **options: Any) -> None:
 
 
 @image.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--gpus", metavar="all|none|N", help="Default: all that Docker offers.")
+@click.option(
+    "--gpus", metavar="all|none|N", help="GPUs of the container; default: all that Docker offers."
+)
 @click.option("-v", "--volume", "volumes", multiple=True, metavar="FOLDER:/FOLDER",
-              help="A folder in it; $PWD:/workspace is there already.")  # fmt: skip
+              help="A folder of the container; can be repeated; $PWD is /workspace.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

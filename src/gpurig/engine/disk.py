@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.errors import HostError
 from gpurig.facts.host.disk import Room
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Environment, Stack
 from gpurig.stack.observed import Observed
 

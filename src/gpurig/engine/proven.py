@@ -13,8 +13,8 @@ from typing import Any
 from gpurig.contract.values import Absent, Unknown
 from gpurig.engine.result import Proof, ProofVerdict, Standing
 from gpurig.facts.host.proven import RECORD, Last, Proven
-from gpurig.settings.checks import Settings
 from gpurig.settings.programs import own_programs
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 Record = Proven | Absent | Unknown

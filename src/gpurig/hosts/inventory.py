@@ -23,7 +23,8 @@ from pyinfra_cli.util import exec_file  # type: ignore[import-untyped]
 from gpurig import store
 from gpurig.errors import InputError
 from gpurig.settings import programs
-from gpurig.settings.checks import Settings, validate
+from gpurig.settings.checks import validate
+from gpurig.settings.table import Settings
 
 Transport = Literal["local", "ssh"]
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gpurig import __version__, store
 from gpurig.errors import InputError
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Image
 from gpurig.wheels import locks
 

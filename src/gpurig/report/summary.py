@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from gpurig.contract.promise import Verdict
 from gpurig.engine.result import HostResult, ProofVerdict
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Refusal, Stack
 
 

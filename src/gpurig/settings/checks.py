@@ -1,4 +1,4 @@
-"""Settings: what users may wish for, checked before any host is contacted."""
+"""What the user gave, made into settings and checked before any host is contacted."""
 
 from __future__ import annotations
 
@@ -6,58 +6,15 @@ import difflib
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gpurig.errors import InputError
-from gpurig.settings.table import TABLE, Setting
+from gpurig.settings.table import PREFIX, TABLE, Setting, Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-PREFIX = "rig_"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """
-    One host's settings; the fields are the keys of `TABLE` without ``rig_``.
-
-    ``components`` is empty for "all that fit"; where a field is None, the setting is not given.
-    """
-
-    components: tuple[str, ...] = ()
-    driver_branch: str = "auto"
-    driver_flavour: str = "auto"
-    driver_source: str = "auto"
-    boot_kernel: str = "newest"
-    cuda: str = "wheels"
-    cudnn: str = "wheels"
-    frameworks: tuple[str, ...] | None = None
-    accelerator: str = "auto"
-    python: str = "auto"
-    venv_root: str = "/opt/gpurig/venvs"
-    keep_extras: bool = True
-    jupyter: bool = False
-    workloads: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
-    docker_source: str = "auto"
-    docker_rootless: bool = False
-    container_toolkit: str = "auto"
-    docker_daemon: Mapping[str, Any] = field(default_factory=dict)
-    images: tuple[str, ...] = ()
-    base_image: str | None = None
-    repositories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    apt_mirror: str | None = None
-    pypi_index: str | None = None
-    data_mirror: str | None = None
-    proxy: str | None = field(default=None, repr=False)
-    cache: str | None = None
-    limits: Mapping[str, int] = field(default_factory=dict)
-    reboot: str = "ask"
-    assume_gpu: tuple[str, ...] = ()
 
 
 def validate(data: Mapping[str, Any], where: str) -> Settings:
@@ -101,11 +58,6 @@ def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
             raise _unknown(key, "--set")
         data[key] = _parsed(TABLE[key], value.strip())
     return data
-
-
-def describe() -> list[Setting]:
-    """The whole table, in its order."""
-    return list(TABLE.values())
 
 
 def _parsed(setting: Setting, value: str) -> Any:

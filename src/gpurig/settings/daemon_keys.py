@@ -10,10 +10,12 @@ is refused there by ``dockerd --validate``.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gpurig.settings.redaction import is_secret
+from gpurig.settings.kinds import is_secret
 
 TEXT, SWITCH, NUMBER, LIST, TABLE, TEXTS = (
     "a text",
@@ -53,8 +55,45 @@ _BY_KIND = {
 }
 KINDS: Mapping[str, str] = {key: kind for kind, keys in _BY_KIND.items() for key in keys.split()}
 
+_USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
+# dockerd takes http:// for granted.
+_USER_IN_PLACE = re.compile(r"[^/\s@:]*:[^/\s@]*@[A-Za-z0-9\[]")
 
-def wrong(daemon: Mapping[str, Any]) -> str | None:
+
+def daemon(value: Any) -> dict[str, Any]:
+    """Keys of Docker's daemon.json."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError("a table of daemon.json's keys")
+    if "hosts" in value:
+        raise ValueError("without hosts, which Debian's docker.service sets on its command line")
+    runtimes, features = value.get("runtimes"), value.get("features")
+    if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
+        raise ValueError("without runtimes.nvidia, which the container toolkit's layer keeps")
+    if isinstance(features, Mapping) and "cdi" in features:
+        raise ValueError("without features.cdi, which the container toolkit's layer keeps")
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ValueError("a table of values that JSON knows") from error
+    if refused := _wrong(plain):
+        raise ValueError(refused)
+    if any(_USER_IN_URL.search(text) or _USER_IN_PLACE.match(text) for text in _texts(plain)):
+        raise ValueError("without user or password in a URL: everybody can read daemon.json")
+    if any("@" in text for text in _texts(plain.get("proxies", {}))):
+        raise ValueError("without user or password of a proxy: everybody can read daemon.json")
+    return dict(plain)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def _wrong(daemon: Mapping[str, Any]) -> str | None:
     """
     What dockerd would refuse of these keys, as it follows "must be": ``without 'log-opt', …``.
 

@@ -8,28 +8,21 @@ No check repeats the value: it may be secret.
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from gpurig.contract.limits import KEYS as LIMITS
-from gpurig.settings import daemon_keys
+from gpurig.settings.places import absolute_path
 
-_PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
 # Portable user names (POSIX, 3.437): but not all digits, which tools take for a uid, and without a
 # dot in front, which makes them `.` or `..`.
 _USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
+# What is secret by the name of its key, whoever reads it: pyinfra, an SSH key, a driver of logs.
+_SECRET = re.compile(r"password|passphrase|passwd|secret|token", re.IGNORECASE)
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
-_NO_SCRIPT = "without a quote, dollar, backtick, backslash or colon"
-_USER_IN_URL = re.compile(r"://[^/\s\"@]*@")
-_USER_IN_PLACE = re.compile(
-    r"[^/\s@:]*:[^/\s@]*@[A-Za-z0-9\[]"
-)  # dockerd takes http:// for granted
-_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # One component of an image's name, and the whole with registry, tag and digest, as
 # github.com/distribution/reference has them.
 _IMAGE = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -40,10 +33,11 @@ _REFERENCE = re.compile(
 # gpurig's own training programs, and a user's: the environment that runs it, and its file.
 PROGRAMS = ("mnist_keras", "mnist_pytorch", "matmul")
 OWN_PROGRAM = re.compile(r"(?:[a-z]+:)?(?:[^:]*/)?[A-Za-z0-9][A-Za-z0-9._-]*\.py")
-# Vendors' repositories that the tables know; only these can be moved.
-SIGNED = ("nvidia-container-toolkit", "nvidia", "docker")
-REPOSITORIES = (*SIGNED, "pytorch", "python")
-REPOSITORY_FIELDS = ("url", "key_url", "fingerprint")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key of this name has a secret for its value."""
+    return bool(_SECRET.search(name))
 
 
 def switch(value: Any) -> bool:
@@ -196,25 +190,6 @@ def image_reference(value: Any) -> str:
     return value
 
 
-def absolute_path(value: Any) -> str:
-    """An absolute path without ``.``, ``..``, a trailing slash or a line end."""
-    right = isinstance(value, str) and value.startswith("/") and value.isprintable()
-    if not right or {".", ".."} & set(value.split("/")) or not value.strip("/"):
-        raise ValueError("an absolute path below /, without . and ..")
-    return "/" + "/".join(part for part in value.split("/") if part)
-
-
-def venv_root(value: Any) -> str:
-    """A folder of environments: scripts in these name it, within quotes, and PATH does."""
-    try:
-        path = absolute_path(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, and {_NO_SCRIPT}") from error
-    if set(path) & set("'\"$`\\:"):
-        raise ValueError(f"an absolute path {_NO_SCRIPT}")
-    return path
-
-
 def users(value: Any) -> tuple[str, ...]:
     """Names of users, each once; never root, as whom no workload runs."""
     given = _list(value)
@@ -233,63 +208,6 @@ def pci_ids(value: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def url(value: Any) -> str:
-    """An http, https or file URL without user or password: it ends up in files and argv."""
-    if _is_url(value, "http", "https", "file") and "@" not in urlsplit(value).netloc:
-        return str(value)
-    raise ValueError("an http, https or file URL without spaces, quotes, user or password")
-
-
-def url_or_path(value: Any) -> str:
-    """A URL, or an absolute path on the host."""
-    if isinstance(value, str) and value.startswith("/"):
-        return absolute_path(value)
-    try:
-        return url(value)
-    except ValueError as error:
-        raise ValueError(f"an absolute path or {error}") from error
-
-
-def proxy(value: Any) -> str:
-    """The URL of a proxy; it may hold user and password."""
-    if not _is_url(value, "http", "https"):
-        raise ValueError("an http or https URL without spaces or quotes")
-    return str(value)
-
-
-def daemon(value: Any) -> dict[str, Any]:
-    """Keys of Docker's daemon.json."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError("a table of daemon.json's keys")
-    if "hosts" in value:
-        raise ValueError("without hosts, which Debian's docker.service sets on its command line")
-    runtimes, features = value.get("runtimes"), value.get("features")
-    if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
-        raise ValueError("without runtimes.nvidia, which the container toolkit's layer keeps")
-    if isinstance(features, Mapping) and "cdi" in features:
-        raise ValueError("without features.cdi, which the container toolkit's layer keeps")
-    try:
-        plain = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ValueError("a table of values that JSON knows") from error
-    if refused := daemon_keys.wrong(plain):
-        raise ValueError(refused)
-    if any(_USER_IN_URL.search(text) or _USER_IN_PLACE.match(text) for text in _texts(plain)):
-        raise ValueError("without user or password in a URL: everybody can read daemon.json")
-    if any("@" in text for text in _texts(plain.get("proxies", {}))):
-        raise ValueError("without user or password of a proxy: everybody can read daemon.json")
-    return dict(plain)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value of JSON."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts(one)
-
-
 def limits(value: Any) -> dict[str, int]:
     """Bounds by their name, each a whole number of seconds or megabytes."""
     if not isinstance(value, Mapping) or any(key not in LIMITS for key in value):
@@ -300,44 +218,7 @@ def limits(value: Any) -> dict[str, int]:
     return dict(value)
 
 
-def repositories(value: Any) -> dict[str, dict[str, str]]:
-    """Where vendors' repositories are: per name url, key_url and fingerprint, each optional."""
-    if not isinstance(value, Mapping) or any(name not in REPOSITORIES for name in value):
-        raise ValueError(f"a table of repositories, of which {', '.join(REPOSITORIES)} is known")
-    return {name: _repository(name, given) for name, given in value.items()}
-
-
-def _repository(name: str, given: Any) -> dict[str, str]:
-    known = REPOSITORY_FIELDS if name in SIGNED else REPOSITORY_FIELDS[:1]
-    if not isinstance(given, Mapping) or any(key not in known for key in given):
-        raise ValueError(f"a table whose {name} has {', '.join(known)} and no more")
-    place: dict[str, str] = {}
-    for key, item in given.items():
-        if key == "fingerprint":
-            place[key] = str(item).replace(" ", "").upper()
-            if not _FINGERPRINT.fullmatch(place[key]):
-                raise ValueError(f"a table whose {name}.fingerprint has 40 hexadecimal digits")
-            continue
-        try:
-            place[key] = url(item).rstrip("/")
-        except ValueError as error:
-            raise ValueError(f"a table whose {name}.{key} is {error}") from error
-    return place
-
-
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError("a list")
     return list(value)
-
-
-def _is_url(value: Any, *schemes: str) -> bool:
-    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
-        return False
-    try:
-        parts = urlsplit(value)
-        _ = parts.port  # read for its ValueError
-    except ValueError:
-        return False
-    place = parts.path if parts.scheme == "file" else parts.hostname
-    return parts.scheme in schemes and bool(place)

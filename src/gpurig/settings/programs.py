@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 
 from gpurig import store
 from gpurig.errors import InputError
-from gpurig.settings.checks import Settings
 from gpurig.settings.kinds import OWN_PROGRAM, PROGRAMS
+from gpurig.settings.table import Settings
 
 KEY = "rig_workloads"
 

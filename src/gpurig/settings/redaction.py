@@ -5,20 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-# What is secret by the name of its key, whoever reads it: pyinfra, an SSH key, a driver of logs.
-_NAMES = re.compile(r"password|passphrase|passwd|secret|token", re.IGNORECASE)
-_WHOLE = ("rig_proxy",)  # secret with the address of its server
+from gpurig.settings.kinds import is_secret
+from gpurig.settings.table import TABLE
 
-
-def is_secret(name: str) -> bool:
-    """Whether a key of this name has a secret for its value."""
-    return bool(_NAMES.search(name))
+# Secret as a whole, as a proxy is with the address of its server.
+_WHOLE = {key for key, setting in TABLE.items() if setting.secret}
 
 
 def secrets_of(data: Iterable[Mapping[str, Any]]) -> list[str]:

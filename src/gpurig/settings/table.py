@@ -1,15 +1,18 @@
-"""The table of all settings: name, type, default, whether secret, one sentence."""
+"""
+All settings, each declared once: its default, type, check, example, and what it means.
+
+`Settings` is what one host's settings are, and `TABLE` what there is to be set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from gpurig.settings.daemon_keys import daemon
 from gpurig.settings.kinds import (
-    absolute_path,
     branch,
-    daemon,
     frameworks,
     image_reference,
     images,
@@ -17,17 +20,15 @@ from gpurig.settings.kinds import (
     one_of,
     pci_ids,
     programs,
-    proxy,
     python_version,
-    repositories,
     some_of,
     switch,
-    url,
-    url_or_path,
     users,
-    venv_root,
     version_or,
 )
+from gpurig.settings.places import absolute_path, proxy, repositories, url, url_or_path, venv_root
+
+PREFIX = "rig_"
 
 COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
 IMAGES = ("tensorflow", "pytorch")
@@ -59,275 +60,183 @@ class Setting:
     @property
     def key(self) -> str:
         """As inventories name it."""
-        return f"rig_{self.name}"
+        return PREFIX + self.name
 
 
-_ALL = (
-    Setting(
-        "components",
-        "list",
-        (),
-        some_of(*COMPONENTS),
-        '["docker", "environments"]',
+def _setting(
+    default: Any,
+    kind: str,
+    check: Callable[[Any], Any],
+    example: str,
+    doc: str,
+    secret: bool = False,
+) -> Any:
+    """One field of `Settings`, with what `Setting` has of it."""
+    about = {"kind": kind, "check": check, "example": example, "doc": doc, "secret": secret}
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, repr=not secret, metadata=about)
+    return field(default=default, repr=not secret, metadata=about)
+
+
+# fmt: off
+@dataclass(frozen=True)
+class Settings:
+    """
+    One host's settings.
+
+    ``components`` is empty for "all that fit"; where a field is None, the setting is not given.
+    """
+
+    components: tuple[str, ...] = _setting(
+        (), "list", some_of(*COMPONENTS), '["docker", "environments"]',
         "The components to set up, of driver, docker, container-toolkit and environments;"
         " unset: all that fit the host, while one named here that cannot be done is an error.",
-    ),
-    Setting(
-        "driver_branch",
-        "text",
-        "auto",
-        branch,
-        '"550"',
+    )
+    driver_branch: str = _setting(
+        "auto", "text", branch, '"550"',
         "The branch of the NVIDIA driver; auto: the one that fits.",
-    ),
-    Setting(
-        "driver_flavour",
-        "text",
-        "auto",
-        one_of("auto", "open", "proprietary"),
-        '"proprietary"',
+    )
+    driver_flavour: str = _setting(
+        "auto", "text", one_of("auto", "open", "proprietary"), '"proprietary"',
         "The flavour of its kernel module: auto, open or proprietary.",
-    ),
-    Setting(
-        "driver_source",
-        "text",
-        "auto",
-        one_of("auto", "distribution", "nvidia", "none"),
-        '"distribution"',
+    )
+    driver_source: str = _setting(
+        "auto", "text", one_of("auto", "distribution", "nvidia", "none"), '"distribution"',
         "Where the driver comes from: auto, distribution, nvidia, or none to leave it alone.",
-    ),
-    Setting(
-        "boot_kernel",
-        "text",
-        "newest",
-        one_of("newest", "with-driver"),
-        '"with-driver"',
+    )
+    boot_kernel: str = _setting(
+        "newest", "text", one_of("newest", "with-driver"), '"with-driver"',
         "Which kernel boots by default: the newest, or with-driver for the newest that has the"
         " driver's module.",
-    ),
-    Setting(
-        "cuda",
-        "text",
-        "wheels",
-        version_or("wheels", "system"),
-        '"wheels"',
+    )
+    cuda: str = _setting(
+        "wheels", "text", version_or("wheels", "system"), '"wheels"',
         "Where CUDA comes from: wheels in each environment, system, or a version of the system's.",
-    ),
-    Setting(
-        "cudnn",
-        "text",
-        "wheels",
-        version_or("wheels", "system"),
-        '"wheels"',
+    )
+    cudnn: str = _setting(
+        "wheels", "text", version_or("wheels", "system"), '"wheels"',
         "Where cuDNN comes from: wheels in each environment, system, or a version of the system's.",
-    ),
-    Setting(
-        "frameworks",
-        "list",
-        None,
-        frameworks(*FRAMEWORKS, bases=BASES),
-        '["tensorflow==2.21.0"]',
+    )
+    frameworks: tuple[str, ...] | None = _setting(
+        None, "list", frameworks(*FRAMEWORKS, bases=BASES), '["tensorflow==2.21.0"]',
         "The frameworks that get an environment each, with an optional version; unset: tensorflow,"
         " where it has wheels. Known are tensorflow, pytorch, jax, keras and horovod; the last two"
         " stand on one of the others (keras[jax]), on tensorflow if none is named.",
-    ),
-    Setting(
-        "accelerator",
-        "text",
-        "auto",
-        one_of("auto", "cpu", "cuda"),
-        '"cpu"',
+    )
+    accelerator: str = _setting(
+        "auto", "text", one_of("auto", "cpu", "cuda"), '"cpu"',
         "What environments compute on: cpu, cuda, or auto for what the host has.",
-    ),
-    Setting(
-        "python",
-        "text",
-        "auto",
-        python_version,
-        '"3.13"',
+    )
+    python: str = _setting(
+        "auto", "text", python_version, '"3.13"',
         "The Python of the environments; auto: the one that the distribution brings. Another needs"
         " a mirror of python-build-standalone (rig_repositories, python).",
-    ),
-    Setting(
-        "venv_root",
-        "path",
-        "/opt/gpurig/venvs",
-        venv_root,
-        '"/opt/gpurig/venvs"',
+    )
+    venv_root: str = _setting(
+        "/opt/gpurig/venvs", "path", venv_root, '"/opt/gpurig/venvs"',
         "The folder that holds the environments; its name has no quote, dollar, backtick, backslash"
         " or colon.",
-    ),
-    Setting(
-        "keep_extras",
-        "boolean",
-        True,
-        switch,
-        "true",
+    )
+    keep_extras: bool = _setting(
+        True, "boolean", switch, "true",
         "Whether packages that were added to an environment by hand stay in it, also when it is"
         " made anew; false: they are removed.",
-    ),
-    Setting(
-        "jupyter",
-        "boolean",
-        False,
-        switch,
-        "true",
+    )
+    jupyter: bool = _setting(
+        False, "boolean", switch, "true",
         "Whether each environment is registered as a Jupyter kernel for all users; JupyterLab"
         " itself is theirs to choose.",
-    ),
-    Setting(
-        "workloads",
-        "list",
-        (),
-        programs,
-        '["pytorch:train.py"]',
+    )
+    workloads: tuple[str, ...] = _setting(
+        (), "list", programs, '["pytorch:train.py"]',
         "Training programs that are run as proofs: your own, each with the environment that runs it"
         " and its file on the control machine (from the inventory's folder on), beside gpurig's;"
         " naming some of mnist_keras, mnist_pytorch and matmul leaves out the rest of these.",
-    ),
-    Setting(
-        "users",
-        "list",
-        (),
-        users,
-        '["ada"]',
+    )
+    users: tuple[str, ...] = _setting(
+        (), "list", users, '["ada"]',
         "The users who may use Docker; workloads run as the first of them, else as user gpurig.",
-    ),
-    Setting(
-        "docker_source",
-        "text",
-        "auto",
-        one_of("auto", "distribution", "docker"),
-        '"docker"',
+    )
+    docker_source: str = _setting(
+        "auto", "text", one_of("auto", "distribution", "docker"), '"docker"',
         "Where Docker comes from: distribution (docker.io), docker (Docker CE), or auto for what is"
         " installed, else the distribution's. Containers, images and volumes outlive a move.",
-    ),
-    Setting(
-        "docker_rootless",
-        "boolean",
-        False,
-        switch,
-        "true",
+    )
+    docker_rootless: bool = _setting(
+        False, "boolean", switch, "true",
         "Whether each user of rig_users gets a Docker of their own that runs without root, beside"
         " the system's; they are not put into the group docker then.",
-    ),
-    Setting(
-        "docker_daemon",
-        "table",
-        {},
-        daemon,
-        '{"log-driver": "local"}',
+    )
+    docker_daemon: Mapping[str, Any] = _setting(
+        {}, "table", daemon, '{"log-driver": "local"}',
         "Keys of daemon.json and their values (log rotation, data-root, mirrors, shared memory,"
         " live-restore …); every other key stays as it is.",
-    ),
-    Setting(
-        "container_toolkit",
-        "text",
-        "auto",
-        version_or("auto"),
-        '"1.19.1"',
+    )
+    container_toolkit: str = _setting(
+        "auto", "text", version_or("auto"), '"1.19.1"',
         "The version of NVIDIA's container toolkit, for all its packages at once; auto: what is"
         " installed stays, else the repository's newest.",
-    ),
-    Setting(
-        "images",
-        "list",
-        (),
-        images(*IMAGES),
-        '["tensorflow", "/srv/images/lab.tar"]',
+    )
+    images: tuple[str, ...] = _setting(
+        (), "list", images(*IMAGES), '["tensorflow", "/srv/images/lab.tar"]',
         "The container images that hosts have as gpurig/NAME: tensorflow and pytorch are built"
         " there, a saved image (a file on the control machine) is loaded.",
-    ),
-    Setting(
-        "base_image",
-        "text",
-        None,
-        image_reference,
-        '"python:3.13-slim"',
+    )
+    base_image: str | None = _setting(
+        None, "text", image_reference, '"python:3.13-slim"',
         "The image that container images are built on, with the Python of the environment; unset:"
         " python:…-slim of that version. One that the host has is not pulled.",
-    ),
-    Setting(
-        "repositories",
-        "table",
-        {},
-        repositories,
+    )
+    repositories: Mapping[str, Mapping[str, str]] = _setting(
+        {}, "table", repositories,
         '{"nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"}}',
         "Other places of vendors' repositories: per name url (a mirror of its root), key_url and"
         " fingerprint, of which those left out stay the vendor's. Of pytorch (its wheels for the"
         " CPU and for older CUDA) and of python (python-build-standalone, which is used only where"
         " this names it) only url.",
-    ),
-    Setting(
-        "apt_mirror",
-        "url",
-        None,
-        url,
-        '"http://mirror.example.com/debian"',
+    )
+    apt_mirror: str | None = _setting(
+        None, "url", url, '"http://mirror.example.com/debian"',
         "The mirror that contrib and non-free are read from; unset: the one the host uses.",
-    ),
-    Setting(
-        "pypi_index",
-        "url",
-        None,
-        url,
-        '"https://pypi.example.com/simple/"',
+    )
+    pypi_index: str | None = _setting(
+        None, "url", url, '"https://pypi.example.com/simple/"',
         "The index that wheels are read from; unset: the one the tools use.",
-    ),
-    Setting(
-        "data_mirror",
-        "url or path",
-        None,
-        url_or_path,
-        '"https://data.example.com/mnist/"',
+    )
+    data_mirror: str | None = _setting(
+        None, "url or path", url_or_path, '"https://data.example.com/mnist/"',
         "The folder or address that holds the four archives of MNIST.",
-    ),
-    Setting(
-        "proxy",
-        "url",
-        None,
-        proxy,
-        '"http://proxy.example.com:3128"',
+    )
+    proxy: str | None = _setting(
+        None, "url", proxy, '"http://proxy.example.com:3128"',
         "The proxy for what hosts download; it may hold a password.",
         secret=True,
-    ),
-    Setting(
-        "cache",
-        "path",
-        None,
-        absolute_path,
-        '"/srv/cache"',
+    )
+    cache: str | None = _setting(
+        None, "path", absolute_path, '"/srv/cache"',
         "A folder on the control machine where wheels are kept for all hosts, which then need no"
         " index; unset: hosts download themselves, but in a run over several this machine does,"
         " once, and keeps them in ~/.cache/gpurig/wheels.",
-    ),
-    Setting(
-        "limits",
-        "table",
-        {},
-        limits,
-        '{"command": 14400}',
+    )
+    limits: Mapping[str, int] = _setting(
+        {}, "table", limits, '{"command": 14400}',
         "After how many seconds gpurig gives up: connect (30) for a connection, fact (60) for one"
         " fact, command (7200) without a word from a command or proof, training (86400) without a"
         " line of `train`, download (7200) for one file; and answer (16): how many megabytes one"
         " command may print.",
-    ),
-    Setting(
-        "reboot",
-        "text",
-        "ask",
-        one_of("never", "ask", "if-needed"),
-        '"if-needed"',
+    )
+    reboot: str = _setting(
+        "ask", "text", one_of("never", "ask", "if-needed"), '"if-needed"',
         "Whether a host is rebooted when something needs it; ask: only with somebody to ask.",
-    ),
-    Setting(
-        "assume_gpu",
-        "list",
-        (),
-        pci_ids,
-        '["10de:2330"]',
+    )
+    assume_gpu: tuple[str, ...] = _setting(
+        (), "list", pci_ids, '["10de:2330"]',
         "PCI ids of NVIDIA GPUs to set up for where there are none, as when images are baked.",
-    ),
-)
+    )
+# fmt: on
 
-TABLE: dict[str, Setting] = {setting.key: setting for setting in _ALL}
+
+TABLE: dict[str, Setting] = {
+    PREFIX + one.name: Setting(one.name, default=getattr(Settings(), one.name), **one.metadata)
+    for one in fields(Settings)
+}

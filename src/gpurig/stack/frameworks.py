@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from gpurig.errors import InputError
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.gpus import called, row_of, runs_code
 from gpurig.stack.model import Accelerator, Driver, Gpu
 from gpurig.stack.rows import BuildRow, FrameworkRow

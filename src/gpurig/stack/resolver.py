@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gpurig.contract.values import Unknown
 from gpurig.settings import daemon_keys
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.containers import container_toolkit, docker
 from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import NoReturn
 
 from gpurig.contract.values import Unknown
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.stack.gpus import called, gpu, is_nvswitch, row_of
 from gpurig.stack.model import Because, End, Gpu, LeftOut, WayOut
 from gpurig.stack.observed import Observed

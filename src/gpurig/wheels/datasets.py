@@ -11,7 +11,7 @@ from pathlib import Path
 from gpurig import store
 from gpurig.contract.limits import Limits
 from gpurig.errors import InputError
-from gpurig.settings.checks import Settings
+from gpurig.settings.table import Settings
 from gpurig.wheels.download import pieces
 from gpurig.workloads.mnist import ARCHIVES, ORIGINAL, kind
 
