@@ -61,7 +61,7 @@ FAILURES = st.lists(
     ),
     max_size=2,
 )
-FRAMEWORKS = sorted({row.name for row in tables().framework})
+FRAMEWORKS = sorted({row.name for row in tables().release})
 FRAMEWORKS_THERE = st.sampled_from(
     [
         {"tensorflow": {"tensorflow": "2.20.0", "keras": "3.12.0"}},
@@ -219,7 +219,7 @@ def test_no_framework_needs_a_newer_driver_or_another_gpu(
         name = it.base or it.framework
         builds = [
             build
-            for row in tables().framework
+            for row in tables().release
             if row.name == name and (it.base or row.version == it.version)
             for build in row.builds
             if set(build.pins) <= set(it.pins) and build.index == it.index
@@ -406,7 +406,7 @@ def test_every_release_can_be_run_by_some_driver() -> None:
     """A build whose CUDA no branch runs could never be chosen."""
     newest = max(row.number for row in tables().branch)
     floors = {row.major: branch_of(row.driver) for row in tables().cuda_major}
-    for row in tables().framework:
+    for row in tables().release:
         for build in row.builds:
             if build.cuda:
                 assert floors[numbers(build.cuda.lstrip("><="))[0]] <= newest, row.version

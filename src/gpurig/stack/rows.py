@@ -308,7 +308,7 @@ class BuildRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameworkRow(Row):
+class ReleaseRow(Row):
     """One version of a framework; see tables/frameworks.toml."""
 
     name: str

@@ -24,7 +24,6 @@ from gpurig.stack.rows import (
     DockerRow,
     DriverRow,
     EnvironmentSizeRow,
-    FrameworkRow,
     GpuRow,
     KernelsRow,
     NvidiaPackagesRow,
@@ -32,6 +31,7 @@ from gpurig.stack.rows import (
     NvidiaRootRow,
     NvswitchRow,
     PodmanRow,
+    ReleaseRow,
     RetiredKeyRow,
     RootlessRow,
     Row,
@@ -66,7 +66,7 @@ class Tables:
     podman: tuple[PodmanRow, ...]
     docker: tuple[DockerRow, ...]
     toolkit: tuple[ToolkitRow, ...]
-    framework: tuple[FrameworkRow, ...]
+    release: tuple[ReleaseRow, ...]
     environment_size: tuple[EnvironmentSizeRow, ...]
     cuda_major: tuple[CudaMajorRow, ...]
     cuda: tuple[CudaRow, ...]

@@ -72,7 +72,7 @@ def build(environment: Environment, lock: str, architecture: str) -> Build:
     """
     row = next(
         row
-        for row in tables().framework
+        for row in tables().release
         if (row.name, row.version) == (environment.framework, environment.version)
     )
     assert row.sdist_sha256
