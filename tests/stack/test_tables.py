@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.contract.frameworks import frameworks
 from gpurig.settings.kinds import REPOSITORIES
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
 from gpurig.stack.rows import BuildRow, DistributionRow, ReleaseRow
@@ -54,7 +55,6 @@ CHIPS = {
 }
 RELEASES = {(row.family, row.release): row for row in tables().distribution}
 BRANCHES = {row.number: row for row in tables().branch}
-FRAMEWORKS = list(dict.fromkeys(row.name for row in tables().release))
 BUILDS = [
     pytest.param(row, build, id=f"{row.name}-{row.version}-{n}-{build.accelerator}")
     for row in tables().release
@@ -369,7 +369,7 @@ def test_every_linux_has_its_kernels_on_each_architecture(row):
 # --- frameworks
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", frameworks())
 def test_releases_are_newest_first(name):
     versions = [numbers(row.version) for row in tables().release if row.name == name]
     assert all(newer > older for newer, older in pairwise(versions))
@@ -392,7 +392,7 @@ def test_a_build_asks_for_its_release_on_known_platforms(row: ReleaseRow, build:
     assert build.platforms
     assert set(build.platforms) <= PLATFORMS
     own = Requirement(build.pins[0])
-    assert own.name == {"pytorch": "torch"}.get(row.name, row.name)
+    assert own.name.partition("-")[0] == frameworks()[row.name].wheels[0]
     assert str(own.specifier) == f"=={row.version}"
     assert own.extras <= {"and-cuda", "cuda12", "cuda13", "tpu"}
     cuda = build.accelerator == "cuda"

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gpurig.contract.frameworks import DEFAULT, bases
+from gpurig.contract.frameworks import frameworks as known
+from gpurig.contract.frameworks import programs as shipped
 from gpurig.settings.kinds import (
     absolute_path,
     branch,
@@ -14,6 +17,7 @@ from gpurig.settings.kinds import (
     image_reference,
     images,
     limits,
+    needs,
     one_of,
     pci_ids,
     programs,
@@ -31,8 +35,6 @@ from gpurig.settings.kinds import (
 
 COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
 IMAGES = ("tensorflow", "pytorch")
-FRAMEWORKS = ("tensorflow", "pytorch", "jax", "keras", "horovod")
-BASES = {"keras": ("tensorflow", "pytorch", "jax"), "horovod": ("tensorflow", "pytorch")}
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,11 @@ _ALL = (
         "frameworks",
         "list",
         None,
-        frameworks(*FRAMEWORKS, bases=BASES),
+        frameworks(*known(), bases=bases()),
         '["tensorflow==2.21.0"]',
-        "The frameworks that get an environment each, with an optional version; unset: tensorflow,"
-        " where it has wheels. Known are tensorflow, pytorch, jax, keras and horovod; the last two"
-        " stand on one of the others (keras[jax]), on tensorflow if none is named.",
+        "The frameworks that get an environment each, with an optional version; unset:"
+        f" {DEFAULT}, where it has wheels. Known are {', '.join(known())}."
+        f" {needs(bases())} (keras[jax]); the first is taken if none is named.",
     ),
     Setting(
         "accelerator",
@@ -183,7 +185,7 @@ _ALL = (
         '["pytorch:train.py"]',
         "Training programs that are run as proofs: your own, each with the environment that runs it"
         " and its file on the control machine (from the inventory's folder on), beside gpurig's;"
-        " naming some of mnist_keras, mnist_pytorch and matmul leaves out the rest of these.",
+        f" naming some of {', '.join(shipped())} leaves out the rest of these.",
     ),
     Setting(
         "users",

@@ -9,6 +9,7 @@ from functools import cache
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.contract.frameworks import DEFAULT, frameworks
 from gpurig.errors import InputError
 from gpurig.settings.checks import Settings
 from gpurig.stack.gpus import called, row_of, runs_code
@@ -17,8 +18,6 @@ from gpurig.stack.rows import BuildRow, ReleaseRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
-
-DEFAULT = ("tensorflow",)  # what is set up where nobody asks for a framework
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,9 @@ class Option:
 
 def wishes(site: Site) -> list[Requirement]:
     """The frameworks of the site, in an order that does not depend on how they were given."""
-    given = DEFAULT if site.settings.frameworks is None else site.settings.frameworks
-    return sorted(map(parsed, given), key=lambda wish: _order().index(wish.name.lower()))
+    given = (DEFAULT,) if site.settings.frameworks is None else site.settings.frameworks
+    order = list(frameworks())
+    return sorted(map(parsed, given), key=lambda wish: order.index(wish.name.lower()))
 
 
 @cache
@@ -93,11 +93,6 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
 def cpu_bases(framework: str) -> set[str]:
     """The bases of which only the builds for the CPU serve a framework."""
     return {base for row in tables().release if row.name == framework for base in row.cpu_bases}
-
-
-@cache
-def _order() -> list[str]:
-    return list(dict.fromkeys(row.name for row in tables().release))
 
 
 def releases(wish: Requirement) -> list[ReleaseRow]:
@@ -158,7 +153,7 @@ def holding(site: Site, option: Option) -> str:
 
 def _is(installed: Mapping[str, str], row: ReleaseRow, build: BuildRow | None) -> bool:
     """Whether a release is among what is installed; a build's own part of the version aside."""
-    wheel = Requirement(build.pins[0]).name if build else row.name
+    wheel = Requirement((build or row.builds[0]).pins[0]).name
     return installed.get(wheel, "").partition("+")[0] == row.version
 
 
