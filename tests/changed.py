@@ -16,7 +16,7 @@ PLACES = ("src", "tests", "workloads", "")
 # What is read or run and not imported: by the beginning of its path, the file that does so.
 # Anything else that is not Python touches every test.
 READ = {
-    "src/gpurig/stack/tables/": "src/gpurig/stack/tables.py",
+    "src/gpurig/stack/tables/": "src/gpurig/contract/table_files.py",
     "src/gpurig/wheels/data/locks/": "src/gpurig/wheels/locks.py",
     "src/gpurig/wheels/data/patches/": "src/gpurig/wheels/horovod.py",
     "tests/data/facts/": "tests/facts/test_facts.py",

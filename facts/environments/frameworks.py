@@ -7,9 +7,8 @@ import shlex
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
+from gpurig.contract.frameworks import frameworks
 from gpurig.contract.values import ABSENT, Absent, Unknown
-
-_WHEELS = ("tensorflow", "torch", "jax", "keras", "horovod")
 
 
 class Frameworks(Fact[dict[str, dict[str, str]]]):
@@ -22,8 +21,10 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
     """
 
     def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
+        # Folders are called as the wheel with underscores (PEP 427).
+        names = [wheel.replace("-", "_") for one in frameworks().values() for wheel in one.wheels]
         patterns = " ".join(
-            f"*/lib/python3*/site-packages/{wheel}-[0-9]*.dist-info" for wheel in _WHEELS
+            f"*/lib/python3*/site-packages/{name}-[0-9]*.dist-info" for name in names
         )
         return framed(
             f"cd {shlex.quote(root)} 2>/dev/null || exit 3;"
@@ -37,5 +38,5 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
         for line in lines:
             environment, *_, folder = line.split("/")
             wheel, _, version = folder.removesuffix(".dist-info").partition("-")
-            found.setdefault(environment, {})[wheel] = version
+            found.setdefault(environment, {})[wheel.replace("_", "-")] = version
         return found

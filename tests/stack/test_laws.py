@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
 
+from gpurig.contract.frameworks import frameworks
 from gpurig.contract.values import as_json
 from gpurig.settings.checks import validate
 from gpurig.settings.table import Settings
@@ -62,7 +63,7 @@ FAILURES = st.lists(
     ),
     max_size=2,
 )
-FRAMEWORKS = sorted({row.name for row in tables().framework})
+FRAMEWORKS = sorted(frameworks())
 FRAMEWORKS_THERE = st.sampled_from(
     [
         {"tensorflow": {"tensorflow": "2.20.0", "keras": "3.12.0"}},
@@ -220,7 +221,7 @@ def test_no_framework_needs_a_newer_driver_or_another_gpu(
         name = it.base or it.framework
         builds = [
             build
-            for row in tables().framework
+            for row in tables().release
             if row.name == name and (it.base or row.version == it.version)
             for build in row.builds
             if set(build.pins) <= set(it.pins) and build.index == it.index
@@ -407,7 +408,7 @@ def test_every_release_can_be_run_by_some_driver() -> None:
     """A build whose CUDA no branch runs could never be chosen."""
     newest = max(row.number for row in tables().branch)
     floors = {row.major: branch_of(row.driver) for row in tables().cuda_major}
-    for row in tables().framework:
+    for row in tables().release:
         for build in row.builds:
             if build.cuda:
                 assert floors[numbers(build.cuda.lstrip("><="))[0]] <= newest, row.version

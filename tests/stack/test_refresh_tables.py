@@ -14,25 +14,25 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "refresh-tables"
 FRAMEWORKS = """\
 # Newest first.
 
-[[framework]]
+[[release]]
 name = "pytorch"
 version = "2.14.1"
 python = ["3.13"]
 source = "read by somebody"
 date = 2026-11-24
 
-[[framework.builds]]
+[[release.builds]]
 accelerator = "cuda"
 pins = ["torch==2.14.1"]
 cuda = ">=13.0.3,<13.1"
 cudnn = ">=9.24.0.43,<9.25"
 
-[[framework.builds]]
+[[release.builds]]
 accelerator = "cuda"
 pins = ["torch==2.14.1"]
 cuda = ">=12.6.77,<12.7"
 
-[[framework]]
+[[release]]
 name = "jax"
 version = "0.10.2"
 source = "read by somebody"
@@ -84,18 +84,18 @@ def test_a_newer_release_stands_before_the_newest_and_says_that_it_is_unread(scr
     new = script.with_release(
         FRAMEWORKS, "pytorch", "2.15.0", {"cuda": ">=13.2.2,<13.3"}, "2026-12-01"
     )
-    first, second, third = script.blocks(new, "framework")[1:]
+    first, second, third = script.blocks(new)[1:]
     assert 'version = "2.15.0"' in first
     assert first.count("torch==2.15.0") == 2
     assert script.UNREAD.format("cuda") in first
     assert "date = 2026-12-01" in first
-    assert second + third == "".join(script.blocks(FRAMEWORKS, "framework")[1:])
+    assert second + third == "".join(script.blocks(FRAMEWORKS)[1:])
 
 
 def test_only_the_preferred_build_gets_what_the_wheel_of_the_usual_index_brings(script):
     brings = {"cuda": ">=13.2.2,<13.3", "cudnn": ">=9.26.0.51,<9.27"}
     new = script.with_release(FRAMEWORKS, "pytorch", "2.15.0", brings, "2026-12-01")
-    first = script.blocks(new, "framework")[1]
+    first = script.blocks(new)[1]
     assert 'cuda = ">=13.2.2,<13.3"' in first
     assert 'cudnn = ">=9.26.0.51,<9.27"' in first
     assert 'cuda = ">=12.6.77,<12.7"' in first
@@ -110,7 +110,7 @@ def test_a_release_that_is_not_newer_changes_nothing(script, version):
 
 def test_a_row_in_another_place_is_found_by_its_name(script):
     new = script.with_release(FRAMEWORKS, "jax", "0.11.0", {}, "2026-12-01")
-    assert [script.value(row, "version") for row in script.blocks(new, "framework")[1:]] == [
+    assert [script.value(row, "version") for row in script.blocks(new)[1:]] == [
         "2.14.1", "0.11.0", "0.10.2"
     ]  # fmt: skip
 
@@ -152,9 +152,9 @@ def test_the_newest_driver_of_each_known_suite_counts(script):
 
 def test_a_newer_driver_changes_the_rows_of_its_release_of_debian_alone(script):
     new = script.with_driver(DRIVERS, "13", "580.65.06", "2026-12-01")
-    debian, ubuntu = script.blocks(new, "driver")[1:]
+    debian, ubuntu = script.blocks(new)[1:]
     assert 'branch = 580\nversion = "580.65.06"\ndate = 2026-12-01' in debian
-    assert ubuntu == script.blocks(DRIVERS, "driver")[2]
+    assert ubuntu == script.blocks(DRIVERS)[2]
     assert script.with_driver(DRIVERS, "13", "535.1", "2026-12-01") == DRIVERS
 
 
@@ -167,11 +167,29 @@ def test_the_difference_can_be_applied(script):
 
 
 def test_the_tables_that_ship_are_cut_into_their_rows(script):
-    for table, array in (("frameworks", "framework"), ("drivers", "driver")):
+    for table, array in (("frameworks", "release"), ("drivers", "driver")):
         text = (script.ROOT / script.TABLES / f"{table}.toml").read_text(encoding="utf-8")
-        rows = script.blocks(text, array)
-        assert "".join(rows) == text
-        assert all(script.value(row, "version") for row in rows[1:])
+        assert "".join(script.blocks(text)) == text
+        rows = [row for row in script.blocks(text) if script.is_of(array, row)]
+        assert rows
+        assert all(script.value(row, "version") for row in rows)
+
+
+def test_the_index_is_asked_for_the_wheel_of_the_newest_release(script):
+    """By its first pin: PyTorch is called torch there, and CUDA is an extra of TensorFlow's."""
+    text = (script.ROOT / script.TABLES / "frameworks.toml").read_text(encoding="utf-8")
+    asked = script.wheels(text)
+    assert asked["pytorch"] == ("torch", "")
+    assert asked["tensorflow"] == ("tensorflow", "and-cuda")
+    assert asked["horovod"] == ("horovod", "")
+
+
+def test_a_new_release_brings_no_row_of_another_table_with_it(script):
+    """What stands behind the last release of a framework is not copied."""
+    text = FRAMEWORKS + '\n[[environment_size]]\nframework = "jax"\n'
+    new = script.with_release(text, "jax", "0.11.0", {}, "2026-12-01")
+    assert new.count("[[environment_size]]") == 1
+    assert new.count("[[release]]") == text.count("[[release]]") + 1
 
 
 def test_it_names_no_registry():

@@ -10,9 +10,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.contract.frameworks import frameworks
 from gpurig.settings.places import REPOSITORIES
 from gpurig.stack.gpus import driven_by, gpu, row_of, runs_code
-from gpurig.stack.rows import BuildRow, DistributionRow, FrameworkRow
+from gpurig.stack.rows import BuildRow, DistributionRow, ReleaseRow
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
@@ -54,10 +55,9 @@ CHIPS = {
 }
 RELEASES = {(row.family, row.release): row for row in tables().distribution}
 BRANCHES = {row.number: row for row in tables().branch}
-FRAMEWORKS = list(dict.fromkeys(row.name for row in tables().framework))
 BUILDS = [
     pytest.param(row, build, id=f"{row.name}-{row.version}-{n}-{build.accelerator}")
-    for row in tables().framework
+    for row in tables().release
     for n, build in enumerate(row.builds)
 ]
 
@@ -185,7 +185,7 @@ def test_every_gpu_has_a_driver_branch(row):
 def test_what_is_no_gpu_is_served_by_its_framework(row):
     """It is found by its ids or by the platform, and each such framework has a build for it."""
     assert bool(row.ids) != (row.platform is not None)
-    builds = [b for one in tables().framework if one.name == row.framework for b in one.builds]
+    builds = [b for one in tables().release if one.name == row.framework for b in one.builds]
     serving = [b for b in builds if b.accelerator == row.accelerator]
     assert serving
     assert row.platform is None or all(row.platform in build.platforms for build in serving)
@@ -369,30 +369,30 @@ def test_every_linux_has_its_kernels_on_each_architecture(row):
 # --- frameworks
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("name", frameworks())
 def test_releases_are_newest_first(name):
-    versions = [numbers(row.version) for row in tables().framework if row.name == name]
+    versions = [numbers(row.version) for row in tables().release if row.name == name]
     assert all(newer > older for newer, older in pairwise(versions))
 
 
-@pytest.mark.parametrize("row", tables().framework, ids=lambda row: f"{row.name}-{row.version}")
-def test_a_release_is_whole(row: FrameworkRow):
+@pytest.mark.parametrize("row", tables().release, ids=lambda row: f"{row.name}-{row.version}")
+def test_a_release_is_whole(row: ReleaseRow):
     assert row.python == sorted(set(row.python), key=numbers)
     assert row.builds
     architectures = {one.architecture for one in tables().gpu}
     assert set(row.doubts) <= architectures
     for name, allowed in row.bases.items():
-        releases = [one for one in tables().framework if one.name == name]
+        releases = [one for one in tables().release if one.name == name]
         fitting = [one for one in releases if SpecifierSet(allowed).contains(one.version)]
         assert any(set(row.python) & set(one.python) for one in fitting)
 
 
 @pytest.mark.parametrize(("row", "build"), BUILDS)
-def test_a_build_asks_for_its_release_on_known_platforms(row: FrameworkRow, build: BuildRow):
+def test_a_build_asks_for_its_release_on_known_platforms(row: ReleaseRow, build: BuildRow):
     assert build.platforms
     assert set(build.platforms) <= PLATFORMS
     own = Requirement(build.pins[0])
-    assert own.name == {"pytorch": "torch"}.get(row.name, row.name)
+    assert own.name.partition("-")[0] == frameworks()[row.name].wheels[0]
     assert str(own.specifier) == f"=={row.version}"
     assert own.extras <= {"and-cuda", "cuda12", "cuda13", "tpu"}
     cuda = build.accelerator == "cuda"
@@ -401,7 +401,7 @@ def test_a_build_asks_for_its_release_on_known_platforms(row: FrameworkRow, buil
 
 
 @pytest.mark.parametrize(("row", "build"), BUILDS)
-def test_every_cuda_build_runs_somewhere(row: FrameworkRow, build: BuildRow):
+def test_every_cuda_build_runs_somewhere(row: ReleaseRow, build: BuildRow):
     """Some branch drives some GPU that the build has code for, and runs the build's CUDA."""
     if build.cuda is None:
         return
@@ -420,7 +420,7 @@ def test_every_cuda_build_runs_somewhere(row: FrameworkRow, build: BuildRow):
 
 
 @pytest.mark.parametrize(("row", "build"), BUILDS)
-def test_a_build_brings_cuda_and_cudnn_that_exist(row: FrameworkRow, build: BuildRow):
+def test_a_build_brings_cuda_and_cudnn_that_exist(row: ReleaseRow, build: BuildRow):
     """Its code is of capabilities that a toolkit in its bounds compiles for; so is its cuDNN."""
     if build.cuda is None:
         return
@@ -445,7 +445,7 @@ def test_a_build_brings_cuda_and_cudnn_that_exist(row: FrameworkRow, build: Buil
 
 def test_a_build_of_its_own_index_is_preferred_to_none_and_cpu_to_nothing():
     """Builds are in order: CUDA of the usual index, CUDA of others, what is no GPU, at last cpu."""
-    for row in tables().framework:
+    for row in tables().release:
         order = [
             (build.accelerator == "cpu", build.accelerator != "cuda", build.index is not None)
             for build in row.builds
@@ -459,7 +459,7 @@ def test_the_locks_that_ship_are_of_a_release_and_its_pins(lock):
     name, version, python, machine, accelerator = re.fullmatch(
         r"(\w+)-([\d.]+)-py([\d.]+)-(\w+)-(\w+)", lock.stem
     ).groups()
-    (row,) = (r for r in tables().framework if (r.name, r.version) == (name, version))
+    (row,) = (r for r in tables().release if (r.name, r.version) == (name, version))
     (build,) = (b for b in row.builds if b.accelerator == accelerator)
     assert python in row.python
     assert f"linux-{machine}" in build.platforms
@@ -507,6 +507,6 @@ def test_cudnn_ranges_follow_each_other():
 def test_the_last_cudnn_for_old_gpus_is_the_one_that_pytorch_pins():
     """Two tables that were read apart: the end of Volta, and what builds with code for it ask."""
     (row,) = (one for one in tables().cudnn if one.last == "9.10.2.21")
-    asked = {b.cudnn.split(",")[0] for f in tables().framework if f.name == "pytorch"
+    asked = {b.cudnn.split(",")[0] for f in tables().release if f.name == "pytorch"
              for b in f.builds if b.cudnn and runs_code("7.0", b.capabilities)}  # fmt: skip
     assert all(numbers(one.lstrip(">=")) <= numbers(row.last) for one in asked)

@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from gpurig.contract.frameworks import programs as shipped
 from gpurig.contract.limits import KEYS as LIMITS
 from gpurig.settings.places import absolute_path
 
@@ -31,7 +32,7 @@ _REFERENCE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 # gpurig's own training programs, and a user's: the environment that runs it, and its file.
-PROGRAMS = ("mnist_keras", "mnist_pytorch", "matmul")
+PROGRAMS = shipped()
 OWN_PROGRAM = re.compile(r"(?:[a-z]+:)?(?:[^:]*/)?[A-Za-z0-9][A-Za-z0-9._-]*\.py")
 
 
@@ -144,14 +145,16 @@ def frameworks(
         for requirement in given:
             known = bases.get(requirement.name.lower(), ())
             if len(requirement.extras) > 1 or not requirement.extras <= set(known):
-                raise ValueError(f"{wanted}, {_standing(bases)}")
+                raise ValueError(f"{wanted}; {needs(bases)}")
         return tuple(str(requirement) for requirement in given)
 
     return check
 
 
-def _standing(bases: Mapping[str, tuple[str, ...]]) -> str:
-    return " and ".join(f"{name} on one of {', '.join(known)}" for name, known in bases.items())
+def needs(bases: Mapping[str, tuple[str, ...]]) -> str:
+    """Which framework needs which other, in words."""
+    told = [f"{name} needs one of {', '.join(known)}" for name, known in bases.items()]
+    return " and ".join(told)
 
 
 def images(*names: str) -> Callable[[Any], tuple[str, ...]]:

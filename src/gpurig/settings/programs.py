@@ -11,6 +11,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from gpurig import store
+from gpurig.contract.frameworks import DEFAULT
 from gpurig.errors import InputError
 from gpurig.settings.kinds import OWN_PROGRAM, PROGRAMS
 from gpurig.settings.table import Settings
@@ -109,5 +110,5 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
 
 def _environments(settings: Settings) -> list[str]:
     if settings.frameworks is None:
-        return ["tensorflow"]
+        return [DEFAULT]
     return [Requirement(item).name.lower() for item in settings.frameworks]

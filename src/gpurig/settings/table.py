@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from gpurig.contract.frameworks import DEFAULT, bases
+from gpurig.contract.frameworks import frameworks as known
+from gpurig.contract.frameworks import programs as shipped
 from gpurig.settings.daemon_keys import daemon
 from gpurig.settings.kinds import (
     branch,
@@ -17,6 +20,7 @@ from gpurig.settings.kinds import (
     image_reference,
     images,
     limits,
+    needs,
     one_of,
     pci_ids,
     programs,
@@ -32,8 +36,6 @@ PREFIX = "rig_"
 
 COMPONENTS = ("driver", "docker", "container-toolkit", "environments")
 IMAGES = ("tensorflow", "pytorch")
-FRAMEWORKS = ("tensorflow", "pytorch", "jax", "keras", "horovod")
-BASES = {"keras": ("tensorflow", "pytorch", "jax"), "horovod": ("tensorflow", "pytorch")}
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,10 @@ class Settings:
         "Where cuDNN comes from: wheels in each environment, system, or a version of the system's.",
     )
     frameworks: tuple[str, ...] | None = _setting(
-        None, "list", frameworks(*FRAMEWORKS, bases=BASES), '["tensorflow==2.21.0"]',
-        "The frameworks that get an environment each, with an optional version; unset: tensorflow,"
-        " where it has wheels. Known are tensorflow, pytorch, jax, keras and horovod; the last two"
-        " stand on one of the others (keras[jax]), on tensorflow if none is named.",
+        None, "list", frameworks(*known(), bases=bases()), '["tensorflow==2.21.0"]',
+        "The frameworks that get an environment each, with an optional version; unset:"
+        f" {DEFAULT}, where it has wheels. Known are {', '.join(known())}."
+        f" {needs(bases())} (keras[jax]); the first is taken if none is named.",
     )
     accelerator: str = _setting(
         "auto", "text", one_of("auto", "cpu", "cuda"), '"cpu"',
@@ -151,7 +153,7 @@ class Settings:
         (), "list", programs, '["pytorch:train.py"]',
         "Training programs that are run as proofs: your own, each with the environment that runs it"
         " and its file on the control machine (from the inventory's folder on), beside gpurig's;"
-        " naming some of mnist_keras, mnist_pytorch and matmul leaves out the rest of these.",
+        f" naming some of {', '.join(shipped())} leaves out the rest of these.",
     )
     users: tuple[str, ...] = _setting(
         (), "list", users, '["ada"]',

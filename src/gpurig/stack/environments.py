@@ -30,7 +30,7 @@ from gpurig.stack.frameworks import (
     wishes,
 )
 from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
-from gpurig.stack.rows import BuildRow, FrameworkRow
+from gpurig.stack.rows import BuildRow, ReleaseRow
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
@@ -153,7 +153,7 @@ def _special(site: Site, name: str, found: Sequence[Option]) -> Option | None:
 
 def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
     """Nobody wished for a default: it is left out; a wish is refused, with what would do."""
-    known = [row.version for row in tables().framework if row.name == wish.name.lower()]
+    known = [row.version for row in tables().release if row.name == wish.name.lower()]
     place = f"Python {' and '.join(pythons(site))} on {site.platform}"
     if not releases(wish):
         drop = WayOut(f'rig_frameworks = ["{wish.name}"]', f"one of {', '.join(known)} is taken")
@@ -175,7 +175,7 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
     refuse([f"{wish} in rig_frameworks", why], *ways)
 
 
-def _pythons_here(site: Site, row: FrameworkRow) -> list[str]:
+def _pythons_here(site: Site, row: ReleaseRow) -> list[str]:
     """The Pythons for which this release, or any that it stands on, has wheels on the platform."""
     builds = row.builds if row.builds or not row.bases else []
     here = any(site.platform in build.platforms for build in builds) or bool(row.bases)

@@ -9,16 +9,15 @@ from functools import cache
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from gpurig.contract.frameworks import DEFAULT, frameworks
 from gpurig.errors import InputError
 from gpurig.settings.table import Settings
 from gpurig.stack.gpus import called, row_of, runs_code
 from gpurig.stack.model import Accelerator, Driver, Gpu
-from gpurig.stack.rows import BuildRow, FrameworkRow
+from gpurig.stack.rows import BuildRow, ReleaseRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
-
-DEFAULT = ("tensorflow",)  # what is set up where nobody asks for a framework
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,10 @@ class Option:
     + python: the version of the environment's interpreter
     """
 
-    row: FrameworkRow
+    row: ReleaseRow
     build: BuildRow
     python: str
-    base: FrameworkRow | None = None
+    base: ReleaseRow | None = None
 
     @property
     def pins(self) -> tuple[str, ...]:
@@ -48,7 +47,7 @@ class Option:
         return (*own, *self.build.pins)
 
     @property
-    def parts(self) -> list[tuple[FrameworkRow, BuildRow | None]]:
+    def parts(self) -> list[tuple[ReleaseRow, BuildRow | None]]:
         """The releases that it is made of, with the build of the one that computes."""
         if self.base is None:
             return [(self.row, self.build)]
@@ -60,15 +59,16 @@ class Option:
         return f"{self.computing.name} {self.computing.version}"
 
     @property
-    def computing(self) -> FrameworkRow:
+    def computing(self) -> ReleaseRow:
         """The release whose wheels compute."""
         return self.base or self.row
 
 
 def wishes(site: Site) -> list[Requirement]:
     """The frameworks of the site, in an order that does not depend on how they were given."""
-    given = DEFAULT if site.settings.frameworks is None else site.settings.frameworks
-    return sorted(map(parsed, given), key=lambda wish: _order().index(wish.name.lower()))
+    given = (DEFAULT,) if site.settings.frameworks is None else site.settings.frameworks
+    order = list(frameworks())
+    return sorted(map(parsed, given), key=lambda wish: order.index(wish.name.lower()))
 
 
 @cache
@@ -81,7 +81,7 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
     """InputError for a release that no row of the tables has; no host need be asked for that."""
     for wish in map(parsed, settings.frameworks or ()):
         if not releases(wish):
-            known = [row.version for row in tables().framework if row.name == wish.name.lower()]
+            known = [row.version for row in tables().release if row.name == wish.name.lower()]
             raise InputError(
                 "release-unknown",
                 f"rig_frameworks wants {wish}, and the tables know {', '.join(known)}",
@@ -92,23 +92,18 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
 
 def cpu_bases(framework: str) -> set[str]:
     """The bases of which only the builds for the CPU serve a framework."""
-    return {base for row in tables().framework if row.name == framework for base in row.cpu_bases}
+    return {base for row in tables().release if row.name == framework for base in row.cpu_bases}
 
 
-@cache
-def _order() -> list[str]:
-    return list(dict.fromkeys(row.name for row in tables().framework))
-
-
-def releases(wish: Requirement) -> list[FrameworkRow]:
+def releases(wish: Requirement) -> list[ReleaseRow]:
     """The releases of the tables that the wish allows, newest first."""
     return _releases(wish.name.lower(), str(wish.specifier))
 
 
 @cache
-def _releases(name: str, bounds: str) -> list[FrameworkRow]:
+def _releases(name: str, bounds: str) -> list[ReleaseRow]:
     allowed = SpecifierSet(bounds)
-    rows = [row for row in tables().framework if row.name == name]
+    rows = [row for row in tables().release if row.name == name]
     return [row for row in rows if allowed.contains(row.version, prereleases=True)]
 
 
@@ -156,9 +151,9 @@ def holding(site: Site, option: Option) -> str:
     return _HOLDING[1] if any(key.startswith(stem) for key in site.kept) else ""
 
 
-def _is(installed: Mapping[str, str], row: FrameworkRow, build: BuildRow | None) -> bool:
+def _is(installed: Mapping[str, str], row: ReleaseRow, build: BuildRow | None) -> bool:
     """Whether a release is among what is installed; a build's own part of the version aside."""
-    wheel = Requirement(build.pins[0]).name if build else row.name
+    wheel = Requirement((build or row.builds[0]).pins[0]).name
     return installed.get(wheel, "").partition("+")[0] == row.version
 
 
@@ -203,7 +198,7 @@ def _options_of(wish: Requirement, python: str, platform: str) -> Iterator[Optio
                         yield Option(row, build, python, base)
 
 
-def _bases(row: FrameworkRow, wish: Requirement) -> list[FrameworkRow]:
+def _bases(row: ReleaseRow, wish: Requirement) -> list[ReleaseRow]:
     name = next(iter(sorted(wish.extras)), next(iter(row.bases)))
     return _releases(name, row.bases[name]) if name in row.bases else []
 

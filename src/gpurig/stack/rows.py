@@ -309,6 +309,22 @@ class BuildRow:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameworkRow(Row):
+    """
+    A framework, whatever its release; `gpurig.contract.frameworks` has what follows from it.
+
+    + module: what its programs import, if it is not called as the framework
+    + libraries: the folder of site-packages that its libraries are in, if it is not the module's
+    + proofs: the programs of workloads/ that show that it works
+    """
+
+    name: str
+    proofs: list[str] = field(default_factory=list)
+    module: str | None = None
+    libraries: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRow(Row):
     """One version of a framework; see tables/frameworks.toml."""
 
     name: str

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from gpurig.contract import table_files
 from gpurig.stack.rows import (
     AcceleratorRow,
     ArchitectureRow,
@@ -32,16 +31,12 @@ from gpurig.stack.rows import (
     NvidiaRootRow,
     NvswitchRow,
     PodmanRow,
+    ReleaseRow,
     RetiredKeyRow,
     RootlessRow,
     Row,
     ToolkitRow,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,7 @@ class Tables:
     docker: tuple[DockerRow, ...]
     toolkit: tuple[ToolkitRow, ...]
     framework: tuple[FrameworkRow, ...]
+    release: tuple[ReleaseRow, ...]
     environment_size: tuple[EnvironmentSizeRow, ...]
     cuda_major: tuple[CudaMajorRow, ...]
     cuda: tuple[CudaRow, ...]
@@ -90,7 +86,7 @@ def tables() -> Tables:
     """The tables that ship with gpurig; each array of the files is a field of the same name."""
     read: dict[str, list[dict[str, Any]]] = {}
     for name in FILES:
-        for table, rows in _read(name).items():
+        for table, rows in table_files.read(name).items():
             read.setdefault(table, []).extend(rows)
     kinds = get_type_hints(Tables)
     return Tables(**{name: _rows(get_args(kinds[name])[0], rows) for name, rows in read.items()})
@@ -107,8 +103,3 @@ def _built(row: dict[str, Any]) -> dict[str, Any]:
     if "builds" in row:
         return row | {"builds": [BuildRow(**build) for build in row["builds"]]}
     return row
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = files("gpurig.stack").joinpath("tables", f"{name}.toml")
-    return tomllib.loads(path.read_text(encoding="utf-8"))

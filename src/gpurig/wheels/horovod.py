@@ -12,6 +12,7 @@ from pathlib import Path
 import gevent
 
 from gpurig import store
+from gpurig.contract.frameworks import frameworks
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
 from gpurig.stack.tables import tables
@@ -72,12 +73,12 @@ def build(environment: Environment, lock: str, architecture: str) -> Build:
     """
     row = next(
         row
-        for row in tables().framework
+        for row in tables().release
         if (row.name, row.version) == (environment.framework, environment.version)
     )
     assert row.sdist_sha256
     pins = locks.pins(lock)
-    base = "torch" if environment.base == "pytorch" else environment.base or ""
+    base = frameworks()[environment.base or environment.framework].wheels[0]
     if environment.base in row.cpu_bases and any(name.startswith("nvidia-") for name in pins):
         raise GpurigError(
             "horovod-base",
