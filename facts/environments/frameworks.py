@@ -1,4 +1,4 @@
-"""Frameworks: which release of each is installed in which Python environment."""
+"""Frameworks: which release of each, of CUDA and of cuDNN is in which Python environment."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from gpurig.contract.fact import Fact, framed
 from gpurig.contract.frameworks import frameworks
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
+_CUDA = ("nvidia_cuda_runtime", "nvidia_cuda_runtime_cu[0-9]*", "nvidia_cudnn_cu[0-9]*")
+
 
 class Frameworks(Fact[dict[str, dict[str, str]]]):
     """
-    The releases of frameworks in the environments below a folder; ABSENT without the folder.
+    The releases of frameworks, CUDA's runtime and cuDNN in the environments below a folder.
 
     + root: the folder
 
-    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0+cpu"}}``, by environment and wheel.
+    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0", "nvidia_cudnn_cu12": "9.28.0.42"}}``, by
+    environment and wheel; ABSENT without the folder.
     """
 
     def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
         # Folders are called as the wheel with underscores (PEP 427).
         names = [wheel.replace("-", "_") for one in frameworks().values() for wheel in one.wheels]
         patterns = " ".join(
-            f"*/lib/python3*/site-packages/{name}-[0-9]*.dist-info" for name in names
+            f"*/lib/python3*/site-packages/{name}-[0-9]*.dist-info" for name in (*names, *_CUDA)
         )
         return framed(
             f"cd {shlex.quote(root)} 2>/dev/null || exit 3;"

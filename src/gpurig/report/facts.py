@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from gpurig.report.units import size
 from gpurig.stack.gpus import gpu
 
 # What a person reads where a fact is ABSENT or empty; "none" for all others.
@@ -36,14 +38,12 @@ def _short(value: Any) -> str:
     return "none" if value in (None, "") else str(value)
 
 
-def size(count: int) -> str:
-    """Bytes as a person reads them: ``83.1 GB`` (powers of ten, as disks are sold)."""
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+def processors(value: Any) -> str:
+    """The processors of a machine, without the marks that its maker writes into their name."""
+    name = " ".join(re.sub(r"\((R|TM|C)\)|\bCPU\b|@.*", " ", value["cpu"], flags=re.I).split())
+    count = value["cpus"]
+    told = f"{count} logical CPU{'s' * (count > 1)}" if count else ""
+    return ", ".join(filter(None, [name, told])) or "not told"
 
 
 def _kernel(value: Any) -> list[str]:
@@ -98,6 +98,7 @@ def _disk(value: Any) -> list[str]:
 
 
 WORDS: dict[str, Callable[[Any], list[str]]] = {
+    "machine": lambda value: [f"{value['name']}: {processors(value)}"],
     "os": lambda value: [value["name"]],
     "kernel": _kernel,
     "virtualization": _virtualization,

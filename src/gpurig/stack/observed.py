@@ -32,6 +32,7 @@ from gpurig.facts.environments.pythons import Interpreter, Pythons
 from gpurig.facts.host.account import Account, Login
 from gpurig.facts.host.disk import Disk, Room
 from gpurig.facts.host.distribution import Distribution, OsRelease
+from gpurig.facts.host.machine import Hardware, Machine
 from gpurig.facts.host.memory import Bytes, Memory
 from gpurig.facts.host.pci import Accelerators, Gpus, NvSwitches, PciDevice
 from gpurig.facts.host.proxies import Proxies
@@ -49,6 +50,7 @@ from gpurig.report.facts import NOTHING, WORDS, plain
 
 # In the order in which they are shown.
 FACTS: dict[str, type[Fact[Any]]] = {
+    "machine": Machine,
     "os": Distribution,
     "architecture": Architecture,
     "kernel": Kernel,
@@ -103,11 +105,14 @@ FACTS: dict[str, type[Fact[Any]]] = {
 @dataclass(frozen=True)
 class Observed:
     """
-    What the resolver reads of a host; each field is the value of the fact of its name in `FACTS`.
+    What the resolver reads of a host, and the report tells of it.
+
+    Each field is the value of the fact of its name in `FACTS`.
 
     The shapes are those of the facts' own docstrings. A field is ABSENT or Unknown like the fact.
     """
 
+    machine: Hardware | Absent | Unknown
     os: OsRelease | Absent | Unknown
     architecture: str | Absent | Unknown
     kernel: Kernels | Absent | Unknown
@@ -127,6 +132,7 @@ class Observed:
     driver_installed: DriverPackages | Absent | Unknown
     cuda_toolkits: list[Toolkit] | Absent | Unknown
     docker_installed: DockerPackages | Absent | Unknown
+    container_toolkit: dict[str, str] | Absent | Unknown
     frameworks: dict[str, dict[str, str]] | Absent | Unknown
 
     @classmethod

@@ -1,0 +1,30 @@
+"""Quantities as people read them."""
+
+from __future__ import annotations
+
+
+def size(count: float) -> str:
+    """Bytes: ``83.1 GB`` (powers of ten, as disks are sold)."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds: ``0.4 s``, ``38 s``, ``8 min 13 s``, ``2 h 5 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def share(part: float) -> str:
+    """A part of one: ``97.53 %``, ``97 %``."""
+    return f"{100 * part:.2f}".rstrip("0").rstrip(".") + " %"
