@@ -18,7 +18,6 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 LANES = 3
-LONG = "long"  # what CI has no time for; started by its name alone
 MAKERS = ("operations/test_horovod.py",)  # the wheel that test_frameworks.py installs
 TIMES = TESTS / "README.md"
 ROW = re.compile(r"\| `(\S+)` \| (\d+) \|")
@@ -70,7 +69,7 @@ class Run:
 def main() -> int:
     """Run everything, print what each pytest said as it ends, and what failed once more."""
     files = {str(file.relative_to(TESTS)): file for file in lab_files()}
-    rest = ["tests", f"--ignore=tests/{LONG}", *(f"--ignore=tests/{name}" for name in files)]
+    rest = ["tests", *(f"--ignore=tests/{name}" for name in files)]
     runs = [Run("no host", rest), *(Run(name, [f"tests/{name}"]) for name in files)]
     known = {name: int(seconds) for name, seconds in ROW.findall(TIMES.read_text())}
     longest = max(known.values(), default=0)
@@ -92,7 +91,7 @@ def main() -> int:
 def lab_files() -> Iterator[Path]:
     """The files whose tests boot hosts."""
     for file in sorted(TESTS.rglob("test_*.py")):
-        if file.parent.name != LONG and "pytest.mark.lab" in file.read_text():
+        if "pytest.mark.lab" in file.read_text():
             yield file
 
 

@@ -1,4 +1,4 @@
-"""pytest and the lab: the option --lab, the marker ``lab``, the fixtures ``lab`` and ``boot``."""
+"""pytest and the lab: --lab, --long, the markers of these names, the fixtures lab and boot."""
 
 from __future__ import annotations
 
@@ -15,18 +15,24 @@ from .lab import Lab
 
 Boot = Callable[..., Host]
 LEFT_OUT = pytest.StashKey[int]()
+LONG = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --lab."""
-    parser.getgroup("lab").addoption(
+    """Add --lab and --long."""
+    group = parser.getgroup("lab")
+    group.addoption(
         "--lab", action="store_true", help="boot real hosts for the tests that need them (root)"
+    )
+    group.addoption(
+        "--long", action="store_true", help="the tests for which CI has no time, and no others"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the markers."""
     config.addinivalue_line("markers", "lab: needs hosts that are really booted; see tests/lab")
+    config.addinivalue_line("markers", "long: CI has no time for it, and proves its like")
 
 
 def wanted(config: pytest.Config) -> bool:
@@ -35,14 +41,27 @@ def wanted(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the lab its tests are left out, and counted; they are never "skipped"."""
-    if wanted(config):
-        return
-    left_out = [item for item in items if item.get_closest_marker("lab")]
-    config.stash[LEFT_OUT] = len(left_out)
+    """What this run does not want is left out, and counted; it is never "skipped"."""
+    if not wanted(config):
+        config.stash[LEFT_OUT] = _leave_out(config, items, lambda item: _marked(item, "lab"))
+    long = bool(config.getoption("--long"))
+    left_out = _leave_out(config, items, lambda item: _marked(item, "long") is not long)
+    config.stash[LONG] = 0 if long else left_out
+
+
+def _marked(item: pytest.Item, name: str) -> bool:
+    return item.get_closest_marker(name) is not None
+
+
+def _leave_out(
+    config: pytest.Config, items: list[pytest.Item], unwanted: Callable[[pytest.Item], bool]
+) -> int:
+    """How many tests are not run, after they were taken out."""
+    left_out = [item for item in items if unwanted(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("lab")]
+        items[:] = [item for item in items if not unwanted(item)]
+    return len(left_out)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -52,6 +71,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             "1 test that boots a host was" if count == 1 else f"{count} tests that boot hosts were"
         )
         terminalreporter.write_line(f"{tests} left out; run them, as root, with --lab")
+    if count := config.stash.get(LONG, 0):
+        tests = "1 long test was" if count == 1 else f"{count} long tests were"
+        terminalreporter.write_line(f"{tests} left out; run them with --lab --long")
 
 
 def pytest_unconfigure() -> None:

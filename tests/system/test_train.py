@@ -26,9 +26,20 @@ TRAININGS = {
     "horovod on three": ("horovod", 3, ("--no-baseline",)),
     "multiworker on three": ("multiworker", 3, ("--no-baseline", "--env", "horovod")),
 }
+LONG = {
+    "horovod on two": ("horovod", 2, ("--no-baseline",)),
+    "multiworker on two": ("multiworker", 2, ("--no-baseline", "--env", "horovod")),
+    "torchrun on three": ("torchrun", 3, ("--no-baseline",)),
+}
 
 
-@pytest.mark.parametrize(("engine", "count", "words"), TRAININGS.values(), ids=TRAININGS)
+@pytest.mark.parametrize(
+    ("engine", "count", "words"),
+    [
+        *(pytest.param(*row, id=name) for name, row in TRAININGS.items()),
+        *(pytest.param(*row, id=name, marks=pytest.mark.long) for name, row in LONG.items()),
+    ],
+)
 def test_they_train_mnist_together(
     person: Person,
     inventory: Path,

@@ -1,1 +1,0 @@
-"""What CI has no time for: `./gpurig test --lab tests/long`."""
