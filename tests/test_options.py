@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from gpurig.cli import main
 from gpurig.cli.verbs import Asked
+from gpurig.contract.values import ABSENT
 from gpurig.deploy import docker, environments, workstation
 from gpurig.engine import run
 from gpurig.engine.runner import Pass
@@ -80,6 +81,7 @@ def test_every_pass_of_every_host_has_the_options(
 
     monkeypatch.setattr(run, "Link", Link)
     monkeypatch.setattr(run, "workstation", deploy)
+    monkeypatch.setattr(run, "read", lambda _: ABSENT)
     given = Options("plan", restart_docker=True, prune=True, upgrade=True)
     specs = [HostSpec.of(f"gpu0{n}", "ssh", f"gpu0{n}", {}) for n in range(hosts)]
     told = SimpleNamespace(**dict.fromkeys(("stage", "planned", "finished"), lambda *_: None))

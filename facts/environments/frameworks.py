@@ -19,7 +19,7 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
 
     + root: the folder
 
-    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0", "nvidia_cudnn_cu12": "9.28.0.42"}}``, by
+    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0", "nvidia-cudnn-cu12": "9.28.0.42"}}``, by
     environment and wheel; ABSENT without the folder.
     """
 
