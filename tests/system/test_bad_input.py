@@ -28,7 +28,7 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_jupyter': 'lab'})]\n", "rig_jupyter must be"),
         ("hosts = [('a', {'rig_images': ['tensorflw']})]\n", "did you mean tensorflow?"),
         ("hosts = [('a', {'rig_frameworks': ['pytorhc']})]\n", "did you mean pytorch?"),
-        ("hosts = [('a', {'rig_frameworks': ['keras[horovod]']})]\n", "keras needs one of tensorflow"),
+        ("hosts = [('a', {'rig_frameworks': ['keras[horovod]']})]\n", "keras needs one of"),
         ("hosts = [('a', {'rig_frameworks': ['jax==9.9']})]\n", "the tables know 0.10.2"),
         ("hosts = [('a', {'rig_images': ['my image']})]\n", "rig_images must be a list"),
         ("hosts = [('a', {'rig_base_image': 'my base'})]\n", "without spaces"),
