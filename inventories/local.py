@@ -1,7 +1,7 @@
 """
-This machine alone: what ``./gpurig up`` takes when nothing else is named.
+This machine alone: the inventory of ``./gpurig up`` without a target.
 
-Copy it to give this machine settings of its own; inventories/lab.py shows all there are.
+Copy it to give this machine its own settings. inventories/lab.py shows all settings.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ this_machine: list[tuple[str, dict[str, Any]]] = [
     (
         "@local",
         {
-            # "rig_users": ["ada"],  # who may use Docker; workloads run as the first of them
+            # "rig_users": ["ada"],  # users who may use Docker; workloads run as the first
         },
     ),
 ]

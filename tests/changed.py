@@ -34,11 +34,13 @@ READ = {
     "gpurig": "tests/test_bootstrap.py",
     "scripts/hatch_hook.py": "tests/test_packaging.py",
     "scripts/settings-reference": "tests/test_docs.py",
+    "scripts/sentences": "tests/test_sentences.py",
     "scripts/uv_as_pip.py": "tests/test_bootstrap.py",
 }
 ALWAYS = (  # these read every file
     "tests/test_promise_ids.py",
     "tests/test_repository.py",
+    "tests/test_sentences.py",
     "tests/test_style.py",
 )
 

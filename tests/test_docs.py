@@ -31,13 +31,15 @@ def _constant(node: ast.expr | None) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else ""
 
 
-def _proofs() -> set[str]:
-    """The id of every proof."""
+def titles() -> dict[str, str]:
+    """By id, the title of every proof, in the order in which they run."""
     return {
-        _constant(call.args[0])
-        for file in (ROOT / "tests/proofs").glob("test_*.py")
-        for call in _calls(file)
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "proof"
+        _constant(mark.args[0]): (ast.get_docstring(node) or "").partition("\n")[0]
+        for file in sorted((ROOT / "tests/proofs").glob("test_*.py"))
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        for mark in node.decorator_list
+        if isinstance(mark, ast.Call) and getattr(mark.func, "attr", "") == "proof"
     }
 
 
@@ -63,7 +65,15 @@ def test_every_promise_is_on_the_page_and_nothing_else_is() -> None:
 
 def test_every_proof_is_on_the_page_and_nothing_else_is() -> None:
     """docs/reference/proofs.md lists exactly the proofs."""
-    assert _first_column("proofs.md", "id") == _proofs()
+    assert _first_column("proofs.md", "id") == set(titles())
+
+
+def test_each_proof_is_on_the_page_by_its_title() -> None:
+    """A row begins with the title that the screen and the reports show."""
+    page = (REFERENCE / "proofs.md").read_text()
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", page, re.MULTILINE))
+    plain = {name: text.replace("`", "") for name, text in rows.items()}
+    assert [name for name, title in titles().items() if not plain[name].startswith(title)] == []
 
 
 def test_every_error_code_is_on_the_page_and_nothing_else_is() -> None:

@@ -31,7 +31,7 @@ TOLD = {
 
 @pytest.mark.proof("docker.running-config")
 def test_running_daemon_has_the_configuration_on_disk(host: Host, subject: Subject) -> None:
-    """The running daemon uses daemon.json (checked: what docker info reports)."""
+    """The running daemon uses daemon.json, as far as docker info shows it."""
     file = host.file("/etc/docker/daemon.json")
     config = json.loads(file.content_string or "{}") if file.exists else {}
     running = json.loads(host.check_output("docker info --format '{{json .}}'"))
