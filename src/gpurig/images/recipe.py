@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gpurig import __version__, store
+from gpurig.contract.frameworks import frameworks
 from gpurig.errors import InputError
 from gpurig.settings.table import Settings
 from gpurig.stack.model import Image
@@ -76,14 +77,21 @@ def recipe(image: Image, architecture: str, index: str | None = None) -> Recipe:
     lock = locks.find(inside, architecture, index)
     folder = files("gpurig.workloads")
     contents = {
-        "Dockerfile": (folder / "container" / image.name / "Dockerfile").read_text(),
+        "Dockerfile": (folder / "container" / "Dockerfile").read_text(),
         "requirements.lock": lock.text,
         "build.lock": locks.build_part(lock.text),
     }
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".py") and file.name != "__init__.py":
             contents[file.name] = file.read_text()
-    arguments = {"BASE": image.base, "PYTHON": inside.python}
+    framework = frameworks()[inside.framework]
+    arguments = {
+        "BASE": image.base,
+        "PYTHON": inside.python,
+        "FRAMEWORK": framework.name,
+        "MODULE": framework.module,
+        "PROGRAM": next(f"{name}.py" for name in framework.proofs if name.startswith("mnist")),
+    }
     labels = {
         RECIPE: _sum(contents | arguments),
         "gpurig.version": __version__,
