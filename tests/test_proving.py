@@ -13,7 +13,7 @@ from gpurig.hosts.inventory import HostSpec
 from gpurig.stack.model import Stack
 
 CHILD = """#!/bin/sh
-cat >/dev/null
+read -r _
 head -c 300000 /dev/zero | tr '\\0' x >&2
 echo '{"proof": {"id": "a.b", "title": "It works", "verdict": "failed", "reason": "long"}}'
 exit 1

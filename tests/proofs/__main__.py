@@ -11,12 +11,15 @@ import gevent.monkey
 gevent.monkey.patch_all()  # before anything opens a socket
 
 import json  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 from dataclasses import asdict  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
+import gevent  # noqa: E402
 import pytest  # noqa: E402
+from gevent.os import nb_read  # noqa: E402
 
 from gpurig.engine.runner import Link, prepare_engine  # noqa: E402
 from gpurig.hosts.inventory import HostSpec  # noqa: E402
@@ -25,9 +28,17 @@ from gpurig.proofs.plugin import Proving  # noqa: E402
 HERE = Path(__file__).parent
 
 
+def _end_with_parent() -> None:
+    """Its end of the pipe is open for as long as it lives; what runs on the host ends with us."""
+    while nb_read(sys.stdin.fileno(), 1 << 16):
+        pass
+    os._exit(1)
+
+
 def main() -> int:
     """Run the proofs; the exit code is pytest's."""
-    given = json.loads(sys.stdin.read())
+    given = json.loads(sys.stdin.readline())
+    gevent.spawn(_end_with_parent)
     out, sys.stdout = sys.stdout, sys.stderr  # pytest's own words are for the log
 
     def tell(what: dict[str, Any]) -> None:

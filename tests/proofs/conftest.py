@@ -47,10 +47,25 @@ def program(request: pytest.FixtureRequest) -> OwnProgram:
 
 
 @pytest.fixture(scope="session")
-def probing(host: Host, pytestconfig: pytest.Config) -> Iterator[Probing]:
+def private(pytestconfig: pytest.Config) -> str:
+    """Where proofs make folders for users; it goes with the run, also when that is killed."""
+    return pytestconfig.stash[PROVING].link.folder()
+
+
+@pytest.fixture
+def scratch(host: Host, subject: Subject, private: str) -> Iterator[str]:
+    """A folder of the user whom workloads are run as, and of nobody else."""
+    # A name that cannot be foreseen, made as the user.
+    folder: str = host.check_output("runuser -u %s -- mktemp -d %s/XXXXXXXX", subject.user, private)
+    yield folder
+    host.run("rm -rf %s", folder)
+
+
+@pytest.fixture(scope="session")
+def probing(host: Host, private: str, pytestconfig: pytest.Config) -> Iterator[Probing]:
     """The environments, each asked once."""
     subject = pytestconfig.stash[PROVING].item_subject
-    made = Probing(host, subject.user, subject.settings.venv_root)
+    made = Probing(host, subject.user, subject.settings.venv_root, private)
     yield made
     made.close()
 

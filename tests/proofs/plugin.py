@@ -59,7 +59,7 @@ class LinkBackend(BaseBackend):  # type: ignore[misc]  # testinfra is untyped
 
     def run(self, command: str, *args: str, **_: Any) -> CommandResult:
         line = self.get_command(command, *args)
-        code, output = self.link.run(line)
+        code, output = self.link.run(line, ends=True)
         return self.result(code, line, output.stdout + "\n", output.stderr + "\n")
 
 

@@ -19,13 +19,14 @@ class Probing:
     """
     The environments of one host.
 
-    + user: who asks, never root; root: the folder of the environments
+    + user: who asks, never root; root: the folder of the environments; private: where a folder is
+      made for what is asked
     """
 
-    def __init__(self, host: Host, user: str, root: str) -> None:
+    def __init__(self, host: Host, user: str, root: str, private: str) -> None:
         self.host, self.user, self.root = host, user, root
         # A name that nobody can foresee: root writes into it, and users run what it holds.
-        self.folder = host.check_output("mktemp -d /tmp/gpurig-XXXXXXXX")
+        self.folder = host.check_output("mktemp -d %s/XXXXXXXX", private)
         self.program = f"{self.folder}/probe.py"
         host.check_output("printf %%s %s > %s", PROBE, self.program)
         host.check_output("chmod 755 %s && chmod 644 %s", self.folder, self.program)

@@ -52,10 +52,10 @@ int main() { printf("%zu\\n", (size_t) cudnnGetVersion()); }
 class Login:
     """A login shell of an unprivileged user in a private folder."""
 
-    def __init__(self, host: Host, user: str) -> None:
+    def __init__(self, host: Host, user: str, private: str) -> None:
         self.host = host
         self.user = user if host.run("id %s", user).rc == 0 else "nobody"
-        self.folder = str(self.host.check_output(f"{self._as} mktemp -d /tmp/gpurig-XXXXXXXX"))
+        self.folder = str(self.host.check_output(f"{self._as} mktemp -d {private}/XXXXXXXX"))
 
     @property
     def _as(self) -> str:
@@ -79,9 +79,9 @@ class Login:
 
 
 @pytest.fixture
-def login(host: Host, subject: Subject) -> Iterator[Login]:
+def login(host: Host, subject: Subject, private: str) -> Iterator[Login]:
     """A login shell; its folder is removed afterwards."""
-    shell = Login(host, subject.user)
+    shell = Login(host, subject.user, private)
     yield shell
     host.run("rm -rf %s", shell.folder)
 

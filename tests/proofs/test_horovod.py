@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -45,15 +44,6 @@ def with_horovod(subject: Subject) -> dict[str, Any]:
     if not found:
         not_applicable("rig_frameworks does not name horovod")
     return dict(found[0])
-
-
-@pytest.fixture
-def scratch(host: Host, subject: Subject) -> Iterator[str]:
-    """A private folder of the user whom workloads are run as; it is removed afterwards."""
-    # A name that nobody can foresee, made as the user and readable by nobody else.
-    folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
-    yield folder
-    host.run("rm -rf %s", folder)
 
 
 def _horovodrun(

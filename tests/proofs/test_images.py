@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,14 +28,6 @@ def built(stack: dict[str, Any]) -> list[dict[str, Any]]:
     if not found:
         not_applicable("rig_images names no image to build")
     return found
-
-
-@pytest.fixture
-def scratch(host: Host, subject: Subject) -> Iterator[str]:
-    """A private folder of the user; it is removed afterwards."""
-    folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
-    yield folder
-    host.run("rm -rf %s", folder)
 
 
 def _run(

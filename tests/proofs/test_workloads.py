@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from gpurig.settings.programs import OwnProgram, chosen
 
 WORKLOADS = "/opt/gpurig/workloads"
 BACKENDS = {"pytorch": "torch"}  # as Keras calls them, where that is not the framework's name
-
-
-@pytest.fixture
-def scratch(host: Host, subject: Subject, training: None) -> Iterator[str]:
-    """A private folder of the user whom workloads are run as; it is removed afterwards."""
-    folder = host.check_output("runuser -u %s -- mktemp -d /tmp/gpurig-XXXXXXXX", subject.user)
-    yield folder
-    host.run("rm -rf %s", folder)
 
 
 def _train(
@@ -44,7 +35,7 @@ def _chosen(subject: Subject, program: str) -> None:
 
 @pytest.mark.proof("workloads.matmul")
 def test_matrix_product(
-    host: Host, subject: Subject, environment: Environment, scratch: str
+    host: Host, subject: Subject, environment: Environment, training: None, scratch: str
 ) -> None:
     """On each device a matrix product equals NumPy's within the tolerance."""
     _chosen(subject, "matmul")
@@ -65,7 +56,7 @@ def _mnist(subject: Subject, environment: Environment) -> list[str]:
 
 @pytest.mark.proof("workloads.mnist")
 def test_a_network_learns(
-    host: Host, subject: Subject, environment: Environment, scratch: str
+    host: Host, subject: Subject, environment: Environment, training: None, scratch: str
 ) -> None:
     """A convolutional network learns MNIST, and predicts the same after saving and loading."""
     program, *options = _mnist(subject, environment)
@@ -90,7 +81,7 @@ def test_a_network_learns(
 
 @pytest.mark.proof("workloads.own")
 def test_a_program_of_the_users_passes(
-    host: Host, subject: Subject, program: OwnProgram, scratch: str
+    host: Host, subject: Subject, program: OwnProgram, training: None, scratch: str
 ) -> None:
     """The program of rig_workloads reports that it passed."""
     found = {one["name"]: one for one in subject.stack["environments"]}

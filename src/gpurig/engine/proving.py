@@ -2,8 +2,8 @@
 Running the proofs against one host: pytest with testinfra, in a process of its own.
 
 The parent hands the host over on standard input (it may hold passwords) and reads one JSON line a
-proof. The child (``gpurig.proofs.__main__``) opens its own connection and shares nothing else with
-what changed the host.
+proof; when that input ends, the child does. The child (``gpurig.proofs.__main__``) opens its own
+connection and shares nothing else with what changed the host.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ def prove(
     proofs = []
     # A file takes any number of words of pytest's; a pipe that nobody reads meanwhile would fill.
     with TemporaryFile() as words:
-        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words)
+        # In a session of its own, so that Ctrl-C asks the parent alone.
+        child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=words, start_new_session=True)
         try:
-            child.stdin.write(json.dumps(given, default=str).encode())
-            child.stdin.close()
+            child.stdin.write(json.dumps(given, default=str).encode() + b"\n")
+            child.stdin.flush()
             for line in _lines(spec, child.stdout.fileno()):
                 told = json.loads(line)
                 if "line" in told:
@@ -81,6 +82,7 @@ def prove(
         finally:
             if child.poll() is None:
                 child.kill()
+            child.stdin.close()
             child.stdout.close()
         words.seek(-min(words.seek(0, os.SEEK_END), MB), os.SEEK_END)
         said = words.read().decode("utf-8", "replace")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import gevent
 import gevent.local
 import pyinfra
 import pyinfra.api.host
@@ -19,12 +22,14 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
-from gpurig.contract.limits import Limits
+from gpurig.contract.attended import Attended
+from gpurig.contract.limits import MB, Limits
 from gpurig.contract.promise import Finding, Record, recording
 from gpurig.engine import prefetch
 from gpurig.errors import HostError, InternalError
+from gpurig.hosts import attended
 from gpurig.hosts.connector import LOCAL, GpurigConnector, reading_fact, sudo_error
-from gpurig.hosts.exchange import Running
+from gpurig.hosts.exchange import BROKEN, Room, Running, beating, lines
 from gpurig.hosts.inventory import HostSpec
 from gpurig.hosts.transport import LocalTransport, SSHTransport, Transport
 from gpurig.settings.redaction import Redaction, secrets_of
@@ -107,6 +112,7 @@ class Link:
         self._redacted = Redaction(secrets_of([spec.data]))
         self.commands = 0
         self._transport: Transport | None = None
+        self._held: list[tuple[Running, gevent.Greenlet]] = []  # what ends with this run
 
     def open(self) -> None:
         """Connect; HostError when that is refused or impossible."""
@@ -133,14 +139,19 @@ class Link:
         _, host = self._state(executing=False)
         host.connector.lock(holder, self.data)
 
-    def run(self, line: str, as_root: bool = True) -> tuple[int, CommandOutput]:
-        """One command outside any deploy: its exit status and output."""
+    def run(self, line: str, as_root: bool = True, ends: bool = False) -> tuple[int, CommandOutput]:
+        """
+        One command outside any deploy: its exit status and output.
+
+        + ends: whether it ends with this run, however that ends
+        """
         _, host = self._state(executing=True)
         arguments = {"_sudo": as_root and self.data["_sudo"]}
         if password := self.data.get("_sudo_password"):
             arguments["_sudo_password"] = password
         self.commands += 1
-        answer: tuple[int, CommandOutput] = host.connector.execute(StringCommand(line), arguments)
+        command = Attended(line) if ends else StringCommand(line)
+        answer: tuple[int, CommandOutput] = host.connector.execute(command, arguments)
         return answer
 
     def begin(self, line: str) -> Running:
@@ -150,8 +161,24 @@ class Link:
         running: Running = host.connector.begin(line, self.data)
         return running
 
+    def folder(self) -> str:
+        """A folder on the host in which every user may make one; it goes when this run ends."""
+        running = self.begin(f"sh -c {shlex.quote(attended.folder())}")
+        limits = Limits(**self.spec.settings.limits)
+        with gevent.Timeout(limits.fact, limits.silent(self.spec.name, "fact", "making a folder")):
+            path = next(lines(running.out, Room(MB)), "").strip()
+        if not path.startswith("/"):
+            raise OSError(f"no private folder could be made: {path}")
+        self._held.append((running, gevent.spawn(beating, running, attended.BEAT)))
+        return path
+
     def close(self) -> None:
         """Hang up; the host's lock is given back."""
+        for running, beats in self._held:
+            beats.kill()
+            with suppress(*BROKEN):
+                running.close()
+        self._held.clear()
         if self._transport is not None:
             self._transport.close()
             self._transport = None

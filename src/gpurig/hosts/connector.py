@@ -17,8 +17,10 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
+from gpurig.contract.attended import Attended
 from gpurig.contract.fact import late
 from gpurig.errors import GpurigError, HostError
+from gpurig.hosts import attended
 from gpurig.hosts.exchange import Running
 from gpurig.hosts.host_lock import LOCK
 from gpurig.hosts.transport import UMASK, LocalTransport, SSHTransport, Transport
@@ -182,14 +184,20 @@ class GpurigConnector(BaseConnector):
             arguments.pop(name, None)
         line = make_unix_command(command, **arguments).get_raw_value()
         data = _bytes(stdin)
+        ends = isinstance(command, Attended)
+        if ends:
+            line = f"sh -c {shlex.quote(attended.script(line))}"
         if sudo:
             if data and password:
                 raise OSError("a command cannot have both input and a sudo password")
-            line, data = _with_sudo(line, user, password, data)
+            line, data = _with_sudo(line, user, password, data, keep_stdin=ends)
         self.commands += 1
         reading = reading_fact.get()
         limit = "fact" if reading else "command"
-        return self._open.run(line, data, timeout, told=not reading, limit=limit, each=each)
+        beat = attended.BEAT if ends else 0
+        return self._open.run(
+            line, data, timeout, told=not reading, limit=limit, each=each, beat=beat
+        )
 
     def begin(self, line: str, arguments: dict[str, Any]) -> Running:
         """

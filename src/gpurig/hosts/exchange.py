@@ -116,6 +116,7 @@ def follow(
     room: Room,
     on_line: Callable[[str, str], None],
     keep: bool = True,
+    beat: float = 0,
 ) -> tuple[int, CommandOutput]:
     """
     Follow a command to its end: its status and its lines.
@@ -123,11 +124,13 @@ def follow(
     + seconds: how long nothing may come before it has begun, and after
     + on_line: is given the stream's name and each line as it comes
     + keep: whether lines are also part of what is returned
+    + beat: after how many seconds each a line is written to it that says that we are here; 0 for
+      an input that ends
 
     Silent or Flooded where a bound is passed, and what `on_line` raises; the caller lets go of the
     command.
     """
-    talk = _Talk(running, stdin, room, on_line, keep)
+    talk = _Talk(running, stdin, room, on_line, keep, beat)
     readers = [gevent.spawn(talk.read, *stream) for stream in talk.streams]
     writer = gevent.spawn(talk.feed)
     try:
@@ -152,8 +155,10 @@ class _Talk:
         room: Room,
         on_line: Callable[[str, str], None],
         keep: bool,
+        beat: float,
     ) -> None:
         self.running, self.room, self.on_line, self.keep = running, room, on_line, keep
+        self.beat = beat
         self.source = BytesIO(stdin) if isinstance(stdin, bytes) else stdin
         self.streams = ("stdout", running.out), ("stderr", running.err)
         self.told: list[OutputLine] = []
@@ -180,7 +185,17 @@ class _Talk:
         # A command may end without reading its input; its status says whether that is bad.
         with suppress(*BROKEN):
             shutil.copyfileobj(self.source, _Heard(self), 1 << 20)
+            if self.beat:
+                beating(self.running, self.beat)
             self.running.stdin.close()
+
+
+def beating(running: Running, seconds: float) -> None:
+    """Write a line to a command as often as this, until it no longer reads; see `attended`."""
+    while True:
+        running.stdin.flush()
+        gevent.sleep(seconds)
+        running.stdin.write(b"\n")
 
 
 class _Heard:

@@ -67,6 +67,7 @@ class Transport:
         told: bool = True,
         limit: str = "command",
         each: OnLine | None = None,
+        beat: float = 0,
     ) -> tuple[int, CommandOutput]:
         """
         Run a shell command line; its exit status and output. Facts' lines are not told.
@@ -75,6 +76,7 @@ class Transport:
         + limit: of `Limits`, for how long it may be silent
         + each: is given the lines of standard output, which are then neither told nor kept, and of
           which there may be much more
+        + beat: as `follow` has it
 
         HostError where it is silent for too long or says too much.
         """
@@ -91,7 +93,7 @@ class Transport:
         try:
             with gevent.Timeout(timeout, TimeoutError(f"it had not ended after {timeout} s")):
                 bounds = self.limits.connect, seconds
-                return follow(running, stdin, bounds, room, on_line, keep=each is None)
+                return follow(running, stdin, bounds, room, on_line, each is None, beat)
         except Silent as error:
             self._silent = True
             key = limit if error.begun else "connect"
