@@ -24,7 +24,8 @@ from gpurig.deploy.workloads import workloads
 from gpurig.settings.checks import validate
 from gpurig.settings.options import DEFAULTS, Options
 from gpurig.stack.model import Refusal, Stack
-from gpurig.stack.observed import Observed, observe
+from gpurig.stack.observed import Observed
+from gpurig.stack.reading import observe
 from gpurig.stack.resolver import resolve
 from gpurig.wheels import locks
 

@@ -1,7 +1,9 @@
-"""The command line itself: what `--help` says."""
+"""The command line itself: what `--help` says, and what is imported for it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -39,3 +41,53 @@ def test_every_option_says_what_it_does(verb: str) -> None:
 def test_what_all_verbs_on_hosts_take_comes_last(verb: str) -> None:
     """In one order, after the verb's own."""
     assert [option.opts[-1] for option in _options(verb)][-4:] == SHARED
+
+
+HEAVY = ("pyinfra", "paramiko", "gevent", "docker", "rich", "testinfra", "cryptography")
+LIGHT = {
+    "--version": ("gpurig.cli.main", ["--version"], HEAVY),
+    "--help": ("gpurig.cli.main", ["up", "--help"], HEAVY),
+    "tables": ("gpurig.cli.main", ["tables", "--json"], [one for one in HEAVY if one != "rich"]),
+    "the resolver": ("gpurig.stack.resolver", [], HEAVY),
+}
+
+
+@pytest.mark.parametrize(("module", "words", "heavy"), LIGHT.values(), ids=LIGHT)
+def test_what_needs_no_host_imports_nothing_that_reaches_one(
+    module: str, words: list[str], heavy: list[str]
+) -> None:
+    """It would take half a second of a processor each time."""
+    script = f"""
+import runpy, sys
+sys.argv[1:] = {words}
+try:
+    runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+except SystemExit as done:
+    assert not done.code, done.code
+print(*(name for name in {heavy} if name in sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.split() == []
+
+
+@pytest.mark.parametrize("verb", ["up", "plan", "verify", "facts", "resolve", "trust", "train"])
+def test_a_verb_on_hosts_has_greenlets_before_it_has_sockets(verb: str) -> None:
+    """Nothing is imported before the patch that could keep Python's own."""
+    script = f"""
+import sys
+from gpurig.hosts import greenlets
+def patched():
+    early = {{"socket", "ssl", "select", "selectors", "subprocess", "pyinfra", "paramiko"}}
+    print("patched", *early & set(sys.modules))
+    sys.exit()
+greenlets.patch = patched
+from gpurig.cli import main
+sys.argv = ["gpurig", {verb!r}, *["--engine", "torchrun"][:2 * ({verb!r} == "train")], "gpu01"]
+main.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["patched"]

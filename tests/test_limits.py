@@ -73,7 +73,9 @@ TALKATIVE = "has a talkative .bashrc"
 
 # All at once, in a process in which everything waits as in gpurig itself.
 _OVER_SSH = """
-import gpurig.cli.main, gevent, json, sys, time
+from gpurig.hosts import greenlets
+greenlets.patch()
+import gevent, json, sys, time
 from gpurig.errors import GpurigError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.engine.runner import Link, prepare_engine

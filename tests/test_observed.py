@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.errors import InputError
 from gpurig.facts.host.disk import Disk
 from gpurig.facts.host.proxies import Proxies
-from gpurig.stack.observed import FACTS, Observed, readable
+from gpurig.facts.registry import FACTS
+from gpurig.report.facts import readable
+from gpurig.stack import observed as module
+from gpurig.stack import reading
+from gpurig.stack.observed import Observed
 
 DATA = Path(__file__).parent / "data" / "facts"
 
@@ -31,7 +36,7 @@ def saved(**machines: str) -> dict[str, Any]:
 
 def test_observed_survives_json() -> None:
     """Reading what was written gives the same, ABSENT and Unknown included."""
-    observed = Observed.from_facts(saved(gpus="hgx-h100", secure_boot="docker-hides-firmware"))
+    observed = reading.saved(saved(gpus="hgx-h100", secure_boot="docker-hides-firmware"))
 
     again = Observed.from_facts(json.loads(json.dumps(observed.as_json())))
 
@@ -47,6 +52,16 @@ def test_each_thing_the_resolver_reads_has_a_fact() -> None:
     assert {field.name for field in fields(Observed)} <= set(FACTS)
 
 
+def test_each_field_is_of_its_fact_s_type() -> None:
+    """What the resolver takes for a value is what the fact says that it gives."""
+    tree = ast.parse(Path(module.__file__).read_text())
+    (names,) = [node for node in tree.body if isinstance(node, ast.If)]  # if TYPE_CHECKING
+    scope = dict(vars(module))
+    exec(compile(ast.Module(names.body, []), module.__file__, "exec"), scope)
+    found = get_type_hints(Observed, scope)
+    assert found == {key: reading.expected(key) | Absent | Unknown for key in found}
+
+
 def test_a_fact_that_is_not_given_is_unknown() -> None:
     """Nothing is concluded from silence: a missing key is neither ABSENT nor empty."""
     assert isinstance(Observed.from_facts({}).gpus, Unknown)
@@ -57,7 +72,7 @@ def test_facts_of_a_newer_version_can_be_read() -> None:
     facts = saved() | {"colour": "green"}
     facts["os"] = facts["os"] | {"mood": "fine"}
 
-    assert Observed.from_facts(facts).os == facts["os"]
+    assert reading.saved(facts).os == facts["os"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +94,7 @@ def test_facts_of_a_newer_version_can_be_read() -> None:
 def test_a_value_of_another_shape_is_refused_by_name(key: str, value: object) -> None:
     """A hand-written fact that is wrong is one sentence that names it, before anything is done."""
     with pytest.raises(InputError, match=f"the fact {key} is not"):
-        Observed.from_facts(saved() | {key: value})
+        reading.saved(saved() | {key: value})
 
 
 def test_readable_tells_every_fact_once_and_in_order() -> None:

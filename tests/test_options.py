@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from gpurig.cli import main
-from gpurig.cli.verbs import Asked
+from gpurig.cli.asked import Asked
 from gpurig.contract.values import ABSENT
 from gpurig.deploy import docker, environments, workstation
 from gpurig.engine import run
 from gpurig.engine.runner import Pass
+from gpurig.hosts import greenlets
 from gpurig.hosts.inventory import HostSpec
 from gpurig.settings.options import DEFAULTS, Options
 from gpurig.settings.table import Settings
@@ -39,7 +40,8 @@ def test_what_the_command_line_says_is_an_option(
 ) -> None:
     """By its name, and nothing else is."""
     asked: list[Asked] = []
-    monkeypatch.setattr("gpurig.cli.verbs.work", asked.append)
+    monkeypatch.setattr("gpurig.cli.work.work", asked.append)
+    monkeypatch.setattr(greenlets, "patch", lambda: None)  # this process is not gpurig's own
     CliRunner().invoke(main.gpurig, [*words.split(), "gpu01"], catch_exceptions=False)
     assert [one.options for one in asked] == [options]
 

@@ -10,10 +10,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from gpurig import report
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import GpurigError, HostError
+from gpurig.report import run_report
 from gpurig.report.html import page
 from gpurig.report.junit import suites
 from gpurig.stack.model import Stack
@@ -73,7 +73,7 @@ def test_whatever_a_host_says_is_text() -> None:
 
 def test_all_three_are_written_for_their_reader_only(tmp_path: Path) -> None:
     """The page's path comes back; none of them is readable by others, and the JSON is JSON."""
-    assert report.write(tmp_path, "up", [_result()], 1) == tmp_path / "report.html"
+    assert run_report.write(tmp_path, "up", [_result()], 1) == tmp_path / "report.html"
     assert {f.name for f in tmp_path.iterdir()} == {"report.html", "report.json", "junit.xml"}
     for file in tmp_path.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -86,7 +86,7 @@ def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     """A report that could not be written is said, not lost."""
     (tmp_path / "gone").touch()
     with pytest.raises(GpurigError, match="cannot be written"):
-        report.write(tmp_path / "gone", "up", [_result()], 1)
+        run_report.write(tmp_path / "gone", "up", [_result()], 1)
 
 
 def test_junit_is_well_formed() -> None:

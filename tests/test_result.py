@@ -7,8 +7,8 @@ import pytest
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, exit_code
 from gpurig.errors import HostError
-from gpurig.report import frame
 from gpurig.report.junit import suites
+from gpurig.report.run_report import frame
 from gpurig.stack.model import Refusal, Stack
 
 STACK = Stack("debian:13", "x86_64")

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra import logger
 
-from gpurig import report, store
+from gpurig import store
 from gpurig.engine import prefetch
 from gpurig.errors import GpurigError
-from gpurig.report import run_log
+from gpurig.report import run_log, run_report
 from gpurig.settings import redaction
 
 DATA = {
@@ -112,7 +112,7 @@ def test_modes_do_not_depend_on_the_umask(
     try:
         folder = run_log.open_run(debug=False)
         logger.info("a line")
-        report.write(folder, "plan", [], 0)
+        run_report.write(folder, "plan", [], 0)
         prefetch.remember("gpu01", [("gpurig.facts.users.groups", "Users", ())])
         store.write(store.configuration() / "locks" / "x.txt", "x", mode=0o644)
     finally:

@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpurig
-from gpurig import report
 from gpurig.contract.fact import Fact
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.contract.values import Unknown
@@ -28,10 +27,11 @@ from gpurig.engine.runner import Link
 from gpurig.errors import HostError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.hosts.transport import LocalTransport
-from gpurig.report import run_log
+from gpurig.report import run_log, run_report
 from gpurig.report.screen import Screen
-from gpurig.report.shown import Terminal, say_lines, shown, shown_json
+from gpurig.report.shown import say_lines, shown, shown_json
 from gpurig.report.summary import ending
+from gpurig.report.terminal import Terminal
 from gpurig.settings.table import Settings
 from gpurig.training import output as told
 from gpurig.training.inspection import Node
@@ -89,7 +89,7 @@ def _results(text: str) -> list[HostResult]:
 @hostile
 def test_reports_hold_it_as_text(text: str, piece: str, tmp_path: Path) -> None:
     """JSON, JUnit and HTML are well-formed, have no acting character, and keep every host."""
-    report.write(tmp_path, "up", _results(text), 1)
+    run_report.write(tmp_path, "up", _results(text), 1)
     (first, second) = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert second.get("tests") == "1"
     assert piece in "".join(value for one in first.iter() for value in one.attrib.values())
@@ -239,7 +239,7 @@ def test_what_a_program_makes_up_costs_no_report(said: dict[str, Any], tmp_path:
     assert all(isinstance(line, str) for line in told.ending(outcome))
     first, second = _results("x")
     first.proofs = [Proof("a.b", "Mine", ProofVerdict.PASSED, detail=said)]
-    report.write(tmp_path, "up", [first, second], 1)
+    run_report.write(tmp_path, "up", [first, second], 1)
     text = (tmp_path / "report.json").read_text()
     json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
     assert "It works" in (tmp_path / "report.html").read_text()

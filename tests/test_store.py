@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gpurig import store
-from gpurig.cli.verbs import Asked
+from gpurig.cli.asked import Asked
 from gpurig.engine import proving, trust
 from gpurig.errors import GpurigError, InputError
 from gpurig.hosts import inventory

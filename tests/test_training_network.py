@@ -16,6 +16,7 @@ from gpurig.engine.runner import Link, prepare_engine
 from gpurig.errors import InputError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.training import engines, inspection, route
+from gpurig.training.engine_names import ENGINES
 from gpurig.training.inspection import Node
 from gpurig.training.training import Outcome, Wish, _Phase, _Training
 from gpurig.training.workload import Workload
@@ -104,7 +105,7 @@ def test_whether_hosts_hear_one_another_is_tried() -> None:
         node.link.close()
 
 
-@pytest.mark.parametrize("engine", engines.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_listens_is_said(engine: str) -> None:
     """The engine's own name for it, that it asks for nothing, as whom; and what is public."""
     nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "8.8.8.8")]
@@ -127,7 +128,7 @@ class _Recorded:
         return 1
 
 
-@pytest.mark.parametrize("engine", engines.ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_what_x_gives_stands_in_no_command_line_and_no_log(
     engine: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from pyinfra.api import StringCommand
 import gpurig.facts
 from gpurig.contract.fact import Fact
 from gpurig.contract.values import Unknown, as_json
-from gpurig.stack.observed import FACTS
+from gpurig.facts.registry import FACTS
 
 DATA = Path(__file__).parent.parent / "data" / "facts"
 CAPTURED = sorted(DATA.glob("*/*.txt"))

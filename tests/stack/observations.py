@@ -8,6 +8,7 @@ from typing import Any
 from gpurig.settings.checks import validate
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.observed import Observed
+from gpurig.stack.reading import saved
 from gpurig.stack.resolver import resolve
 
 KERNELS = {"12": "6.1.0-44-amd64", "13": "6.12.117+deb13-amd64"}
@@ -78,7 +79,7 @@ def debian(
         "driver_installed": None,
         "docker_installed": None,
     }
-    return Observed.from_facts({**facts, **(told or {})})
+    return saved({**facts, **(told or {})})
 
 
 def answer(observed: Observed, kept: tuple[str, ...] = (), **wishes: Any) -> Stack | Refusal:

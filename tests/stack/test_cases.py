@@ -11,7 +11,7 @@ import pytest
 from gpurig.stack.described import Given, described
 from gpurig.stack.explain import readable
 from gpurig.stack.model import Image, Refusal, Stack
-from gpurig.stack.observed import Observed
+from gpurig.stack.reading import saved
 from gpurig.stack.versions import numbers
 from stack.observations import answer
 
@@ -35,7 +35,7 @@ def _answer(case: dict[str, Any]) -> Stack | Refusal:
     host = described(Given(**{GIVEN[key]: case[key] for key in GIVEN if key in case}))
     facts = host.as_json() | case.get("facts", {})
     kept = tuple(case.get("kept", ()))
-    return answer(Observed.from_facts(facts), kept, **case.get("wishes", {}))
+    return answer(saved(facts), kept, **case.get("wishes", {}))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["why"] for case in CASES])

@@ -22,6 +22,7 @@ from gpurig.stack.explain import readable
 from gpurig.stack.gpus import row_of, runs_code
 from gpurig.stack.model import Environment, Refusal, Stack
 from gpurig.stack.observed import Observed
+from gpurig.stack.reading import saved
 from gpurig.stack.resolver import resolve
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import branch_of, numbers
@@ -114,7 +115,7 @@ def hosts(draw: st.DrawFn, unknown: bool = True) -> Observed:
     if unknown and draw(st.integers(0, 5)) == 0:
         key = draw(st.sampled_from(sorted(facts)))
         facts[key] = draw(st.sampled_from([UNKNOWN, None]))
-    return Observed.from_facts(facts)
+    return saved(facts)
 
 
 def _switch() -> dict[str, Any]:
@@ -176,7 +177,7 @@ def test_order_does_not_matter_and_answers_are_the_same_bytes(
     for name in ("frameworks", "components", "assume_gpu"):
         if name in turned:
             turned[name] = chance.sample(turned[name], len(turned[name]))
-    again = resolve(settled(turned), Observed.from_facts(facts))
+    again = resolve(settled(turned), saved(facts))
     assert json.dumps(_whole(again)) == first
 
 
@@ -388,7 +389,7 @@ def test_a_host_that_converged_gets_the_same_stack(host: Observed, data: dict[st
     if first.kernel and isinstance(facts["kernel"], dict) and facts["kernel"]["next"]:
         facts["kernel"]["headers"] = [facts["kernel"]["next"]]
     facts["frameworks"] = {it.name: _installed(it) for it in first.environments}
-    again = resolve(settings, Observed.from_facts(facts))
+    again = resolve(settings, saved(facts))
     assert isinstance(again, Stack), as_json(facts["driver_installed"])
     assert _without_words(again) == _without_words(first)
 

@@ -1,29 +1,26 @@
-"""The command line: one function a verb, no logic of its own."""
+"""
+The command line: what each verb takes; what it does is imported when it is called.
+
+So that `--help` and `--version` take no time, nothing here imports pyinfra or what drives it.
+"""
 
 from __future__ import annotations
 
-import gevent.monkey
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
 
-gevent.monkey.patch_all()  # before anything opens a socket: each host is a greenlet
+import click
 
-# What follows is imported after the patch on purpose (E402), so that it gets patched modules.
-import json  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from typing import Any  # noqa: E402
-
-import click  # noqa: E402
-
-from gpurig import __version__, store  # noqa: E402
-from gpurig.cli import image as image_verbs  # noqa: E402
-from gpurig.cli import train as training  # noqa: E402
-from gpurig.cli import verbs  # noqa: E402
-from gpurig.errors import GpurigError  # noqa: E402
-from gpurig.report.shown import prepare_output, say, shown_json, shown_line  # noqa: E402
-from gpurig.settings.options import Options  # noqa: E402
-from gpurig.stack.described import Given  # noqa: E402
-from gpurig.training.engines import ENGINES  # noqa: E402
+from gpurig import __version__, store
+from gpurig.errors import GpurigError
+from gpurig.hosts import greenlets
+from gpurig.report import SCHEMA
+from gpurig.report.shown import prepare_output, say, shown_json, shown_line
+from gpurig.settings.options import Options
+from gpurig.training.engine_names import ENGINES
 
 Command = Callable[..., None]
 
@@ -52,6 +49,14 @@ def gpurig() -> None:
     """From a bare machine to a proven AI workstation."""
 
 
+def _work(verb: str, options: dict[str, Any]) -> None:
+    greenlets.patch()
+    from gpurig.cli.asked import Asked
+    from gpurig.cli.work import work
+
+    sys.exit(work(Asked.of(verb, options)))
+
+
 @gpurig.command()
 @click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]),
               help="Whether to reboot a host that needs it; default: rig_reboot.")  # fmt: skip
@@ -67,7 +72,7 @@ def gpurig() -> None:
 @_target
 def up(**options: Any) -> None:
     """Set hosts up, or repair what has drifted, and prove it."""
-    sys.exit(verbs.work(verbs.Asked.of("up", options)))
+    _work("up", options)
 
 
 @gpurig.command()
@@ -77,21 +82,25 @@ def up(**options: Any) -> None:
 @_target
 def plan(**options: Any) -> None:
     """Show what `up` would change, and why; change nothing."""
-    sys.exit(verbs.work(verbs.Asked.of("plan", options)))
+    _work("plan", options)
 
 
 @gpurig.command()
 @_target
 def verify(**options: Any) -> None:
     """Prove that hosts work; change nothing."""
-    sys.exit(verbs.work(verbs.Asked.of("verify", options)))
+    _work("verify", options)
 
 
 @gpurig.command()
 @_target
 def facts(**options: Any) -> None:
     """Show what is there."""
-    sys.exit(verbs.facts(verbs.Asked.of("facts", options)))
+    greenlets.patch()
+    from gpurig.cli.asked import Asked
+    from gpurig.cli.work import facts
+
+    sys.exit(facts(Asked.of("facts", options)))
 
 
 @gpurig.command()
@@ -110,15 +119,22 @@ def facts(**options: Any) -> None:
 @_target
 def resolve(**options: Any) -> None:
     """Show which stack fits hosts, saved facts or a described machine, and the reasons."""
+    greenlets.patch()
+    from gpurig.cli.asked import Asked
+    from gpurig.cli.resolve import resolve
+    from gpurig.stack.described import Given
+
     given = Given.of(options)
-    sys.exit(verbs.resolve(verbs.Asked.of("resolve", options), options["saved"], given))
+    sys.exit(resolve(Asked.of("resolve", options), options["saved"], given))
 
 
 @gpurig.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def tables(as_json: bool) -> None:
     """List the tables that versions are chosen by, and how old they are."""
-    sys.exit(verbs.show_tables(as_json))
+    from gpurig.cli.tables import show_tables
+
+    sys.exit(show_tables(as_json))
 
 
 @gpurig.command()
@@ -126,7 +142,11 @@ def tables(as_json: bool) -> None:
 @_target
 def trust(**options: Any) -> None:
     """Show and trust the SSH host keys of hosts seen for the first time."""
-    sys.exit(verbs.trust(verbs.Asked.of("trust", options)))
+    greenlets.patch()
+    from gpurig.cli.asked import Asked
+    from gpurig.cli.trust import trust
+
+    sys.exit(trust(Asked.of("trust", options)))
 
 
 class _WithProgram(click.Command):
@@ -156,9 +176,13 @@ class _WithProgram(click.Command):
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on all hosts together, with an engine that their environments have."""
+    greenlets.patch()
+    from gpurig.cli.asked import Asked
+    from gpurig.cli.train import run, wish
+
     names = ("engine", "workload", "env", "processes", "baseline", "variables")
-    wished = training.wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
-    sys.exit(training.run(verbs.Asked.of("train", options), wished))
+    wished = wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
+    sys.exit(run(Asked.of("train", options), wished))
 
 
 @gpurig.group()
@@ -176,7 +200,9 @@ def image() -> None:
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def build(name: str, debug: bool, **options: Any) -> None:
     """Build an image: tensorflow, pytorch, or of the Dockerfile in a folder."""
-    sys.exit(image_verbs.build(name, **options))
+    from gpurig.cli.image import build
+
+    sys.exit(build(name, **options))
 
 
 @image.command("run", context_settings={"allow_interspersed_args": False})
@@ -190,7 +216,9 @@ def build(name: str, debug: bool, **options: Any) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) -> None:
     """Run an image as yourself, in the folder you are in; its exit code is the command's."""
-    sys.exit(image_verbs.run(name, command, **options))
+    from gpurig.cli.image import run
+
+    sys.exit(run(name, command, **options))
 
 
 @image.command()
@@ -199,7 +227,9 @@ def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) 
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def save(name: str, file: str, debug: bool) -> None:
     """Write an image into a file, which rig_images may name."""
-    sys.exit(image_verbs.save(name, file))
+    from gpurig.cli.image import save
+
+    sys.exit(save(name, file))
 
 
 def main() -> None:
@@ -225,7 +255,7 @@ def main() -> None:
 def _tell(error: GpurigError, arguments: list[str]) -> int:
     if "--json" in arguments:
         command = next((word for word in arguments if word in gpurig.commands), "")
-        frame = {"schema": 1, "command": command, "hosts": {}, "errors": [error.as_json()]}
+        frame = {"schema": SCHEMA, "command": command, "hosts": {}, "errors": [error.as_json()]}
         say(json.dumps(shown_json(frame), indent=2))
     say(f"gpurig: {shown_line(str(error))}", err=True)
     return error.exit_code

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import gevent
 
-from gpurig.cli.verbs import Asked
+from gpurig.cli.asked import Asked
 from gpurig.engine.runner import prepare_engine
 from gpurig.errors import InputError
 from gpurig.report import run_log
 from gpurig.report.shown import say, say_lines, shown_json
 from gpurig.settings.redaction import secrets_of
 from gpurig.training import output
-from gpurig.training.engines import DEFAULT_ENVIRONMENT
+from gpurig.training.engine_names import DEFAULT_ENVIRONMENT
 from gpurig.training.training import Wish, train
 from gpurig.training.workload import Workload
 

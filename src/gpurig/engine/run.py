@@ -23,10 +23,11 @@ from gpurig.engine.result import HostResult, Proof
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
 from gpurig.facts.host.proven import ProvenRecord
+from gpurig.facts.registry import look
 from gpurig.hosts.inventory import HostSpec
 from gpurig.settings.options import Options
 from gpurig.stack.model import Refusal, Stack
-from gpurig.stack.observed import Observed, look
+from gpurig.stack.observed import Observed
 from gpurig.wheels import locks
 
 REBOOT_PROMISES = ("driver.loaded",)  # what only a reboot can bring about

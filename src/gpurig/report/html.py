@@ -10,9 +10,9 @@ from typing import Any
 
 from gpurig import __version__
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
-from gpurig.report import training
+from gpurig.report import facts, training
 from gpurig.report.shown import shown, shown_line
-from gpurig.stack import explain, observed
+from gpurig.stack import explain
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: #888; }
@@ -81,7 +81,7 @@ def _host(result: HostResult) -> str:
     if result.answer is not None:
         parts += ["<h3>Stack and reasons</h3>", _pre(explain.readable(result.answer))]
     if result.facts:
-        lines = [f"{section:18} {text}" for section, text in observed.readable(result.facts)]
+        lines = [f"{section:18} {text}" for section, text in facts.readable(result.facts)]
         parts.append(f"<h3>Facts</h3><details><summary>show</summary>{_pre(lines)}</details>")
     return "\n".join(parts)
 

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
-from gpurig.report.shown import Terminal, shown_line
+from gpurig.report.shown import shown_line
+from gpurig.report.terminal import Terminal
 
 QUIET_SECONDS = 30  # without a terminal, how often a long step says that it moves
 

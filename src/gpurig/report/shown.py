@@ -18,10 +18,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.text import Span, Text
-
 # Unicode's categories of what acts or is not seen: control, format (bidi marks among them), lone
 # surrogates, separators of lines and paragraphs. The two joiners belong to how scripts are written.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -78,31 +74,6 @@ def say_lines(lines: Iterable[str]) -> None:
     """Print lines, each of which stays one: none can look like another host's."""
     for line in lines:
         print(shown_line(line), flush=True)
-
-
-class Terminal(Console):
-    """A rich console on which all text is shown; its own colours and cursor are the only ones."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        if isinstance(renderable, str):
-            renderable = shown(renderable)
-        elif isinstance(renderable, Text):
-            renderable = _shown_text(renderable)
-        return super().render(renderable, options)
-
-
-def _shown_text(text: Text) -> Text:
-    plain = text.plain
-    if (told := shown(plain)) == plain:
-        return text
-    made = text.blank_copy(told)
-    made.spans = [
-        Span(len(shown(plain[: span.start])), len(shown(plain[: span.end])), span.style)
-        for span in text.spans
-    ]
-    return made
 
 
 def prepare_output() -> None:

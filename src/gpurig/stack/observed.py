@@ -1,105 +1,30 @@
-"""What is on a host: all facts by their key, and those that the resolver reads."""
+"""What the resolver reads of a host; pure: facts are read elsewhere (`reading`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-from gpurig.contract.fact import Fact, read
-from gpurig.contract.shape import fits
 from gpurig.contract.values import Absent, Unknown, as_json, from_json
-from gpurig.errors import InputError
-from gpurig.facts.container_toolkit.cdi import CdiSpecs, NvmlGpus
-from gpurig.facts.container_toolkit.toolkit import ToolkitConfig, ToolkitPackages
-from gpurig.facts.cuda import CudaToolkits, Toolkit
-from gpurig.facts.cudnn import CudnnLibraries
-from gpurig.facts.docker.daemon_json import DaemonConfigShown
-from gpurig.facts.docker.engine import DockerInfo, DockerInstalled, RunningContainers
-from gpurig.facts.docker.engine import Installed as DockerPackages
-from gpurig.facts.driver.dkms import DkmsFailures, DkmsStatus, Failure
-from gpurig.facts.driver.initramfs import Initramfs
-from gpurig.facts.driver.mig import Mig
-from gpurig.facts.driver.modprobe import ModprobeConfig
-from gpurig.facts.driver.module import DriverLoaded, DriverUserSpace, ModuleForNextBoot
-from gpurig.facts.driver.mok import Mok
-from gpurig.facts.driver.packages import DriverInstalled
-from gpurig.facts.driver.packages import Installed as DriverPackages
-from gpurig.facts.driver.secure_boot import SecureBoot, State
-from gpurig.facts.environments.environment import Environments
-from gpurig.facts.environments.frameworks import Frameworks
-from gpurig.facts.environments.pythons import Interpreter, Pythons
-from gpurig.facts.host.account import Account, Login
-from gpurig.facts.host.disk import Disk, Room
-from gpurig.facts.host.distribution import Distribution, OsRelease
-from gpurig.facts.host.machine import Hardware, Machine
-from gpurig.facts.host.memory import Bytes, Memory
-from gpurig.facts.host.pci import Accelerators, Gpus, NvSwitches, PciDevice
-from gpurig.facts.host.proxies import Proxies
-from gpurig.facts.host.reboot import Asked, BootId, RebootRequired
-from gpurig.facts.host.service_manager import ServiceManager
-from gpurig.facts.host.virtualization import Kind, Virtualization
-from gpurig.facts.kernel.grub import Grub
-from gpurig.facts.kernel.kernels import Architecture, Kernel, Kernels
-from gpurig.facts.packages.apt import Keyrings, SourcesShown
-from gpurig.facts.packages.dnf import DnfModules, DnfRepositoriesShown
-from gpurig.facts.packages.dpkg import HalfDone, Holds, Unmet
-from gpurig.facts.packages.package_manager import PackageManager
-from gpurig.facts.packages.rpm import RpmKeys
-from gpurig.report.facts import NOTHING, WORDS, plain
 
-# In the order in which they are shown.
-FACTS: dict[str, type[Fact[Any]]] = {
-    "machine": Machine,
-    "os": Distribution,
-    "architecture": Architecture,
-    "kernel": Kernel,
-    "virtualization": Virtualization,
-    "grub": Grub,
-    "secure_boot": SecureBoot,
-    "mok": Mok,
-    "service_manager": ServiceManager,
-    "gpus": Gpus,
-    "nvswitches": NvSwitches,
-    "accelerators": Accelerators,
-    "pythons": Pythons,
-    "user": Account,
-    "memory": Memory,
-    "disk": Disk,
-    "proxies": Proxies,
-    "reboot_required": RebootRequired,
-    "boot_id": BootId,
-    "package_manager": PackageManager,
-    "half_configured": HalfDone,
-    "unmet_dependencies": Unmet,
-    "holds": Holds,
-    "apt_sources": SourcesShown,
-    "keyrings": Keyrings,
-    "dnf_repositories": DnfRepositoriesShown,
-    "dnf_modules": DnfModules,
-    "rpm_keys": RpmKeys,
-    "dkms": DkmsStatus,
-    "dkms_failures": DkmsFailures,
-    "modprobe": ModprobeConfig,
-    "initramfs": Initramfs,
-    "environments": Environments,
-    "frameworks": Frameworks,
-    "driver_installed": DriverInstalled,
-    "driver_next_boot": ModuleForNextBoot,
-    "driver_loaded": DriverLoaded,
-    "driver_libraries": DriverUserSpace,
-    "nvml_gpus": NvmlGpus,
-    "mig": Mig,
-    "cuda_toolkits": CudaToolkits,
-    "cudnn_libraries": CudnnLibraries,
-    "docker_installed": DockerInstalled,
-    "docker": DockerInfo,
-    "docker_config": DaemonConfigShown,
-    "containers": RunningContainers,
-    "container_toolkit": ToolkitPackages,
-    "toolkit_config": ToolkitConfig,
-    "cdi_specs": CdiSpecs,
-}
+# Only their names: the facts themselves run under pyinfra, and the resolver without it.
+if TYPE_CHECKING:
+    from gpurig.facts.cuda import Toolkit
+    from gpurig.facts.docker.engine import Installed as DockerPackages
+    from gpurig.facts.driver.dkms import Failure
+    from gpurig.facts.driver.packages import Installed as DriverPackages
+    from gpurig.facts.driver.secure_boot import State
+    from gpurig.facts.environments.pythons import Interpreter
+    from gpurig.facts.host.account import Login
+    from gpurig.facts.host.disk import Room
+    from gpurig.facts.host.distribution import OsRelease
+    from gpurig.facts.host.machine import Hardware
+    from gpurig.facts.host.memory import Bytes
+    from gpurig.facts.host.pci import PciDevice
+    from gpurig.facts.host.reboot import Asked
+    from gpurig.facts.host.virtualization import Kind
+    from gpurig.facts.kernel.kernels import Kernels
 
 
 @dataclass(frozen=True)
@@ -138,63 +63,14 @@ class Observed:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Observed:
         """
-        The same from JSON, as `as_json` or ``gpurig facts --json`` gives it.
+        The same from JSON of the right shape, as `as_json` or ``gpurig facts --json`` gives it.
 
-        Facts that the resolver does not read are passed over, one that is not there is Unknown;
-        InputError where a value has another shape than its fact's.
+        Facts that the resolver does not read are passed over, one that is not there is Unknown.
         """
-        values: dict[str, Any] = {}
-        for key, shape in get_type_hints(cls).items():
-            value = from_json(facts[key]) if key in facts else Unknown("it is not among the facts")
-            if not fits(value, shape):
-                raise InputError(
-                    "facts-invalid",
-                    f"the fact {key} is not as `gpurig facts --json` writes it",
-                    do="write the facts anew",
-                )
-            values[key] = value
-        return cls(**values)
+        missing = Unknown("it is not among the facts")
+        names = [field.name for field in fields(cls)]
+        return cls(**{key: from_json(facts[key]) if key in facts else missing for key in names})
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON: ABSENT as ``null``, Unknown as ``{"unknown": reason}``."""
         return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
-
-
-def observe(venv_root: str) -> Observed:
-    """
-    What the resolver needs, read on the current host.
-
-    + venv_root: the folder that holds its environments
-    """
-    about = {"frameworks": {"root": venv_root}, "disk": {"venv_root": venv_root}}
-    return Observed(
-        **{
-            field.name: read(FACTS[field.name], **about.get(field.name, {}))
-            for field in fields(Observed)
-        }
-    )
-
-
-def look() -> dict[str, Any]:
-    """Every fact of `FACTS` on the current host, as JSON by its key."""
-    return {key: as_json(read(fact)) for key, fact in FACTS.items()}
-
-
-def readable(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """
-    The facts in plain words, as pairs of a section and one line of text.
-
-    + facts: values or their JSON by the keys of `FACTS`; a fact that is not given is not told
-    """
-    lines: list[tuple[str, str]] = []
-    for key in [*FACTS, *(key for key in facts if key not in FACTS)]:
-        if key not in facts:
-            continue
-        section, value = key.replace("_", " "), from_json(facts[key])
-        if isinstance(value, Unknown):
-            lines.append((section, f"unknown: {value.reason}"))
-        elif not value:
-            lines.append((section, NOTHING.get(key, "none")))
-        else:
-            lines += [(section, text) for text in WORDS.get(key, plain)(value)]
-    return lines

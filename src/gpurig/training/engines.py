@@ -9,10 +9,9 @@ from shlex import join, quote
 
 from gpurig.errors import InputError
 from gpurig.training import route
+from gpurig.training.engine_names import DEFAULT_ENVIRONMENT
 from gpurig.training.inspection import Node
 
-ENGINES = ("torchrun", "horovod", "multiworker")
-DEFAULT_ENVIRONMENT = {"torchrun": "pytorch", "horovod": "horovod", "multiworker": "tensorflow"}
 _NEEDS = {"torchrun": "torchrun", "horovod": "horovodrun", "multiworker": "tensorflow"}
 # What each engine opens that is bound to no address and lets in whoever asks: c10d's TCPStore, the
 # rendezvous server of horovodrun, and the gRPC server of every worker. gloo and NCCL are bound to

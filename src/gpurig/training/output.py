@@ -11,7 +11,8 @@ from rich.text import Text
 from gpurig.contract.values import is_number
 from gpurig.errors import InputError
 from gpurig.report import SCHEMA
-from gpurig.report.shown import Terminal, shown_line
+from gpurig.report.shown import shown_line
+from gpurig.report.terminal import Terminal
 from gpurig.training.training import Outcome, Wish
 from gpurig.training.workload import ranks
 

@@ -46,7 +46,7 @@ class Wish:
     """
     What was asked for.
 
-    + engine: of `engines.ENGINES`; environment: the name of one of the hosts'
+    + engine: of `engine_names.ENGINES`; environment: the name of one of the hosts'
     + processes: on each host, or None for one a GPU; baseline: whether one process trains alone
     + variables: of the environment, beside those that every command gets
     """

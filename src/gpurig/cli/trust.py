@@ -1,0 +1,44 @@
+"""What `gpurig trust` does; it answers its exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.prompt import Confirm
+
+from gpurig.cli.asked import Asked
+from gpurig.engine import trust as keys
+from gpurig.engine.runner import prepare_engine
+from gpurig.errors import GpurigError, InputError
+from gpurig.report import run_log
+from gpurig.report.shown import say, shown_line
+from gpurig.settings.redaction import secrets_of
+
+
+def trust(asked: Asked) -> int:
+    """Each new host key, shown and, after a yes, written to known_hosts."""
+    prepare_engine()
+    run_log.open_run(asked.options.debug, secrets_of(spec.data for spec in asked.hosts))
+
+    def confirm(host: str, kind: str, seen: str) -> bool:
+        say(f"{host}: {kind} {seen}")
+        if asked.options.yes:
+            return True
+        if not sys.stdin.isatty():
+            raise InputError(
+                "trust-unasked", "nobody can be asked whether to trust this key", host, "use -y"
+            )
+        return bool(Confirm.ask("Is that the fingerprint the host itself shows?", default=False))
+
+    code = 0
+    for spec in asked.hosts:
+        try:
+            done = keys.trust(spec, confirm)
+        except GpurigError as error:
+            say(f"gpurig: {shown_line(str(error))}", err=True)
+            code = max(code, error.exit_code)
+            continue
+        where = f" (written to {done.file})" if done.file else ""
+        say(f"{done.host}: {done.outcome}{where}")
+        code = code or (1 if done.outcome == "declined" else 0)
+    return code
