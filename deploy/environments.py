@@ -59,6 +59,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
     for wanted in host.loop(stack.environments):
         path = f"{settings.venv_root}/{wanted.name}"
         lock = locks.find(wanted, stack.architecture, settings.pypi_index)
+        rivals = locks.rivals(wanted, lock.text)
         environment.interpreter(
             title=wanted.name,
             path=path,
@@ -70,6 +71,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             else "",
             keep_extras=settings.keep_extras,
             besides=("horovod",) if wanted.framework == "horovod" else (),
+            rivals=rivals,
         )
         environment.packages(
             title=wanted.name,
@@ -78,6 +80,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             downloads=downloads,
             keep_extras=settings.keep_extras,
             besides=("horovod",) if wanted.framework == "horovod" else (),
+            rivals=rivals,
         )
         if wanted.framework == "horovod":
             host_name.resolves()
