@@ -7,6 +7,7 @@ from pathlib import Path
 from pyinfra import host
 
 from gpurig import store
+from gpurig.contract.frameworks import keras_backend
 from gpurig.contract.layer import layer
 from gpurig.contract.limits import Limits
 from gpurig.operations import host as host_name
@@ -18,8 +19,6 @@ from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 from gpurig.wheels import horovod, locks
 from gpurig.wheels.cache import Shelf
-
-KERAS = {"pytorch": "torch", "jax": "jax"}  # what Keras calls what an environment computes with
 
 
 @layer("Environments")
@@ -36,7 +35,7 @@ def environments(stack: Stack, settings: Settings, options: Options) -> None:
         wanted.name: jupyter.spec(
             wanted.name,
             f"{settings.venv_root}/{wanted.name}",
-            KERAS.get(wanted.base or wanted.framework, "tensorflow"),
+            keras_backend(wanted.base or wanted.framework),
         )
         for wanted in (stack.environments if settings.jupyter else ())
     }
@@ -60,6 +59,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
     for wanted in host.loop(stack.environments):
         path = f"{settings.venv_root}/{wanted.name}"
         lock = locks.find(wanted, stack.architecture, settings.pypi_index)
+        rivals = locks.rivals(wanted, lock.text)
         environment.interpreter(
             title=wanted.name,
             path=path,
@@ -71,6 +71,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             else "",
             keep_extras=settings.keep_extras,
             besides=("horovod",) if wanted.framework == "horovod" else (),
+            rivals=rivals,
         )
         environment.packages(
             title=wanted.name,
@@ -79,6 +80,7 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             downloads=downloads,
             keep_extras=settings.keep_extras,
             besides=("horovod",) if wanted.framework == "horovod" else (),
+            rivals=rivals,
         )
         if wanted.framework == "horovod":
             host_name.resolves()

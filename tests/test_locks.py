@@ -19,8 +19,10 @@ from urllib.parse import quote
 import pytest
 from packaging.requirements import Requirement
 
+from gpurig.contract.frameworks import frameworks
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment, Stack
+from gpurig.stack.tables import tables
 from gpurig.wheels import locks
 from lock_lines import locked
 from stack.observations import debian, stack
@@ -67,7 +69,10 @@ def test_every_pin_has_a_hash_and_no_host_is_named(file: Path) -> None:
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_a_lock_holds_what_its_name_says(file: Path) -> None:
-    """The key's releases are pinned; CUDA's libraries, and what reads GPUs, where it says cuda."""
+    """
+    The key's releases are pinned, what their programs need is there, and CUDA's libraries, and what
+    reads GPUs, where it says cuda.
+    """
     pins = locks.pins(file.read_text())
     if file.stem == "uv":
         assert list(pins) == ["uv"]
@@ -77,17 +82,20 @@ def test_a_lock_holds_what_its_name_says(file: Path) -> None:
         if framework == "horovod":  # it has no wheel, and what it needs to run is locked
             assert {"cloudpickle", "packaging", "psutil", "pyyaml"} <= set(pins)
             continue
-        assert pins[{"pytorch": "torch"}.get(framework, framework)] == version
+        assert version in [pins.get(wheel) for wheel in frameworks()[framework].wheels]
     on_cuda, major = accelerator.startswith("cuda"), accelerator.removeprefix("cuda")
-    assert any(name.startswith(f"nvidia-cudnn-cu{major}") for name in pins) is on_cuda
-    assert {"numpy", "matplotlib", "scikit-learn", "setuptools"} <= set(pins)
+    libraries = [name for name in pins if name.startswith("nvidia-") and name != "nvidia-ml-py"]
+    assert any(f"-cu{major}" in name for name in libraries) is bool(libraries) is on_cuda
+    (row,) = (r for r in tables().release if [r.name, r.version] == releases[-2:])
+    needed = {locks.normalised(Requirement(pin).name) for pin in row.workload_pins}
+    assert needed | {"scikit-learn", "setuptools"} <= set(pins)
     assert ("tensorflow-datasets" in pins) is ("tensorflow" in releases)
     assert "nvidia-ml-py" in pins or not on_cuda
-    assert "keras" in pins
+    assert ("keras" in pins) is ("mnist_keras" in frameworks()[row.name].proofs)
 
 
 @pytest.mark.parametrize("gpus", [(), ("10de:2330",)], ids=["cpu", "gpu"])
-@pytest.mark.parametrize("wish", ["tensorflow", "pytorch", "jax", "keras", "horovod"])
+@pytest.mark.parametrize("wish", frameworks())
 @pytest.mark.parametrize("release", ["12", "13"])
 def test_what_usual_hosts_get_ships(release: str, wish: str, gpus: tuple[str, ...]) -> None:
     """So a plan of them needs no index, and the lock holds all that the tables ask for now."""

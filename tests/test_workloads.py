@@ -22,6 +22,8 @@ from mnist import ARCHIVES, BadInput, fetch_archives
 from mnist_training import Progress, chunks
 from nvml import visible
 
+from gpurig.contract.frameworks import programs
+
 PROGRAMS = Path(__file__).parents[1] / "workloads"
 NAME = "t10k-labels-idx1-ubyte.gz"
 CONTENT = {name: gzip.compress(name.encode() * 50, mtime=0) for name in ARCHIVES}
@@ -70,7 +72,7 @@ def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-@pytest.mark.parametrize("program", ["mnist_keras.py", "mnist_pytorch.py", "matmul.py"])
+@pytest.mark.parametrize("program", [f"{name}.py" for name in programs()])
 def test_help_needs_only_the_standard_library(program: str) -> None:
     """`--help` answers where nothing is installed."""
     told = run(program, "--help")
@@ -98,7 +100,7 @@ def test_bad_arguments_exit_2(program: str, options: list[str]) -> None:
     assert "Traceback" not in told.stderr
 
 
-@pytest.mark.parametrize("program", ["mnist_keras.py", "mnist_pytorch.py", "matmul.py"])
+@pytest.mark.parametrize("program", [f"{name}.py" for name in programs()])
 def test_missing_packages_exit_2(program: str) -> None:
     """Without TensorFlow the last line names the module that is missing."""
     told = run(program)

@@ -31,8 +31,6 @@ from mnist_training import (
 )
 from nvml import capability
 
-BACKENDS = ("tensorflow", "torch", "jax")
-
 
 def network(shape: tuple[int, ...]) -> Any:
     """One convolution, one pool, two dense layers; probabilities in 32 bits."""
@@ -68,9 +66,7 @@ class Keras:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.framework = os.environ["KERAS_BACKEND"]
-        self.devices = {"tensorflow": of_tensorflow, "torch": of_torch, "jax": of_jax}[
-            self.framework
-        ]()
+        self.devices = BACKENDS[self.framework]()
         self.device = next((name for name in self.devices if "CPU" not in name.upper()), "CPU")
         if options.mixed_precision:
             import keras
@@ -171,6 +167,9 @@ def of_jax() -> list[str]:
     import jax
 
     return [str(device) for device in jax.devices()]
+
+
+BACKENDS = {"tensorflow": of_tensorflow, "torch": of_torch, "jax": of_jax}
 
 
 def cluster(text: str | None) -> tuple[int, int]:

@@ -19,8 +19,8 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
 
     + root: the folder
 
-    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0", "nvidia-cudnn-cu12": "9.28.0.42"}}``, by
-    environment and wheel; ABSENT without the folder.
+    ``{"keras": {"keras": "3.15.1", "torch": "2.15.0", "nvidia_cudnn_cu12": "9.28.0.42"}}``, by
+    environment and wheel, as its folder is called; ABSENT without the folder.
     """
 
     def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
@@ -41,5 +41,5 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
         for line in lines:
             environment, *_, folder = line.split("/")
             wheel, _, version = folder.removesuffix(".dist-info").partition("-")
-            found.setdefault(environment, {})[wheel.replace("_", "-")] = version
+            found.setdefault(environment, {})[wheel] = version
         return found

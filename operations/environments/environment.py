@@ -49,6 +49,7 @@ def interpreter(
     executable: str = "",
     keep_extras: bool = True,
     besides: tuple[str, ...] = (),
+    rivals: tuple[str, ...] = (),
 ) -> Commands:
     """
     The environment exists, its interpreter starts and is of this version.
@@ -57,10 +58,12 @@ def interpreter(
     + executable: the Python that it is made from; empty: the distribution's
     + keep_extras: whether what the user added is installed again; besides: what other operations
       install in it
+    + rivals: other wheels of its framework, which write the same files as the one in the lock
 
     One that is missing, broken or half changed is completed beside its place, and takes it in one
     step: until then the old one is where it was. So is one in which others than root could change
-    something; nothing of it is taken over.
+    something; nothing of it is taken over. So is one that has a rival, which nothing could remove
+    without taking files of the other.
     """
     if ownership.waits("environments.folders", _root(path)):
         return
@@ -72,7 +75,8 @@ def interpreter(
     assert not isinstance(contents, Unknown)
     place, added, lost = Place(path), {}, []
     if isinstance(contents, dict):
-        if contents["python"] == python and not contents["changing"]:
+        usable = not contents["changing"] and not _rival(contents, rivals)
+        if contents["python"] == python and usable:
             if not contents["unfinished"] and not contents["closed"]:
                 return holds(f"Python {python} in {path}{_aside(contents)}")
             drift(
@@ -83,14 +87,15 @@ def interpreter(
             yield StringCommand(f"{cleared(place)} && chmod -R go+rX {place.quoted}")
             return
         if keep_extras:
-            added = extras(contents["installed"], locks.pins(lock.text), SEEDS | set(besides))
+            own = SEEDS | {*besides, *rivals}
+            added = extras(contents["installed"], locks.pins(lock.text), own)
             elsewhere = {locks.normalised(name) for name in contents["elsewhere"]}
             lost = [name for name in added if contents["open"] or name in elsewhere]
         if not contents["record"]:
             lost.append("whatever gpurig did not put there")
     warning = f" ({lock.warning})" if lock.warning else ""
     drift(
-        actual=_wrong(path, contents),
+        actual=_wrong(path, contents, python, rivals),
         wanted=f"Python {python}, and packages {lock.locked}",
         will=f"make {path}" + " anew and swap it in" * isinstance(contents, dict) + warning,
         leaves=_leaves(path, list(added), lost),
@@ -113,12 +118,14 @@ def packages(
     downloads: Downloads,
     keep_extras: bool = True,
     besides: tuple[str, ...] = (),
+    rivals: tuple[str, ...] = (),
 ) -> Commands:
     """
     Every package of the lock is there, at its version, whole, and the record says so.
 
     + title: the environment's name; path: its folder; lock: what it should hold
     + keep_extras: whether what the user added stays; besides: what other operations install in it
+    + rivals: other wheels of its framework; an environment that has one is made anew before this
     """
     if ownership.waits("environments.folders", _root(path)):
         return
@@ -126,6 +133,8 @@ def packages(
     if isinstance(contents, Unknown):
         return unknown(contents.reason)
     if isinstance(contents, Absent) or not contents["python"] or contents["changing"]:
+        return follows(f"environment.{title}.interpreter")
+    if _rival(contents, rivals):
         return follows(f"environment.{title}.interpreter")
     wanted = locks.pins(lock.text)
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
@@ -154,13 +163,21 @@ def _root(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _wrong(path: str, contents: Contents | Absent) -> str:
+def _rival(contents: Contents, rivals: tuple[str, ...]) -> str:
+    """The first of these that is installed, or nothing."""
+    there = {locks.normalised(name) for name in contents["installed"]}
+    return next((name for name in rivals if name in there), "")
+
+
+def _wrong(path: str, contents: Contents | Absent, python: str, rivals: tuple[str, ...]) -> str:
     if isinstance(contents, Absent):
         return f"no {path}"
     if contents["open"]:
         return contents["open"]
     if contents["changing"]:
         return "a change of its packages was cut off"
+    if contents["python"] == python:
+        return f"it holds {_rival(contents, rivals)}"
     return f"Python {contents['python']}" if contents["python"] else "it does not start"
 
 

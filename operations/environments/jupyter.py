@@ -16,17 +16,18 @@ from gpurig.operations.environments.uv import Commands
 from gpurig.operations.shared.file import written
 
 
-def spec(name: str, path: str, backend: str) -> dict[str, Any]:
+def spec(name: str, path: str, backend: str | None) -> dict[str, Any]:
     """
     What gpurig says in the kernel.json of an environment.
 
-    + name: of the environment; path: its folder; backend: what its Keras computes with
+    + name: of the environment; path: its folder
+    + backend: what its Keras computes with, None without one
     """
     return {
         "argv": [f"{path}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": f"{name} (gpurig)",
         "language": "python",
-        "env": {"KERAS_BACKEND": backend},
+        "env": {"KERAS_BACKEND": backend} if backend else {},
         "metadata": {"debugger": True, "gpurig": {"environment": name}},
     }
 

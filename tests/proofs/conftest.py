@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from gpurig.contract.frameworks import proofs
 from gpurig.proofs.image import TAR
 from gpurig.proofs.plugin import PROVING, Deferred, LinkBackend, Subject, not_applicable
 from gpurig.proofs.probing import Environment, Probing
+from gpurig.proofs.training import MATMUL, MNIST
 from gpurig.settings.programs import OwnProgram, own_programs
 
 
@@ -26,6 +28,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "program" in metafunc.fixturenames:
         own = own_programs(proving.link.spec.settings) or (None,)
         metafunc.parametrize("program", own, ids=[p.label if p else "" for p in own], indirect=True)
+    if "special" in metafunc.fixturenames:
+        some = tuple(
+            (environment, name)
+            for environment in proving.stack["environments"]
+            for name in proofs(environment["framework"], environment["base"])
+            if name not in (MATMUL, *MNIST)
+        ) or (None,)
+        ids = [f"{one[0]['name']}:{one[1]}.py" if one else "" for one in some]
+        metafunc.parametrize("special", some, ids=ids, indirect=True)
 
 
 @pytest.fixture
@@ -43,6 +54,15 @@ def program(request: pytest.FixtureRequest) -> OwnProgram:
     if request.param is None:
         not_applicable("rig_workloads names no program of yours")
     found: OwnProgram = request.param
+    return found
+
+
+@pytest.fixture
+def special(request: pytest.FixtureRequest) -> tuple[Environment, str]:
+    """An environment, and a program of gpurig's that shows what only its framework does."""
+    if request.param is None:
+        not_applicable("no framework of this host has a program of its own")
+    found: tuple[Environment, str] = request.param
     return found
 
 

@@ -1,91 +1,32 @@
 """A program for an environment's own Python: its framework, what it computes on, what it loaded."""
 
-# Arguments: the framework, and what it stands on ("" where it is a framework of its own). Whatever
-# goes wrong is in "error", beside what was loaded until then: a foreign module is often the cause.
-PROBE = r"""
+from __future__ import annotations
+
+from importlib.resources import files
+
+# Arguments: the framework, what it stands on ("" where it computes alone), and what Keras calls
+# what computes ("" where it does not know it). Whatever goes wrong is in "error", beside what was
+# loaded until then: a foreign module is often the cause.
+_PROGRAM = r"""
 import json, os, pkgutil, sys, sysconfig
 
-framework, base = sys.argv[1:3]
+framework, base, backend = sys.argv[1:4]
+# A product of ones, 64 x 64, and a 3 x 3 window of ones over 8 x 8: what probes compute.
 told = {"error": "", "version": "", "cuda": False, "architectures": None, "gpus": [],
-        "computed": {}}
+        "computed": {}, "wanted": float(64**3 + 6 * 6 * 9)}
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if backend:
+    os.environ["KERAS_BACKEND"] = backend
 
-def gpu(name, capability):
-    told["gpus"].append({"name": str(name), "capability": [int(n) for n in capability]})
-
-def tensorflow():
-    import tensorflow as tf
-    told["cuda"] = bool(tf.test.is_built_with_cuda())
-    built = tf.sysconfig.get_build_info()
-    if told["cuda"]:
-        told["architectures"] = list(built.get("cuda_compute_capabilities", []))
-    for device in tf.config.list_physical_devices("GPU"):
-        found = tf.config.experimental.get_device_details(device)
-        gpu(found.get("device_name"), found.get("compute_capability", ()))
-    for device in tf.config.list_logical_devices():
-        if device.device_type in ("CPU", "GPU"):
-            with tf.device(device.name):
-                product = tf.linalg.matmul(tf.ones((64, 64)), tf.ones((64, 64)))
-                image = tf.nn.conv2d(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)), 1, "VALID")
-                total = tf.reduce_sum(product) + tf.reduce_sum(image)
-            told["computed"][device.name] = float(total)
-    return tf.__version__
-
-def pytorch():
-    import torch
-    told["cuda"] = torch.version.cuda is not None
-    if told["cuda"]:
-        told["architectures"] = torch.cuda.get_arch_list()
-    count = torch.cuda.device_count()
-    for index in range(count):
-        gpu(torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index))
-    for device in ["cpu"] + [f"cuda:{index}" for index in range(count)]:
-        product = torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)
-        image = torch.nn.functional.conv2d(
-            torch.ones(1, 1, 8, 8, device=device), torch.ones(1, 1, 3, 3, device=device))
-        told["computed"][device] = float(product.sum() + image.sum())
-    return torch.__version__
-
-def jax():
-    import jax
-    import jax.numpy as np
-    told["cuda"] = any(m.name.startswith("jax_cuda") for m in pkgutil.iter_modules())
-    found = [device for device in jax.devices() if device.platform != "cpu"]
-    for device in found:
-        gpu(device.device_kind, str(getattr(device, "compute_capability", "")).split("."))
-    for device in jax.devices("cpu") + found:
-        with jax.default_device(device):
-            image = jax.lax.conv(np.ones((1, 1, 8, 8)), np.ones((1, 1, 3, 3)), (1, 1), "VALID")
-            total = (np.ones((64, 64)) @ np.ones((64, 64))).sum() + image.sum()
-        told["computed"][str(device)] = float(total)
-    return jax.__version__
-
-def keras():
-    os.environ["KERAS_BACKEND"] = {"pytorch": "torch"}.get(base, base)
-    globals()[base]()
-    import keras
-    image = keras.ops.conv(keras.ops.ones((1, 8, 8, 1)), keras.ops.ones((3, 3, 1, 1)))
-    product = keras.ops.matmul(keras.ops.ones((64, 64)), keras.ops.ones((64, 64)))
-    total = keras.ops.sum(product) + keras.ops.sum(image)
-    told["computed"]["keras on " + keras.backend.backend()] = float(total)
-    return keras.__version__
-
-def horovod():
-    globals()[base]()
-    import horovod
-    if base == "pytorch":
-        import horovod.torch as hvd
-        from torch import full
-    else:
-        import horovod.tensorflow as hvd
-        from tensorflow import fill as full
-    hvd.init()
-    total = hvd.allreduce(full((1,), 262468.0), name="gpurig", op=hvd.Sum)
-    told["computed"]["horovod"] = float(total[0])
-    return horovod.__version__
+def look(name):
+    space = {"__name__": name}
+    exec(compile(PROBES[name], name, "exec"), space)
+    return space["look"](told, base)
 
 try:
-    told["version"] = globals()[framework]()
+    if base:
+        look(base)
+    told["version"] = look(framework)
 except BaseException as error:
     told["error"] = f"{type(error).__name__}: {error}".strip().splitlines()[0]
 
@@ -111,4 +52,12 @@ told["modules"] = sorted(
 print(json.dumps(told))
 """
 
-COMPUTED = 64**3 + 6 * 6 * 9  # ones @ ones of 64 x 64, and a 3 x 3 window of ones over 8 x 8
+
+def program() -> str:
+    """The program, with the probes of all frameworks in it."""
+    probes = {
+        file.name.removesuffix(".py"): file.read_text(encoding="utf-8")
+        for file in files("gpurig.proofs.probes").iterdir()
+        if file.name.endswith(".py") and file.name != "__init__.py"
+    }
+    return f"PROBES = {probes!r}\n{_PROGRAM}"

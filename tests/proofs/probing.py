@@ -9,7 +9,8 @@ from typing import Any
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
-from gpurig.proofs.probe import PROBE
+from gpurig.contract.frameworks import keras_backend
+from gpurig.proofs.probe import program
 from gpurig.proofs.shadows import VARIABLES
 
 Environment = dict[str, Any]  # as in the stack
@@ -28,7 +29,7 @@ class Probing:
         # A name that nobody can foresee: root writes into it, and users run what it holds.
         self.folder = host.check_output("mktemp -d %s/XXXXXXXX", private)
         self.program = f"{self.folder}/probe.py"
-        host.check_output("printf %%s %s > %s", PROBE, self.program)
+        host.check_output("printf %%s %s > %s", program(), self.program)
         host.check_output("chmod 755 %s && chmod 644 %s", self.folder, self.program)
         self.answers: dict[str, dict[str, Any]] = {}
         self.shells: dict[str, dict[str, str]] = {}
@@ -69,7 +70,9 @@ class Probing:
         return self.shells[user]
 
     def _words(self, environment: Environment) -> list[str]:
-        return [self.program, environment["framework"], environment["base"] or ""]
+        base = environment["base"] or ""
+        backend = keras_backend(base or environment["framework"]) or ""
+        return [self.program, environment["framework"], base, backend]
 
     def _shell(self, user: str, line: str) -> Any:
         """A line in a login shell, as `su` makes it; a system user's shell is none."""

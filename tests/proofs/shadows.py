@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpurig.contract.frameworks import frameworks
+
 # What CUDA's wheels bring, and so do a toolkit and NVIDIA's apt repository.
 _CUDA = re.compile(
     r"lib(cudart|cublas|cublasLt|cudnn\w*|cufft\w*|cufile\w*|cupti|curand|cusolver\w*|cusparse\w*"
     r"|nccl|nvJitLink|nvrtc[\w-]*|nvshmem\w*)"
 )
 _DRIVER = re.compile(r"lib(cuda|nvidia-\w+)")
-FOLDERS = {"tensorflow": "tensorflow", "pytorch": "torch", "jax": "jaxlib"}
 VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME")
 
 
@@ -49,8 +50,8 @@ def shadowed(
 
 
 def without_its_own(answer: Mapping[str, Any], framework: str) -> bool:
-    """Whether no library of the framework itself was loaded from the environment."""
-    part = f"/site-packages/{FOLDERS[framework]}/"
+    """Whether no library of the framework that computes was loaded from the environment."""
+    part = f"/site-packages/{frameworks()[framework].libraries}/"
     return not any(
         _is_within(path, answer["prefix"]) and part in path for path in answer["libraries"]
     )

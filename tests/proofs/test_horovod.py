@@ -10,10 +10,10 @@ import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from gpurig.contract.frameworks import frameworks
 from gpurig.proofs.plugin import Subject, not_applicable
 
 NAMES = {"tensorflow": "TensorFlow", "pytorch": "PyTorch"}
-MODULES = {"tensorflow": "tensorflow", "pytorch": "torch"}
 PROCESSES = 2
 
 VERSIONS = """
@@ -80,7 +80,7 @@ def test_horovod_is_built_for_its_framework(
     folder = f"{subject.settings.venv_root}/{with_horovod['name']}/bin"
     asked = host.run(
         "runuser -u %s -- %s/python -I -c %s",
-        subject.user, folder, VERSIONS.format(MODULES[with_horovod["base"]]),
+        subject.user, folder, VERSIONS.format(frameworks()[with_horovod["base"]].module),
     )  # fmt: skip
     assert asked.rc == 0, asked.stderr.strip().splitlines()[-1]
     built, installed = asked.stdout.split()
@@ -93,7 +93,7 @@ def test_processes_agree_on_a_sum(
 ) -> None:
     """Two processes started by horovodrun add their numbers over gloo and get the right sum."""
     base = with_horovod["base"]
-    program = SUM.format(module=MODULES[base], convert=CONVERT[base])
+    program = SUM.format(module=frameworks()[base].module, convert=CONVERT[base])
     told = _horovodrun(
         host, subject, with_horovod, scratch,
         "-np", str(PROCESSES), "--gloo", "python", "-c", program,

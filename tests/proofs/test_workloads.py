@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from gpurig.contract.frameworks import Framework, frameworks, keras_backend, proofs
 from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 from gpurig.proofs.probing import Environment
-from gpurig.proofs.training import DATA, mirror_for, result, run, speed
+from gpurig.proofs.training import DATA, MATMUL, MNIST, mirror_for, result, run, speed
 from gpurig.settings.programs import OwnProgram, chosen
 
 WORKLOADS = "/opt/gpurig/workloads"
-BACKENDS = {"pytorch": "torch"}  # as Keras calls them, where that is not the framework's name
 
 
 def _train(
@@ -22,15 +22,28 @@ def _train(
 ) -> dict[str, Any]:
     """What a program answers in an environment; its path is the first word."""
     folder = f"{subject.settings.venv_root}/{environment['name']}/bin"
-    over: str = environment["base"] or environment["framework"]
-    variables = {"PATH": f"{folder}:/usr/bin:/bin", "KERAS_BACKEND": BACKENDS.get(over, over)}
+    variables = {"PATH": f"{folder}:/usr/bin:/bin"}
+    if backend := keras_backend(_computing(environment).name):
+        variables["KERAS_BACKEND"] = backend
     ended = run(host, subject.user, scratch, [f"{folder}/python", *words], variables)
     return result(words[0].rpartition("/")[2], ended.rc, ended.stdout, ended.stderr)
 
 
-def _chosen(subject: Subject, program: str) -> None:
-    if program not in chosen(subject.settings):
+def _computing(environment: Environment) -> Framework:
+    """The framework that computes."""
+    return frameworks()[environment["base"] or environment["framework"]]
+
+
+def _first(subject: Subject, environment: Environment, *programs: str) -> str:
+    """The first of these that shows this environment's framework and that rig_workloads leaves."""
+    framework: str = environment["framework"]
+    own = [one for one in proofs(framework, environment["base"]) if one in programs]
+    if not own:
+        not_applicable(f"{framework} is shown by another program")
+    left = [one for one in own if one in chosen(subject.settings)]
+    if not left:
         not_run("rig_workloads does not name this program")
+    return left[0]
 
 
 @pytest.mark.proof("workloads.matmul")
@@ -38,20 +51,11 @@ def test_matrix_product(
     host: Host, subject: Subject, environment: Environment, training: None, scratch: str
 ) -> None:
     """On each device a matrix product equals NumPy's within the tolerance."""
-    _chosen(subject, "matmul")
-    answer = _train(host, subject, scratch, environment, f"{WORKLOADS}/matmul.py")
+    program, module = _first(subject, environment, MATMUL), _computing(environment).module
+    words = [f"{WORKLOADS}/{program}.py", "--framework", module]
+    answer = _train(host, subject, scratch, environment, *words)
     subject.detail |= answer
     assert answer["passed"], f"errors {[d['max_relative_error'] for d in answer['devices']]}"
-
-
-def _mnist(subject: Subject, environment: Environment) -> list[str]:
-    """The program by which an environment shows that it learns, and its own options."""
-    over = environment["base"] or environment["framework"]
-    plain = over == "pytorch" and environment["framework"] != "keras"
-    if plain and "mnist_pytorch" in chosen(subject.settings):
-        return ["mnist_pytorch"]
-    _chosen(subject, "mnist_keras")
-    return ["mnist_keras", *(["--strategy", "horovod"] * (environment["framework"] == "horovod"))]
 
 
 @pytest.mark.proof("workloads.mnist")
@@ -59,8 +63,10 @@ def test_a_network_learns(
     host: Host, subject: Subject, environment: Environment, training: None, scratch: str
 ) -> None:
     """A convolutional network learns MNIST, and predicts the same after saving and loading."""
-    program, *options = _mnist(subject, environment)
-    options += ["--data-dir", DATA, "--out", f"{scratch}/out"]
+    program = _first(subject, environment, *MNIST)
+    options = ["--data-dir", DATA, "--out", f"{scratch}/out"]
+    if program == "mnist_keras" and environment["framework"] == "horovod":
+        options += ["--strategy", "horovod"]
     if mirror := mirror_for(host, subject):
         options += ["--data-mirror", mirror]
     answer = _train(host, subject, scratch, environment, f"{WORKLOADS}/{program}.py", *options)
@@ -77,6 +83,25 @@ def test_a_network_learns(
     )
     difference = answer["reload_max_difference"]
     assert answer["passed"], f"predictions differ by {difference} after saving and loading"
+
+
+@pytest.mark.proof("workloads.program")
+def test_a_program_of_one_framework_passes(
+    host: Host, subject: Subject, special: tuple[Environment, str], scratch: str
+) -> None:
+    """The framework learns with the stated accuracy, on the GPU where it computes on one."""
+    environment, name = special
+    program = _first(subject, environment, name)
+    computes = environment["accelerator"] == "cuda" and not subject.stack["assumed"]
+    wanted = "cuda" if computes else "cpu"
+    words = [f"{WORKLOADS}/{program}.py", "--device", wanted]
+    answer = _train(host, subject, scratch, environment, *words)
+    subject.detail |= answer
+    accuracy, threshold, device = (answer[key] for key in ("accuracy", "threshold", "device"))
+    subject.remark = f"{accuracy:.4f} on {device}"
+    assert device.startswith(wanted), f"it computed on {device} instead of {wanted}"
+    assert accuracy >= threshold, f"accuracy {accuracy:.4f} is below {threshold}"
+    assert answer["passed"], f"{program}.py reports that it did not pass"
 
 
 @pytest.mark.proof("workloads.own")

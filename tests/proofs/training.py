@@ -13,6 +13,8 @@ from testinfra.host import Host
 from gpurig.proofs.plugin import Subject
 
 DATA = "/var/lib/gpurig/datasets"
+# Programs that a proof of their own runs and judges; of MNIST's an environment runs one.
+MATMUL, MNIST = "matmul", ("mnist_keras", "mnist_pytorch")
 # A program that hangs must not hold up a run for ever; none of gpurig's takes minutes.
 BOUND_SECONDS = 3600
 _ENDED, _KILLED = 124, 137  # by `timeout`, and by signal 9

@@ -397,7 +397,8 @@ def test_a_host_that_converged_gets_the_same_stack(host: Observed, data: dict[st
 def _installed(environment: Environment) -> dict[str, str]:
     """The wheels of its frameworks, as they lie in the environment."""
     pinned = [pin.partition("==") for pin in environment.pins if "==" in pin]
-    wheels = {name.partition("[")[0]: version for name, _, version in pinned}
+    folders = [(name.partition("[")[0].replace("-", "_"), version) for name, _, version in pinned]
+    wheels = dict(folders)
     return wheels | ({environment.framework: environment.version} if environment.base else {})
 
 

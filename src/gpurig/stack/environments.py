@@ -281,7 +281,8 @@ def _cuda(draft: Draft, on_gpu: list[Option]) -> Cuda | None:
 
 
 def _cudnn(site: Site, draft: Draft, on_gpu: list[Option]) -> Cudnn | None:
-    bounds = list(dict.fromkeys(option.build.cudnn for option in on_gpu if option.build.cudnn))
+    on_gpu = [option for option in on_gpu if option.build.cudnn]
+    bounds = list(dict.fromkeys(option.build.cudnn or "" for option in on_gpu))
     if not bounds:
         return None
     names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)

@@ -154,7 +154,8 @@ def holding(site: Site, option: Option) -> str:
 def _is(installed: Mapping[str, str], row: ReleaseRow, build: BuildRow | None) -> bool:
     """Whether a release is among what is installed; a build's own part of the version aside."""
     wheel = Requirement((build or row.builds[0]).pins[0]).name
-    return installed.get(wheel, "").partition("+")[0] == row.version
+    folder = wheel.replace("-", "_")  # as the fact has it
+    return installed.get(folder, "").partition("+")[0] == row.version
 
 
 def lock_stem(option: Option, platform: str) -> str:

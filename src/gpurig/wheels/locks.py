@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from gpurig import store
+from gpurig.contract.frameworks import frameworks
 from gpurig.errors import GpurigError
 from gpurig.stack.frameworks import cpu_bases, gigabytes
 from gpurig.stack.model import Environment, Stack
@@ -126,6 +127,12 @@ def look_beside(inventory: Path) -> None:
 def pins(lock: str) -> dict[str, str]:
     """What a lock pins: version by normalised name."""
     return {name: pin.version for name, pin in lock_text.read(lock).items()}
+
+
+def rivals(environment: Environment, lock: str) -> tuple[str, ...]:
+    """The wheels of an environment's framework that its lock has not; they write the same files."""
+    wheels = frameworks()[environment.base or environment.framework].wheels
+    return tuple(sorted({normalised(wheel) for wheel in wheels} - set(pins(lock))))
 
 
 def normalised(name: str) -> str:
