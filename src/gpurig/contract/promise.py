@@ -12,7 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pyinfra import logger
-from pyinfra.api import operation
+from pyinfra.api import FileUploadCommand, StringCommand, operation
 from pyinfra.api.operation import PyinfraOperation
 
 from gpurig.errors import InternalError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gpurig.stack.observed import Observed
 
 P = ParamSpec("P")
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]  # what most operations yield
 
 
 class Ended(Exception):
