@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.cuda import (
     LINK,
     PROFILE,
@@ -19,13 +20,10 @@ from gpurig.facts.cuda import (
     Toolkit,
 )
 from gpurig.facts.packages.dpkg import Packages
-from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import installed
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
+from gpurig.operations.shared.file import HEADER, written
+from gpurig.operations.shared.packages import installed, missing
 
 LOADER_FILE = "/etc/ld.so.conf.d/gpurig-cuda.conf"
-HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
 @keeps("cuda.packages")
@@ -39,13 +37,8 @@ def packages(packages: Sequence[str], home: str | None) -> Commands:
     compiler that it accepts and all that nvcc needs to compile and to link (tried on Debian 13),
     and recommends debuggers and profilers.
     """
-    found, toolkits = read(Packages, packages=" ".join(packages)), read(CudaToolkits)
-    if isinstance(toolkits, Unknown):
-        return unknown(toolkits.reason)
-    assert isinstance(toolkits, list)
-    complete = isinstance(found, dict) and all(
-        name in found and found[name]["state"] == "installed" for name in packages
-    )
+    found, toolkits = read(Packages, packages=" ".join(packages)), known(CudaToolkits)
+    complete = isinstance(found, dict) and not missing(packages, found)
     if complete and not _there(toolkits, home):
         return unknown(
             f"{', '.join(packages)} is installed and {home or '/usr'} has no nvcc; find its"
@@ -61,12 +54,7 @@ def link(home: str) -> Commands:
 
     + home: the toolkit's folder
     """
-    toolkits, found = read(CudaToolkits), read(CudaLink)
-    for fact in (toolkits, found):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(toolkits, list)
-    assert isinstance(found, dict)
+    toolkits, found = known(CudaToolkits), known(CudaLink)
     if found["kind"] == "folder":
         return unknown(
             f"{LINK} is a folder of its own; move it to /usr/local/cuda-VERSION, and the link"
@@ -101,12 +89,7 @@ def loader(home: str | None) -> Commands:
 
     + home: the toolkit's folder; ``None`` where its libraries lie in the system's folders
     """
-    toolkits, libraries = read(CudaToolkits), read(CudaLibraries)
-    for fact in (toolkits, libraries):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(toolkits, list)
-    assert isinstance(libraries, list)
+    toolkits, libraries = known(CudaToolkits), known(CudaLibraries)
     if not _there(toolkits, home):
         return follows("cuda.packages")
     places = (f"{home}/",) if home else ("/usr/lib/", "/lib/")
@@ -135,26 +118,21 @@ def profile(home: str | None, gcc: int | None = None) -> Commands:
       its nvcc is in /usr/bin and looks for a compiler that it accepts by itself
     + gcc: the major of the host compiler, where the default one is too new
     """
-    found = read(CudaProfile)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    text = _profile(home, gcc) if home else None
-    if isinstance(found, Absent) and text is None:
+    found, text = known(CudaProfile), _profile(home, gcc)
+    if found is ABSENT and not text:
         return holds("nvcc is in /usr/bin, and needs no file for login shells")
-    if not isinstance(found, Absent):
-        readable = int(found["mode"], 8) & 0o444 == 0o444
-        if found["text"] == text and readable:
-            return holds(f"{PROFILE} names {home}")
+    if found and found["text"] == text and int(found["mode"], 8) & 0o444 == 0o444:
+        return holds(f"{PROFILE} names {home}")
     drift(
-        actual=f"no {PROFILE}" if isinstance(found, Absent) else f"{PROFILE} differs",
+        actual=f"no {PROFILE}" if found is ABSENT else f"{PROFILE} differs",
         wanted=f"{home} in login shells" if home else "the distribution's own nvcc",
         will=f"write {PROFILE}" if text else f"remove {PROFILE}",
         leaves="every other file of login shells",
     )
-    if text is None:
+    if text:
+        yield from written(PROFILE, text)
+    else:
         yield StringCommand("rm -f", QuoteString(PROFILE))
-        return
-    yield from written(PROFILE, text)
 
 
 def _there(toolkits: list[Toolkit], home: str | None) -> bool:
@@ -163,7 +141,10 @@ def _there(toolkits: list[Toolkit], home: str | None) -> bool:
     return any(toolkit["home"] == home for toolkit in toolkits)
 
 
-def _profile(home: str, gcc: int | None) -> str:
+def _profile(home: str | None, gcc: int | None) -> str:
+    """The file for login shells, empty where none is needed."""
+    if home is None:
+        return ""
     lines = [
         f"export CUDA_HOME={home}",
         'case ":$PATH:" in *":$CUDA_HOME/bin:"*) ;; *) PATH="$CUDA_HOME/bin:$PATH" ;; esac',

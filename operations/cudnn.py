@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
-from gpurig.facts.cudnn import PREFERENCES, CudnnDownloader, CudnnLibraries, CudnnOffers, CudnnPin
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Absent
+from gpurig.facts.cudnn import (
+    PREFERENCES,
+    CudnnDownloader,
+    CudnnLibraries,
+    CudnnOffers,
+    CudnnPin,
+    Downloader,
+)
 from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import ENVIRONMENT, HALF_WAY, LOCK_SECONDS, install
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
+from gpurig.operations.shared.packages import (
+    ENVIRONMENT,
+    LOCK_SECONDS,
+    held,
+    install,
+    missing,
+    movable,
+    settled,
+)
 
 HEADER = "# Written by gpurig: cuDNN stays at a version that the GPUs of this host can use.\n"
 
@@ -28,48 +42,61 @@ def packages(packages: Sequence[str], maximum: str | None = None) -> Commands:
 
     What is installed and lawful stays. A newer one goes back to the newest lawful one.
     """
-    names = " ".join(packages)
-    found, pin = read(Packages, packages=names), read(CudnnPin)
-    for fact in (found, pin):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(found, dict)
+    found, pin = known(Packages, packages=" ".join(packages)), known(CudnnPin)
     wrong = _wrong(found, packages, maximum)
-    if any(found[name]["state"] in HALF_WAY for name in found):
-        return follows("packages.dpkg", "known after the interrupted installation is finished")
-    version = found[packages[0]]["version"] if not wrong else None
-    wanted_pin = version if maximum else ABSENT
-    if not wrong and pin == wanted_pin:
+    settled(found)
+    if wrong:
+        if read(CudnnDownloader):
+            return unknown(
+                "Debian's nvidia-cudnn has files of the same names; run apt-get purge nvidia-cudnn,"
+                " or set rig_cudnn to wheels"
+            )
+        movable(held(found))
+        yield from _moved(packages, maximum, wrong)
+    else:
+        yield from _kept(packages, maximum, found[packages[0]]["version"], pin)
+
+
+def _kept(
+    packages: Sequence[str], maximum: str | None, version: str, pin: str | Absent
+) -> Commands:
+    """What is installed stays, and is kept from rising where there is a maximum."""
+    if pin == (version if maximum else ABSENT):
         return holds(f"{', '.join(packages)} {version}")
-    downloader = read(CudnnDownloader)
-    if wrong and isinstance(downloader, dict):
-        return unknown(
-            "Debian's nvidia-cudnn has files of the same names; run apt-get purge nvidia-cudnn, or"
-            " set rig_cudnn to wheels"
+    if maximum:
+        drift(
+            actual=f"apt is not told to stay at {version}",
+            wanted=f"at most {maximum}",
+            will=f"write {PREFERENCES}",
         )
-    held = [name for name in found if found[name]["held"]]
-    if wrong and held:
-        return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
+        yield from written(PREFERENCES, _stanza(packages, version))
+    else:
+        drift(
+            actual=f"apt is told to stay at {pin}",
+            wanted="installed",
+            will=f"remove {PREFERENCES}",
+        )
+        yield StringCommand("rm -f", QuoteString(PREFERENCES))
+
+
+def _moved(packages: Sequence[str], maximum: str | None, wrong: Sequence[str]) -> Commands:
+    """All of them at the newest lawful version, up or down."""
     drift(
-        actual="; ".join(wrong) or (f"apt is not told to stay at {version}" if maximum
-                                    else f"apt is told to stay at {pin}"),
+        actual="; ".join(wrong),
         wanted=f"at most {maximum}" if maximum else "installed",
-        will=f"install {', '.join(packages)}" if wrong else f"write {PREFERENCES}"
-        if maximum else f"remove {PREFERENCES}",
-    )  # fmt: skip
+        will=f"install {', '.join(packages)}",
+    )
     if not maximum:
         yield StringCommand("rm -f", QuoteString(PREFERENCES))
-    if wrong:
-        version = yield from _chosen(packages, maximum)
-        if version is None:
-            message = f"apt has no {packages[0]}" + (f" of at most {maximum}" if maximum else "")
-            yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
-            return
-    if maximum and version:
+    version = yield from _chosen(packages, maximum)
+    if version is None:
+        message = f"apt has no {packages[0]}" + (f" of at most {maximum}" if maximum else "")
+        yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
+        return
+    if maximum:
         yield from written(PREFERENCES, _stanza(packages, version))
-    if wrong:
-        # All at once: the headers' package depends on its library's very version.
-        yield install([f"{name}={version}" for name in packages], downgrade=True)
+    # All at once: the headers' package depends on its library's very version.
+    yield install([f"{name}={version}" for name in packages], downgrade=True)
 
 
 def _wrong(found: dict[str, Package], packages: Sequence[str], maximum: str | None) -> list[str]:
@@ -139,29 +166,14 @@ def library(packages: Sequence[str]) -> Commands:
     + packages: that bring it; empty where it is Debian's nvidia-cudnn, which only a person can
       complete: it downloads NVIDIA's library after a yes to its licence
     """
-    libraries, downloader = read(CudnnLibraries), read(CudnnDownloader)
-    for fact in (libraries, downloader):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(libraries, list)
+    libraries, downloader = known(CudnnLibraries), known(CudnnDownloader)
     ours = [one for one in libraries if not packages or one["package"] in packages]
     if ours:
         return holds(f"ldconfig finds {ours[0]['path']}, {ours[0]['version']}")
     if not packages:
-        if isinstance(downloader, dict):
-            return unknown(
-                f"nvidia-cudnn {downloader['version']} is {downloader['state']} without its"
-                " library; run update-nvidia-cudnn -u, which asks for a yes to NVIDIA's licence,"
-                " or set rig_cudnn to wheels"
-            )
-        return unknown(
-            "cuDNN is not there; install nvidia-cudnn, which asks for a yes to NVIDIA's licence,"
-            " or set rig_cudnn to wheels"
-        )
+        return unknown(_by_hand(downloader))
     found = read(Packages, packages=" ".join(packages))
-    if not isinstance(found, dict) or any(
-        name not in found or found[name]["state"] != "installed" for name in packages
-    ):
+    if not isinstance(found, dict) or missing(packages, found):
         return follows("cudnn.packages")
     drift(
         actual="libcudnn is not found by the loader"
@@ -170,3 +182,17 @@ def library(packages: Sequence[str]) -> Commands:
         will="run ldconfig",
     )  # fmt: skip
     yield StringCommand("ldconfig")
+
+
+def _by_hand(downloader: Downloader | Absent) -> str:
+    """What a person does to have Debian's cuDNN."""
+    if downloader:
+        return (
+            f"nvidia-cudnn {downloader['version']} is {downloader['state']} without its"
+            " library; run update-nvidia-cudnn -u, which asks for a yes to NVIDIA's licence,"
+            " or set rig_cudnn to wheels"
+        )
+    return (
+        "cuDNN is not there; install nvidia-cudnn, which asks for a yes to NVIDIA's licence,"
+        " or set rig_cudnn to wheels"
+    )

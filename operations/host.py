@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
-from pyinfra.api import FileUploadCommand, StringCommand
-
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.host.name import HOSTS, HostName
 from gpurig.operations.shared.file import written
 
@@ -17,17 +12,14 @@ _MARK = "# gpurig"
 
 
 @keeps("host.name")
-def resolves() -> Generator[StringCommand | FileUploadCommand, None, None]:
+def resolves() -> Commands:
     """
     The host finds an address for its own name.
 
     Without one Horovod's gloo ends with "Unable to find address for". A line of ours in /etc/hosts
     gives it one; all other lines stay.
     """
-    there = read(HostName)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    assert isinstance(there, dict)
+    there = known(HostName)
     name = there["name"]
     if there["addresses"]:
         return holds(f"{name} is {', '.join(there['addresses'])}")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
 from io import BytesIO
 from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known, sure
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import DOCKER, DockerClient, DockerInfo, DockerInstalled
-from gpurig.facts.host.systemd import Units
 from gpurig.facts.images import NOTES, ContainerImage, Found, OwnImages
 from gpurig.images.recipe import RECIPE, Recipe, Saved, reference
 from gpurig.operations.environments.uv import Downloads
-from gpurig.operations.shared.systemd import masked
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
+from gpurig.operations.shared.systemd import masked_by_hand
 
 _RUN = "/run/gpurig-image"  # what a build needs; a proxy may hold a password
 _LOADING = f"{NOTES}/loading"  # on disk: a saved image has gigabytes
@@ -36,20 +33,16 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     An image of that name that gpurig did not build is left alone. The one that is replaced goes if
     gpurig made it here, unless it has another name or a container or an image stands on it.
     """
-    if (waits := _without_daemon()) is not None:
-        return _waiting(waits)
-    there = read(ContainerImage, reference=recipe.reference)
-    base = read(ContainerImage, reference=recipe.base)
-    for fact in (there, base):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    _daemon_first()
+    there = known(ContainerImage, reference=recipe.reference)
+    base = known(ContainerImage, reference=recipe.base)
     wanted = recipe.labels["gpurig.framework"]
-    if isinstance(there, dict):
-        if RECIPE not in there["labels"]:
-            name = recipe.reference
-            return unknown(f"{name} is an image that gpurig did not build; give it another name")
-        if there["labels"][RECIPE] == recipe.labels[RECIPE]:
-            return holds(f"{recipe.reference} has {wanted}")
+    if there and RECIPE not in there["labels"]:
+        return unknown(
+            f"{recipe.reference} is an image that gpurig did not build; give it another name"
+        )
+    if there and there["labels"][RECIPE] == recipe.labels[RECIPE]:
+        return holds(f"{recipe.reference} has {wanted}")
     pull = f"pull {recipe.base} and " if base is ABSENT else ""
     drift(
         actual=f"no {recipe.reference}" if there is ABSENT else "built from something else",
@@ -62,26 +55,19 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     yield StringCommand(_build(title, recipe))
 
 
-def _without_daemon() -> Unknown | str | None:
-    """What an image waits for: the id of a promise, or the reason why nobody knows."""
-    docker, daemon = read(DockerInstalled), read(DockerInfo)
-    if isinstance(docker, Unknown):
-        return docker
+def _daemon_first() -> None:
+    """End an operation where no daemon answers, in what it waits for."""
+    docker, daemon = known(DockerInstalled), read(DockerInfo)
     if docker is ABSENT or read(DockerClient) is ABSENT:
-        return "docker.packages"
-    if isinstance(daemon, Unknown):
-        return daemon
-    return "docker.service" if daemon is ABSENT else None
-
-
-def _waiting(waits: Unknown | str) -> None:
-    """Say so; where somebody masked Docker, which stays, nothing will bring the image about."""
-    if isinstance(waits, Unknown):
-        return unknown(waits.reason)
-    units = read(Units, units="docker.service")
-    if waits == "docker.service" and isinstance(units, dict) and masked(units):
-        return due("docker.service is masked: unmask it, or name docker in rig_components")
-    return follows(waits)
+        follows("docker.packages")
+        raise Ended
+    if sure(daemon) is not ABSENT:
+        return
+    if masked_by_hand("docker.service"):  # which stays, so that nothing will bring the image about
+        due("docker.service is masked: unmask it, or name docker in rig_components")
+    else:
+        follows("docker.service")
+    raise Ended
 
 
 def _build(title: str, recipe: Recipe) -> str:
@@ -147,21 +133,15 @@ def loaded(title: str, saved: Saved) -> Commands:
 
     A name that another image of the user's has is not taken from it.
     """
-    if (waits := _without_daemon()) is not None:
-        return _waiting(waits)
+    _daemon_first()
     name = reference(title)
-    there = read(ContainerImage, reference=name)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    if isinstance(there, dict) and _is(there, saved):
+    there = known(ContainerImage, reference=name)
+    if there and _is(there, saved):
         return holds(f"{name} is {saved.tags[0]}")
-    ours = read(OwnImages)
-    assert isinstance(ours, list)
+    ours = known(OwnImages)
     for tag in (name, *saved.tags):
-        taken = read(ContainerImage, reference=tag)
-        if isinstance(taken, Unknown):
-            return unknown(taken.reason)
-        if isinstance(taken, dict) and not _is(taken, saved) and taken["id"] not in ours:
+        taken = known(ContainerImage, reference=tag)
+        if taken and not _is(taken, saved) and taken["id"] not in ours:
             return unknown(
                 f"{tag} is another image on the host than in {saved.path}, and gpurig did not load"
                 " it; give it another name"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-
-from pyinfra.api import StringCommand
+from collections.abc import Sequence
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, keeps
 from gpurig.facts.driver.kernel_modules import KernelModules
 from gpurig.facts.kernel.kernels import Kernel
 from gpurig.operations.shared.packages import installed
 
 
 @keeps("kernel.headers")
-def headers(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+def headers(packages: Sequence[str]) -> Commands:
     """
     Kernels that may boot next have headers, and meta-packages bring them for each later one.
 
@@ -24,9 +22,7 @@ def headers(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
     A boot default that is older than the newest kernel and has the module needs none: its headers
     may be gone from the archive.
     """
-    kernel = read(Kernel)
-    if isinstance(kernel, Unknown | Absent):
-        return unknown(kernel.reason if isinstance(kernel, Unknown) else "no kernel")
+    kernel = known(Kernel)
     wanted = [one for one in kernel["may_boot"] if one not in kernel["headers"]]
     if wanted and wanted[0] != kernel["installed"][-1]:
         modules = read(KernelModules, releases=wanted[0])
@@ -37,14 +33,12 @@ def headers(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
 
 
 @keeps("kernel.headers")
-def headers_dnf(packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+def headers_dnf(packages: Sequence[str]) -> Commands:
     """
-    Kernels that may boot next have headers, and these packages bring them for each later one.
+    The same by dnf.
 
     + packages: ``kernel-devel-matched``, ``kernel-headers`` …
     """
-    kernel = read(Kernel)
-    if isinstance(kernel, Unknown | Absent):
-        return unknown(kernel.reason if isinstance(kernel, Unknown) else "no kernel")
+    kernel = known(Kernel)
     own = [f"kernel-devel-{one}" for one in kernel["may_boot"] if one not in kernel["headers"]]
     yield from installed([*packages, *own])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -11,23 +11,30 @@ from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
-from gpurig.contract.fact import read
+from gpurig.contract.known import ends_unknown, known
 from gpurig.contract.limits import Limits
-from gpurig.contract.promise import drift, follows, holds, keeps, left_out, unknown
-from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.contract.promise import (
+    Commands,
+    Ended,
+    drift,
+    follows,
+    holds,
+    keeps,
+    left_out,
+    unknown,
+)
+from gpurig.contract.values import ABSENT
 from gpurig.errors import GpurigError
 from gpurig.facts.environments.environment import Folder
 from gpurig.facts.users.groups import GroupMembership
 from gpurig.facts.workloads import FOLDER as ARCHIVED
 from gpurig.facts.workloads import Archive, Archives
-from gpurig.operations.environments.environment import few
 from gpurig.operations.shared import ownership
 from gpurig.operations.shared.file import written
+from gpurig.operations.shared.words import few
 from gpurig.settings.programs import OwnProgram
 from gpurig.wheels import datasets
 from gpurig.workloads.mnist import ARCHIVES
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 FOLDER = "/opt/gpurig/workloads"
 OWN = f"{FOLDER}/own"
@@ -56,10 +63,7 @@ def user(user: str) -> Commands:
 
     + user: one of rig_users, who must exist, or gpurig's own system user, who is made
     """
-    there = read(GroupMembership, user=user, group="root")
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    if there is not ABSENT:
+    if known(GroupMembership, user=user, group="root") is not ABSENT:
         return holds(f"{user} exists")
     if user != USER:
         return unknown(f"there is no user {user}; make the account or take it out of rig_users")
@@ -73,27 +77,28 @@ def user(user: str) -> Commands:
 @keeps("workloads.files")
 def programs() -> Commands:
     """The training programs are those of this version of gpurig, and root's."""
-    if ownership.waits("workloads.folders", FOLDER):
-        return
-    folder = read(Folder, path=FOLDER)
-    if isinstance(folder, Unknown):
-        return unknown(folder.reason)
-    there = {} if isinstance(folder, Absent) else folder["files"]
+    ownership.root_alone("workloads.folders", FOLDER)
+    folder = known(Folder, path=FOLDER)
+    there = folder["files"] if folder else {}
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in _programs().items()}
     differing = [name for name, checksum in sums.items() if there.get(name) != checksum]
     if not differing:
         return holds(f"{', '.join(sorted(sums))} in {FOLDER}")
-    missing = [name for name in differing if name not in there]
-    changed = [name for name in differing if name in there]
-    actual = ", ".join([f"{n} is missing" for n in missing] + [f"{n} differs" for n in changed])
+    # Those that are missing first.
+    told = _told(sorted(differing, key=lambda name: name in there), there)
     drift(
-        actual=actual if set(there) & set(sums) else f"none in {FOLDER}",
+        actual=told if there.keys() & sums.keys() else f"none in {FOLDER}",
         wanted="as in this version",
         will=f"write {few(sorted(differing))} into {FOLDER}",
-        leaves="other files there" if set(there) - set(sums) else "",
+        leaves="other files there" if there.keys() - sums.keys() else "",
     )
     for name in differing:
         yield from written(f"{FOLDER}/{name}", _programs()[name])
+
+
+def _told(names: Iterable[str], there: Container[str]) -> str:
+    """How each of these files is not as it should be."""
+    return ", ".join(f"{name} {'differs' if name in there else 'is missing'}" for name in names)
 
 
 @keeps("workloads.own")
@@ -103,27 +108,22 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
 
     + programs: those that rig_workloads names, which could be read when the run began
     """
-    if ownership.waits("workloads.folders", OWN):
-        return
-    folder = read(Folder, path=OWN)
-    if isinstance(folder, Unknown):
-        return unknown(folder.reason)
-    there = {} if isinstance(folder, Absent) else folder["files"]
+    ownership.root_alone("workloads.folders", OWN)
+    folder = known(Folder, path=OWN)
+    there = folder["files"] if folder else {}
     try:
         contents = {program.file: Path(program.path).read_bytes() for program in programs}
     except OSError as error:
         return unknown(f"{error.filename} cannot be read any more ({error.strerror})")
-    differing = [
-        name for name, content in contents.items()
-        if there.get(name) != hashlib.sha256(content).hexdigest()
-    ]  # fmt: skip
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    differing = [name for name, checksum in sums.items() if there.get(name) != checksum]
     if not differing:
         return holds(f"{', '.join(sorted(contents))} in {OWN}")
     drift(
-        actual=", ".join(f"{n} {'differs' if n in there else 'is missing'}" for n in differing),
+        actual=_told(differing, there),
         wanted="as on the control machine",
         will=f"write {', '.join(differing)} into {OWN}",
-        leaves="other files there" if set(there) - set(contents) else "",
+        leaves="other files there" if there.keys() - sums.keys() else "",
     )
     for name in differing:
         yield from written(f"{OWN}/{name}", contents[name])
@@ -140,52 +140,62 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
 
     Where it cannot have them, programs look for themselves, and take other data before they fail.
     """
-    if ownership.waits("workloads.folders", STATE):
-        return
-    found, account = read(Archives), read(GroupMembership, user=user, group="root")
-    for fact in (found, account):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    there = found["files"] if isinstance(found, dict) else {}
-    wrong = {
-        name: seems(there.get(name))
-        for name, checksum in ARCHIVES.items()
-        if name not in there or there[name]["sha256"] != checksum
-    }
+    ownership.root_alone("workloads.folders", STATE)
+    found, account = known(Archives), known(GroupMembership, user=user, group="root")
+    there = found["files"] if found else {}
+    wrong = {name: seems(there.get(name)) for name in ARCHIVES if not _is_original(name, there)}
     if not wrong:
         return holds(f"{len(ARCHIVES)} archives in {ARCHIVED}")
     actual = ", ".join(f"{name} {what}" for name, what in wrong.items())
-    if len(wrong) == len(ARCHIVES) and not there:
+    if not there:
         actual = "no archives"
     if account is ABSENT:
         return follows("workloads.user")
-    try:
-        folder = datasets.archives(mirror, seconds)
-    except datasets.Unreached as error:
-        # Said and left: neither an error nor a drift that no run could repair.
-        return left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")
-    except GpurigError as error:
-        return unknown(str(error))
+    folder = _originals(mirror, seconds, actual)
     drift(
         actual=actual,
         wanted="the originals",
         will=f"hand over {len(wrong)} archives of MNIST",
-        leaves="other files there" if set(there) - set(ARCHIVES) else "",
+        leaves="other files there" if there.keys() - ARCHIVES.keys() else "",
     )
-    owner = QuoteString(user)
-    if isinstance(found, dict) and found["owner"] != user:
-        yield StringCommand("chown -hR", owner, ARCHIVED)
+    if found and found["owner"] != user:
+        yield StringCommand("chown -hR", QuoteString(user), ARCHIVED)
     for name in wrong:
-        yield FileUploadCommand(BytesIO((folder / name).read_bytes()), _HANDED)
-        # Written by the user: root follows no link that lies in a folder of somebody else's.
-        script = (
-            f"mkdir -p {ARCHIVED} && cp {_HANDED} {ARCHIVED}/.{name}.new"
-            f" && mv -fT {ARCHIVED}/.{name}.new {ARCHIVED}/{name}"
-        )
-        yield StringCommand(
-            f"trap 'rm -f {_HANDED}' EXIT; chmod 644 {_HANDED} && runuser -u", owner,
-            "-- sh -c", QuoteString(script),
-        )  # fmt: skip
+        yield from _handed_over(folder / name, user)
+
+
+def _originals(mirror: str | None, seconds: int, actual: str) -> Path:
+    """
+    The control machine's folder with the archives; the operation ends where it cannot have them.
+
+    + actual: what the host has instead, in words
+    """
+    try:
+        return datasets.archives(mirror, seconds)
+    except datasets.Unreached as error:
+        # Said and left: neither an error nor a drift that no run could repair.
+        left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")
+        raise Ended from error
+    except GpurigError as error:
+        ends_unknown(str(error))
+
+
+def _is_original(name: str, there: Mapping[str, Archive]) -> bool:
+    return name in there and there[name]["sha256"] == ARCHIVES[name]
+
+
+def _handed_over(file: Path, user: str) -> Commands:
+    """One archive comes into the folder of a user, who writes it."""
+    yield FileUploadCommand(BytesIO(file.read_bytes()), _HANDED)
+    # Written by the user: root follows no link that lies in a folder of somebody else's.
+    script = (
+        f"mkdir -p {ARCHIVED} && cp {_HANDED} {ARCHIVED}/.{file.name}.new"
+        f" && mv -fT {ARCHIVED}/.{file.name}.new {ARCHIVED}/{file.name}"
+    )
+    yield StringCommand(
+        f"trap 'rm -f {_HANDED}' EXIT; chmod 644 {_HANDED} && runuser -u", QuoteString(user),
+        "-- sh -c", QuoteString(script),
+    )  # fmt: skip
 
 
 def seems(archive: Archive | None) -> str:
@@ -204,24 +214,16 @@ def data(user: str) -> Commands:
 
     + user: whose it is
     """
-    if ownership.waits("workloads.folders", STATE):
-        return
-    folder, there = read(Folder, path=DATA), read(GroupMembership, user=user, group="root")
-    for fact in (folder, there):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if there is ABSENT:
+    ownership.root_alone("workloads.folders", STATE)
+    folder, account = known(Folder, path=DATA), known(GroupMembership, user=user, group="root")
+    if account is ABSENT:
         return follows("workloads.user")
-    if isinstance(folder, dict) and folder["owner"] == user and folder["mode"] == "755":
+    if folder and folder["owner"] == user and folder["mode"] == "755":
         return holds(f"{DATA} is {user}'s")
     drift(
-        actual=f"no {DATA}" if folder is ABSENT else f"{DATA} is {_owner(folder)}",
+        actual=f"{DATA} is {folder['owner']}'s, mode {folder['mode']}" if folder else f"no {DATA}",
         wanted=f"{DATA} is {user}'s, mode 755",
-        will=f"make {DATA}" if folder is ABSENT else f"give {DATA} to {user}",
+        will=f"give {DATA} to {user}" if folder else f"make {DATA}",
     )
     name = QuoteString(user)
     yield StringCommand(f"mkdir -p {DATA} && chown -R", name, DATA, f"&& chmod 755 {DATA}")
-
-
-def _owner(folder: object) -> str:
-    return f"{folder['owner']}'s, mode {folder['mode']}" if isinstance(folder, dict) else "nobody's"

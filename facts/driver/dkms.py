@@ -67,6 +67,15 @@ class Failure(TypedDict):
     error: str
 
 
+def failed_for(failures: list[Failure] | Absent, module: str, version: str = "") -> dict[str, str]:
+    """By kernel, the first error of the builds of a module, of one version where it is given."""
+    return {
+        one["kernel"]: one["error"]
+        for one in failures or ()
+        if one["module"] == module and version in ("", one["version"])
+    }
+
+
 class DkmsFailures(Fact[list[Failure]]):
     """
     The builds of NVIDIA's modules that failed, by dkms's own logs; ABSENT where there is no dkms.

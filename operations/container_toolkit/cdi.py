@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.container_toolkit.cdi import (
     CdiRefresh,
     CdiSpecs,
     DriverLibraries,
-    DriverOnHost,
     NvmlGpus,
     RefreshPossible,
-    Spec,
 )
-from gpurig.facts.container_toolkit.toolkit import ToolkitVersion
 from gpurig.facts.host.systemd import Unit, Units
-
-KIND = "nvidia.com/gpu"
-KEPT = "/etc/cdi/nvidia.yaml"  # survives a reboot
-REFRESHED = "/var/run/cdi/nvidia.yaml"  # written anew at each boot by nvidia-cdi-refresh.service
-
-
-def faults(spec: Spec, driver: DriverOnHost, gpus: int | None = None) -> list[str]:
-    """
-    Why containers would not get this host's GPUs by this spec; empty when they would.
-
-    + gpus: how many GPUs the driver answers for; ``None`` when there was no reason to ask
-    """
-    if not spec["version"] or not spec["kind"]:
-        return ["it cannot be read"]
-    found = [f"it names {path}, which is not there" for path in spec["missing"][:1]]
-    unnamed = sorted(set(driver["libraries"]) - set(spec["libraries"]))
-    if unnamed:
-        found.append(f"it does not name the installed {unnamed[0]}")
-    if gpus and gpus != len(spec["nodes"]):
-        found.append(f"it names {len(spec['nodes'])} GPUs, and there are {gpus}")
-    if "all" not in spec["devices"]:
-        found.append("it has no device all")
-    return found
-
-
-def kept(specs: Sequence[Spec], right: Sequence[Spec], refreshes: bool) -> str:
-    """
-    The path of the one spec that stays or is made.
-
-    Where nvidia-cdi-refresh.service works, its file would be back at the next boot beside any
-    other; where it does not, a file under /run would be gone then.
-    """
-    in_etc = [spec["path"] for spec in specs if spec["path"].startswith("/etc/")]
-    in_run = [spec["path"] for spec in specs if not spec["path"].startswith("/etc/")]
-    if refreshes and (in_run or not in_etc):
-        return REFRESHED
-    lasting = [spec["path"] for spec in right if spec["path"] in in_etc]
-    return next(iter([*lasting, *in_etc, KEPT]))
-
+from gpurig.operations.container_toolkit.cdi_plan import (
+    KEPT,
+    REFRESHED,
+    Plan,
+    faults,
+    foreign,
+    in_doubt,
+    of_gpus,
+)
+from gpurig.operations.container_toolkit.toolkit import installed_first
+from gpurig.operations.shared.systemd import masked
 
 UNITS = ("nvidia-cdi-refresh.path", "nvidia-cdi-refresh.service")
 
@@ -69,28 +37,25 @@ def stopped(units: dict[str, Unit], possible: bool) -> list[str]:
 
     A mask is somebody's will. Where the service would be skipped anyway, only a failure counts.
     """
-    if any("masked" in (units[name]["load"], units[name]["enabled"]) for name in units):
+    if masked(units):
         return []
     there = {name: unit for name, unit in units.items() if unit["load"] == "loaded"}
     wrong = [f"{name} failed" for name, unit in there.items() if unit["active"] == "failed"]
-    if possible:
-        wrong += [f"{name} is {unit['enabled']}" for name, unit in there.items()
-                  if unit["enabled"] != "enabled"]  # fmt: skip
-        wrong += [f"{UNITS[0]} is inactive" for name in there
-                  if name == UNITS[0] and there[name]["active"] == "inactive"]  # fmt: skip
-    return wrong
+    if not possible:
+        return wrong
+    off = {name: unit["enabled"] for name, unit in there.items() if unit["enabled"] != "enabled"}
+    wrong += [f"{name} is {enabled}" for name, enabled in off.items()]
+    down = UNITS[0] in there and there[UNITS[0]]["active"] == "inactive"
+    return wrong + [f"{UNITS[0]} is inactive"] * down
 
 
 # Comes before the toolkit's packages, whose installation starts nvidia-cdi-refresh.service: it
 # reads what lies beside the file that it writes, and after five crashes it has failed for good.
 # dockerd reads both folders, and does not start until the file is gone.
 @keeps("container-toolkit.cdi-readable")
-def readable() -> Generator[StringCommand, None, None]:
+def readable() -> Commands:
     """No program crashes on a CDI spec of this host, also not on another vendor's."""
-    found = read(CdiSpecs)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    assert isinstance(found, list)
+    found = known(CdiSpecs)
     deadly = [spec["path"] for spec in found if spec["deadly"]]
     if not deadly:
         return holds("; ".join(f"{path} cannot be read, and stays" for path in foreign(found)))
@@ -105,37 +70,16 @@ def readable() -> Generator[StringCommand, None, None]:
         yield _aside(path, "broken")
 
 
-def foreign(specs: Sequence[Spec]) -> list[str]:
-    """The paths of files that cannot be read and are not the toolkit's, by their names."""
-    return [
-        s["path"] for s in specs if not (s["version"] and s["kind"]) and s["path"] not in _USUAL
-    ]
-
-
 @keeps("container-toolkit.cdi-refresh")
-def refresh() -> Generator[StringCommand, None, None]:
+def refresh() -> Commands:
     """The toolkit's own units renew the CDI spec, at boot and with the driver, where they can."""
-    if read(ToolkitVersion) is ABSENT:
-        return follows("container-toolkit.packages")
-    units, possible = read(Units, units=" ".join(UNITS)), read(RefreshPossible)
-    for fact in (units, possible):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    installed_first()
+    units, possible = known(Units, units=" ".join(UNITS)), known(RefreshPossible)
     if units is ABSENT:
         return unknown("systemd does not run here, so nobody would start them")
-    assert isinstance(units, dict)
-    if all(unit["load"] == "not-found" for unit in units.values()):
-        return holds(f"this toolkit brings no such units; the spec is in {KEPT}")
-    wrong = stopped(units, possible is True)
+    wrong = stopped(units, possible)
     if not wrong:
-        if any(unit["load"] == "masked" for unit in units.values()):
-            return holds(f"they are masked by hand, and stay so; the spec is in {KEPT}")
-        return holds(
-            "they renew the spec"
-            if possible
-            else "they are skipped here: the running kernel has"
-            f" no nvidia.ko or nvidia-current.ko; the spec is in {KEPT}"
-        )
+        return holds(_unchanged(units, possible))
     if possible and not _gpus():
         return due(f"{', '.join(wrong)}: it can run once the NVIDIA driver answers (reboot)")
     drift(
@@ -153,61 +97,56 @@ def refresh() -> Generator[StringCommand, None, None]:
         yield StringCommand("systemctl start", *failed)
 
 
+def _unchanged(units: dict[str, Unit], possible: bool) -> str:
+    """Why nothing is done about the units."""
+    loads = {unit["load"] for unit in units.values()}
+    if loads == {"not-found"}:
+        return f"this toolkit brings no such units; the spec is in {KEPT}"
+    if "masked" in loads:
+        return f"they are masked by hand, and stay so; the spec is in {KEPT}"
+    if possible:
+        return "they renew the spec"
+    return (
+        "they are skipped here: the running kernel has"
+        f" no nvidia.ko or nvidia-current.ko; the spec is in {KEPT}"
+    )
+
+
 @keeps("container-toolkit.cdi")
-def spec() -> Generator[StringCommand, None, None]:
+def spec() -> Commands:
     """Exactly one CDI spec of kind nvidia.com/gpu, for the GPUs and the driver of this host."""
-    if read(ToolkitVersion) is ABSENT:
-        return follows("container-toolkit.packages")
-    driver, found, refreshes = read(DriverLibraries), read(CdiSpecs), read(CdiRefresh)
-    units, possible = read(Units, units=" ".join(UNITS)), read(RefreshPossible)
-    for fact in (driver, found, refreshes, units, possible):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if possible and isinstance(units, dict) and stopped(units, True) and _gpus():
+    installed_first()
+    driver, found, refreshes = known(DriverLibraries), known(CdiSpecs), known(CdiRefresh)
+    units, possible = known(Units, units=" ".join(UNITS)), known(RefreshPossible)
+    if possible and units is not ABSENT and stopped(units, True) and _gpus():
         return follows("container-toolkit.cdi-refresh")
     if driver is ABSENT:
         return follows("driver.packages")
-    assert isinstance(driver, dict)
-    assert isinstance(found, list)
-    # A broken file in the usual place is a spec of ours that was cut off; others are not ours.
-    specs = [s for s in found if s["kind"] == KIND or (not s["kind"] and s["path"] in _USUAL)]
-    specs = [s for s in specs if not s["deadly"]]  # `readable` moves those
-    # Device nodes are cheap to look at, but outlive a GPU that is gone: in doubt the driver says.
-    doubt = not specs or any(set(s["nodes"]) != set(driver["nodes"]) for s in specs)
-    number = _gpus() if doubt else None
-    right = [s for s in specs if not faults(s, driver, number)]
-    path = kept(specs, right, refreshes is True)
-    others = [s["path"] for s in specs if s["path"] != path]
-    fresh = any(s["path"] == path for s in right)
-    closed = [told for s in specs if s["path"] == path for told in s["closed"]]
-    if fresh and not others and not closed:
-        return holds(f"{path} names the GPUs and the libraries of {driver['version']}")
-    if not fresh and not (_gpus() if number is None else number):
+    specs = of_gpus(found)
+    gpus = _gpus() if in_doubt(specs, driver) else None
+    plan = Plan(specs, {one["path"]: faults(one, driver, gpus) for one in specs}, refreshes)
+    if plan.nothing:
+        return holds(f"{plan.path} names the GPUs and the libraries of {driver['version']}")
+    if not plan.fresh and not _gpus():
         return due("the CDI spec can only be made once the NVIDIA driver answers (reboot)")
-    wrong = [f"{s['path']}: {fault}" for s in specs for fault in faults(s, driver, number)[:1]]
-    wrong += [f"more than one: {', '.join(s['path'] for s in specs)}"] if len(specs) > 1 else []
-    wrong += closed
-    if path == KEPT:
-        wrong += [f"{s['path']} is gone after a reboot" for s in right if s["path"] in others]
     drift(
-        actual="; ".join(wrong) or "no CDI spec of this host's GPUs",
-        wanted=f"one CDI spec, {path}, for driver {driver['version']}",
-        will=" and ".join(
-            [
-                *([f"write {path}"] if not fresh else []),
-                *(["let everybody read it and root alone write it"] if closed else []),
-                *(f"move {o} aside" for o in others),
-            ]
-        ),
+        actual=plan.actual,
+        wanted=f"one CDI spec, {plan.path}, for driver {driver['version']}",
+        will=plan.will,
         leaves="specs of other kinds",
     )
-    if not fresh:
-        yield _made(path, by_service=path == REFRESHED)
-    if closed:
-        folder = QuoteString(path.rpartition("/")[0])
-        yield StringCommand("chown root:root", folder, QuoteString(path))
-        yield StringCommand("chmod 755", folder, "&& chmod 644", QuoteString(path))
-    for other in others:
+    yield from _brought_about(plan)
+
+
+def _brought_about(plan: Plan) -> Commands:
+    path = QuoteString(plan.path)
+    if not plan.fresh:
+        yield _made(plan.path, by_service=plan.path == REFRESHED)
+    if plan.closed:
+        folder = QuoteString(plan.path.rpartition("/")[0])
+        yield StringCommand("chown root:root", folder, path)
+        yield StringCommand("chmod 755", folder, "&& chmod 644", path)
+    for other in plan.others:
         yield _aside(other, "replaced")
 
 
@@ -221,9 +160,6 @@ def _aside(path: str, suffix: str) -> StringCommand:
 def _gpus() -> int:
     number = read(NvmlGpus)
     return number if isinstance(number, int) else 0
-
-
-_USUAL = (KEPT, REFRESHED)
 
 
 def _made(path: str, by_service: bool) -> StringCommand:

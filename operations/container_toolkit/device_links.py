@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from pyinfra.api import StringCommand
 
-from pyinfra.api import FileUploadCommand, StringCommand
-
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.container_toolkit.device_links import DeviceLinks, Links
-from gpurig.facts.container_toolkit.toolkit import ToolkitVersion
-from gpurig.facts.host.systemd import Units
+from gpurig.operations.container_toolkit.toolkit import installed_first
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.systemd import masked
+from gpurig.operations.shared.systemd import masked_by_hand
+from gpurig.operations.shared.words import those
 from gpurig.stack.versions import numbers
 
 RULE = "/etc/udev/rules.d/71-gpurig-nvidia-dev-char.rules"
@@ -40,50 +38,52 @@ def needed(links: Links) -> bool:
 
 
 @keeps("container-toolkit.device-links")
-def device_links() -> Generator[StringCommand | FileUploadCommand, None, None]:
+def device_links() -> Commands:
     """
     Containers that get GPUs keep them over ``systemctl daemon-reload``.
 
     No container is restarted: one that was started without the links is `due`.
     """
-    if read(ToolkitVersion) is ABSENT:
-        return follows("container-toolkit.packages")
-    links = read(DeviceLinks)
-    if isinstance(links, Unknown):
-        return unknown(links.reason)
+    installed_first()
+    links = known(DeviceLinks)
     if links is ABSENT:
         return follows("docker.packages", "known after docker.packages, which brings runc")
-    assert isinstance(links, dict)
     if not links["cgroup_driver"]:
-        units = read(Units, units="docker.service")
-        if isinstance(units, dict) and masked(units):
+        if masked_by_hand("docker.service"):
             return holds("Docker is masked, so that no container of its runs")
         return follows("docker.service")
-    if not needed(links):
-        if links["cgroup_driver"] != "systemd":
-            return holds(f"systemd does not manage control groups ({links['cgroup_driver']} does)")
-        return holds(f"runc {links['runc']} needs no links in /dev/char")
-    wrong = [f"no link in /dev/char for {', '.join(links['missing'])}"] if links["missing"] else []
-    wrong += [] if links["rule"] else ["no udev rule makes links in /dev/char"]
+    if why := _unneeded(links):
+        return holds(why)
+    wrong = those(
+        {
+            f"no link in /dev/char for {', '.join(links['missing'])}": links["missing"],
+            "no udev rule makes links in /dev/char": not links["rule"],
+        }
+    )
+    if not wrong and links["unruled"]:
+        return due(
+            f"{', '.join(links['unruled'])} started before there were links in /dev/char and"
+            " keeps no GPU over systemctl daemon-reload; run docker restart when it may stop"
+        )
     if not wrong:
-        if links["unruled"]:
-            return due(
-                f"{', '.join(links['unruled'])} started before there were links in /dev/char and"
-                " keeps no GPU over systemctl daemon-reload; run docker restart when it may stop"
-            )
         return holds(f"each device node has its link in /dev/char; at boot by {links['rule']}")
+    steps = those({"make the links": links["missing"], f"write {RULE}": not links["rule"]})
     drift(
         actual=f"{'; '.join(wrong)}, and runc {links['runc']} needs them",
         wanted="a link in /dev/char for each NVIDIA device node, now and after a boot",
-        will=" and ".join(
-            [
-                *(["make the links"] if links["missing"] else []),
-                *([] if links["rule"] else [f"write {RULE}"]),
-            ]
-        ),
+        will=" and ".join(steps),
         leaves="all containers running",
     )
     if not links["rule"]:
         yield from written(RULE, _RULE_TEXT)
     if links["missing"]:
         yield StringCommand(MAKE)
+
+
+def _unneeded(links: Links) -> str:
+    """Why this runc needs no links, in words; empty where it needs them."""
+    if needed(links):
+        return ""
+    if links["cgroup_driver"] != "systemd":
+        return f"systemd does not manage control groups ({links['cgroup_driver']} does)"
+    return f"runc {links['runc']} needs no links in /dev/char"

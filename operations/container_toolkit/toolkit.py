@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
-from gpurig.facts.container_toolkit.toolkit import CONFIG, ToolkitConfig, ToolkitPackages
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, Ended, drift, follows, holds, keeps
+from gpurig.contract.values import ABSENT
+from gpurig.facts.container_toolkit.toolkit import (
+    CONFIG,
+    ToolkitConfig,
+    ToolkitConfigFile,
+    ToolkitPackages,
+    ToolkitVersion,
+)
 from gpurig.facts.packages.apt import Candidates
-from gpurig.operations.environments.environment import few
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import ENVIRONMENT, LOCK_SECONDS, installed
+from gpurig.operations.shared.words import few
 from gpurig.stack.versions import numbers
 
 # A transaction starts nvidia-cdi-refresh.service three times (seen: twice by the path unit, once by
@@ -27,9 +33,7 @@ _STARTS_FORGOTTEN = StringCommand(
 
 
 @keeps("container-toolkit.packages")
-def packages(
-    packages: Sequence[str], minimum: str = "", version: str | None = None
-) -> Generator[StringCommand, None, None]:
+def packages(packages: Sequence[str], minimum: str = "", version: str | None = None) -> Commands:
     """
     The packages of the container toolkit are installed, all of them at one version.
 
@@ -46,34 +50,42 @@ def packages(
     yield from commands
 
 
-def _moved(
-    packages: Sequence[str], minimum: str, version: str | None
-) -> Generator[StringCommand, None, None]:
-    found = read(ToolkitPackages)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    assert isinstance(found, dict)
-    install = partial(installed, packages, besides=_rewritten())
+def _moved(packages: Sequence[str], minimum: str, version: str | None) -> Commands:
+    found = known(ToolkitPackages)
+    if version is not None:
+        return (yield from _exactly(packages, version, found))
     newest = max(found.values(), key=numbers, default="")
-    if version is None and (not newest or numbers(newest) >= numbers(minimum)):
-        return (yield from install(versions=dict.fromkeys(packages, newest)))
-    if version and all(numbers(found.get(name, "")) == numbers(version) for name in packages):
+    if newest and numbers(newest) < numbers(minimum):
+        newest = _at_least(minimum, packages[0], newest)
+    yield from _all_at(packages, newest)
+
+
+def _exactly(packages: Sequence[str], version: str, found: dict[str, str]) -> Commands:
+    """All of them at the version that is asked for, whatever is found."""
+    if all(numbers(found.get(name, "")) == numbers(version) for name in packages):
         return holds(", ".join(f"{name} {found[name]}" for name in packages))
-    offered = _offered(packages[0])
-    if isinstance(offered, Unknown):
-        return unknown(offered.reason)
-    if version is None:
-        right = next(iter(offered), "")
-        if numbers(right) < numbers(minimum):
-            have = ", ".join(offered) or "none"
-            return unknown(f"{newest} is older than {minimum}, and apt's lists have {have}")
-        return (yield from install(versions=dict.fromkeys(packages, right)))
     # Not among apt's lists: they may be old, so it is asked for as a pattern and told if missing.
-    exact = next((v for v in offered if numbers(v) == numbers(version)), "")
-    commands = list(install(versions=dict.fromkeys(packages, exact or f"{version}-*")))
+    exact = next((v for v in _offered(packages[0]) if numbers(v) == numbers(version)), "")
+    commands = list(_all_at(packages, exact or f"{version}-*"))
     if commands and not exact:
         yield StringCommand(_REFRESHED, QuoteString(packages[0]), QuoteString(version))
     yield from commands
+
+
+def _all_at(packages: Sequence[str], version: str) -> Commands:
+    """All of them at one version; empty: the repository's."""
+    versions = dict.fromkeys(packages, version) if version else {}
+    yield from installed(packages, versions=versions, besides=_rewritten())
+
+
+def _at_least(minimum: str, package: str, there: str) -> str:
+    """The newest version that apt's lists have, or the end of the operation if that is too old."""
+    offered = _offered(package)
+    right = next(iter(offered), "")
+    if numbers(right) < numbers(minimum):
+        have = ", ".join(offered) or "none"
+        ends_unknown(f"{there} is older than {minimum}, and apt's lists have {have}")
+    return right
 
 
 def _rewritten() -> dict[str, str]:
@@ -102,12 +114,9 @@ def comments(text: str) -> list[str]:
     return [comment for comment in found if not _DEFAULTS.match(comment)]
 
 
-def _offered(package: str) -> list[str] | Unknown:
+def _offered(package: str) -> list[str]:
     """The versions of a package that apt's lists have, the newest first."""
-    candidates = read(Candidates, packages=package)
-    if isinstance(candidates, Unknown):
-        return candidates
-    assert isinstance(candidates, dict)
+    candidates = known(Candidates, packages=package)
     versions = candidates[package]["versions"] if package in candidates else {}
     return sorted((v for v, places in versions.items() if places), key=numbers, reverse=True)
 
@@ -122,28 +131,20 @@ _REFRESHED = (
 
 
 @keeps("container-toolkit.config")
-def config(mode: str) -> Generator[StringCommand | FileUploadCommand, None, None]:
+def config(mode: str) -> Commands:
     """
     The toolkit's config.toml names an ldconfig of this host and the mode that is wanted.
 
     + mode: how the NVIDIA runtime works: ``auto``, ``cdi``, ``legacy`` …
     """
-    file, packages = read(ToolkitConfig), read(ToolkitPackages)
-    for fact in (file, packages):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(packages, dict)
+    file, packages = known(ToolkitConfig), known(ToolkitPackages)
     if "nvidia-container-toolkit-base" not in packages:
         return follows("container-toolkit.packages")
     if file is ABSENT:
         return holds(f"there is no {CONFIG}: the toolkit's own defaults count")
-    assert isinstance(file, dict)
-    named, right = file["ldconfig"], f"@{file['ldconfig_found']}"
-    # On Ubuntu /sbin/ldconfig is a script of the package manager; in a container only .real works.
-    script = right == f"{named}.real"
-    usable = named.startswith("@") and file["ldconfig_exists"] and not script
     text, wrong, wanted = file["text"], [], []
-    if named and not usable:
+    named, right = file["ldconfig"], f"@{file['ldconfig_found']}"
+    if named and not _usable(file):
         text = with_key(text, "nvidia-container-cli", "ldconfig", right)
         wrong.append(f"ldconfig is {named}")
         wanted.append(f"ldconfig {right}")
@@ -161,6 +162,21 @@ def config(mode: str) -> Generator[StringCommand | FileUploadCommand, None, None
     )
     # nvidia-ctk config --set would drop the user's comments.
     yield from written(CONFIG, text, mode=None)
+
+
+def _usable(file: ToolkitConfigFile) -> bool:
+    """Whether the ldconfig that is named works in containers, too."""
+    named = file["ldconfig"]
+    # On Ubuntu /sbin/ldconfig is a script of the package manager; in a container only .real works.
+    script = f"@{file['ldconfig_found']}" == f"{named}.real"
+    return named.startswith("@") and file["ldconfig_exists"] and not script
+
+
+def installed_first() -> None:
+    """End an operation on a host without the toolkit."""
+    if read(ToolkitVersion) is ABSENT:
+        follows("container-toolkit.packages")
+        raise Ended
 
 
 def with_key(text: str, table: str, key: str, value: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.known import ends_unknown, known, sure
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.docker.daemon_json import (
     DAEMON_JSON,
@@ -23,6 +24,7 @@ from gpurig.facts.docker.daemon_json import (
 )
 from gpurig.facts.docker.engine import (
     DOCKER,
+    Daemon,
     DockerClient,
     DockerInfo,
     DockerInstalled,
@@ -30,11 +32,10 @@ from gpurig.facts.docker.engine import (
 )
 from gpurig.facts.host.systemd import Units
 from gpurig.operations.shared import daemon_json
+from gpurig.operations.shared.daemon_json import Change
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import APT, ENVIRONMENT, installed
-from gpurig.operations.shared.systemd import lacking, masked, running
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
+from gpurig.operations.shared.systemd import lacking, masked, masked_by_hand, running
 
 UNITS = ("docker.socket", "docker.service")
 
@@ -46,9 +47,7 @@ def packages(packages: Sequence[str]) -> Commands:
 
     + packages: what to install where there is none
     """
-    found, client = read(DockerInstalled), read(DockerClient)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
+    found, client = known(DockerInstalled), read(DockerClient)
     if found is not ABSENT and client is ABSENT:
         if "docker-cli" not in packages or found["package"] not in packages:
             # The command is part of the daemon's package: mending it would restart the daemon.
@@ -68,34 +67,27 @@ def service(unmask: bool = True) -> Commands:
 
     + unmask: also where somebody masked a unit, who then did not want Docker to run
     """
-    docker = read(DockerInstalled)
-    if isinstance(docker, Unknown):
-        return unknown(docker.reason)
-    if docker is ABSENT:
+    if known(DockerInstalled) is ABSENT:
         return follows("docker.packages")
-    units = read(Units, units=" ".join(UNITS))
-    if isinstance(units, Unknown):
-        return unknown(units.reason)
+    units = known(Units, units=" ".join(UNITS))
     if units is ABSENT:
         return unknown("systemd does not run here, so Docker has nobody to start it")
     # Packagings without socket activation have only the service.
     units = {name: unit for name, unit in units.items() if unit["load"] != "not-found"}
     if UNITS[1] not in units:
         return unknown("there is no docker.service")
-    wrong = lacking(units)
+    wrong, hidden = lacking(units), " and ".join(masked(units))
     if not wrong:
         return holds("docker.service is enabled and active")
-    if (found := masked(units)) and not unmask:
-        return due(_MASKED.format(" and ".join(found)))
+    if hidden and not unmask:
+        return due(_MASKED.format(hidden))
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
         return unknown(f"{', '.join(wrong)}, and cannot start: {file.reason}")
     drift(
         actual=", ".join(wrong),
         wanted="docker.service is enabled and active",
-        will=f"unmask {' and '.join(found)}, enable and start it"
-        if found
-        else "enable and start it",
+        will=f"unmask {hidden}, enable and start it" if hidden else "enable and start it",
     )
     yield from running(units, list(units))
 
@@ -113,9 +105,8 @@ def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
     + keys: merged into the file: objects key by key, anything else as a whole
     + path: the file; a link is followed and stays a link
     """
-    docker, file = read(DockerInstalled), usable(path, keys)
-    if isinstance(docker, Unknown):
-        return unknown(docker.reason)
+    known(DockerInstalled)
+    file = usable(path, keys)
     if isinstance(file, Unknown):
         return unknown(f"{file.reason}; it is left as it is")
     differing = daemon_json.differences(file["config"], keys)
@@ -156,77 +147,83 @@ def running_config(
     A reload does where dockerd takes the keys on SIGHUP; a restart only while no container runs,
     where live-restore keeps containers alive over it, or where it is asked for.
     """
-    docker, file = read(DockerInstalled), usable(path, keys)
-    for fact in (docker, file):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    docker, file = known(DockerInstalled), sure(usable(path, keys))
     if docker is ABSENT or read(DockerClient) is ABSENT:
         return follows("docker.packages")
-    assert isinstance(file, dict)
     if daemon_json.differences(file["config"], keys):
         return follows("docker.daemon-config")
-    daemon, flags, known = read(DockerInfo), read(DaemonFlags), read(ConfigRead)
-    if daemon is ABSENT:
-        units = read(Units, units=" ".join(UNITS))
-        if not unmask and isinstance(units, dict) and (found := masked(units)):
-            return due(_MASKED.format(" and ".join(found)))
-        return follows("docker.service")
-    unread = [fact.reason for fact in (daemon, flags, known) if isinstance(fact, Unknown)]
-    if unread:
-        return unknown(unread[0])
-    assert isinstance(daemon, dict)
-    assert isinstance(known, dict)
-    config = file["config"]
-    flags = flags if isinstance(flags, dict) else {}
-    told = daemon_json.untaken(config, daemon, flags)
-    asked = {*told, *daemon_json.unconfirmed(config, file["changed"], known)}
-    if not asked:
+    change = _change(file, _answering(unmask))
+    if not change.asked:
         return holds(f"the daemon uses {path}")
-    actual = ", ".join(
-        f"the daemon uses {key} {told[key]}" if key in told else f"{key} may not be in use"
-        for key in sorted(asked)
-    )
-    reloaded = {key for key in asked if key in daemon_json.RELOADED and key in config}
-    containers = daemon["containers_running"]
-    # It must be on when dockerd goes down, and still when it comes back.
-    flagged = "live-restore" in flags and daemon["live_restore"]
-    outlived = config.get("live-restore", flagged) is True and asked <= daemon_json.OUTLIVED
-    stops = ""
-    if containers and not outlived and (restart or not reloaded):
-        policies = read(RestartPolicies)
-        if isinstance(policies, Unknown):
-            return unknown(policies.reason)
-        stops = daemon_json.stopped({} if policies is ABSENT else policies)
+    stops = stopping() if change.stops_containers(restart) else ""
     if stops and not restart:
-        return due(f"{actual}: `up --restart-docker` restarts Docker, which stops {stops}")
-    hashes = daemon_json.untold(config)
-    if reloaded == asked or (containers and not outlived and not restart):
-        drift(actual, wanted=f"uses {path}", will="reload Docker", leaves="all containers running")
-        taken = (known["confirmed"] or {}) | {
-            key: value for key, value in hashes.items() if key in reloaded or key not in asked
-        }
-        yield StringCommand(_RELOAD)
-        yield StringCommand(_record(taken))
-        return
+        return due(f"{change.told}: `up --restart-docker` restarts Docker, which stops {stops}")
+    if change.by_reload(restart):
+        yield from _reloaded(change, path)
+    else:
+        yield from _restarted(change, path, restart, stops)
+
+
+def _answering(unmask: bool) -> Daemon:
+    """What the running daemon says; where none runs, the operation ends in what it waits for."""
+    daemon = known(DockerInfo)
+    if not isinstance(daemon, Absent):
+        return daemon
+    if not unmask and (hidden := masked_by_hand(*UNITS)):
+        due(_MASKED.format(" and ".join(hidden)))
+    else:
+        follows("docker.service")
+    raise Ended
+
+
+def _change(file: DaemonFile, daemon: Daemon) -> Change:
+    flags, when = known(DaemonFlags), known(ConfigRead)
+    if when is ABSENT:
+        ends_unknown("when dockerd read its configuration is not known")
+    return Change(file, daemon, {} if flags is ABSENT else flags, when)
+
+
+def _reloaded(change: Change, path: str) -> Commands:
+    drift(change.told, wanted=f"uses {path}", will="reload Docker", leaves="all containers running")
+    yield StringCommand(_RELOAD)
+    yield StringCommand(_record(change.confirmed_by_reload))
+
+
+def _restarted(change: Change, path: str, restart: bool, stops: str) -> Commands:
     drift(
-        actual,
+        change.told,
         wanted=f"uses {path}",
         will=f"restart Docker, which stops {stops}" if stops else "restart Docker",
-        leaves="the containers, which live-restore keeps running"
-        if containers and outlived
-        else "",
+        leaves="the containers, which live-restore keeps running" if change.kept_alive else "",
     )
-    if containers and outlived and not daemon["live_restore"]:
+    if change.kept_alive and not change.daemon["live_restore"]:
         yield StringCommand(_RELOAD)
-    # A container that was started since is not stopped for this: the next look says it is due.
-    quiet = "" if outlived or restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
+    record = _record(daemon_json.untold(change.file["config"]))
+    yield restarted(whatever_runs=change.outlived or restart, then=record)
+
+
+def stopping() -> str:
+    """The running containers that a restart of Docker stops, in words."""
+    policies = known(RestartPolicies)
+    return daemon_json.stopped({} if policies is ABSENT else policies)
+
+
+def restarted(whatever_runs: bool, then: str = "") -> StringCommand:
+    """
+    The command that restarts Docker.
+
+    + whatever_runs: also while a container runs; one that was started since the plan is else not
+      stopped for this, and the next look says that it is due
+    + then: shell that follows if it starts
+    """
+    quiet = "" if whatever_runs else f'[ -n "$({DOCKER} ps --quiet)" ] || '
     # systemd refuses a third start in a minute unless it is told to count anew.
     # A run that was killed may have left systemd with the unit as it was before.
     again = (
         "systemctl daemon-reload; systemctl reset-failed docker.service;"
         " systemctl restart docker.service"
     )
-    yield StringCommand(f"{quiet}{{ {again} && {_record(hashes)}; }}")
+    return StringCommand(f"{quiet}{{ {again}{f' && {then}' if then else ''}; }}")
 
 
 # dockerd takes SIGHUP without an answer; an event says when the new configuration is in effect.

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
 
-from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Unknown
 from gpurig.facts.docker.daemon_json import DAEMON_JSON
-from gpurig.facts.docker.engine import DOCKER, DockerInfo, DockerInstalled, RestartPolicies
+from gpurig.facts.docker.engine import DockerInfo, DockerInstalled
 from gpurig.facts.docker.proxy import DROP_IN, MARK, SECRET, DockerProxy, Proxy
-from gpurig.operations.docker.engine import usable
-from gpurig.operations.shared.daemon_json import stopped
+from gpurig.operations.docker.engine import restarted, stopping, usable
 from gpurig.operations.shared.file import written
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 # `systemctl show` tells everybody the values of Environment=, of EnvironmentFile= only the name.
 _UNIT = f"""\
@@ -34,30 +30,22 @@ def proxy(url: str | None) -> Commands:
 
     + url: it may hold a password; ``None``: no proxy of ours
     """
-    found = _found()
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if isinstance(found, Absent):
-        return follows("docker.packages") if url else holds("no proxy is asked for")
-    ours = bool(found["drop_in"] or found["secret"])
-    if not url or found["theirs"]:
-        by = f"{' and '.join(found['theirs'])} gives dockerd its proxy" if found["theirs"] else ""
-        if not ours:
-            return holds(by or "no proxy is asked for")
-        drift(
-            actual=f"{DROP_IN} is there",
-            wanted=by or "no proxy is asked for",
-            will="remove it",
-            leaves=" and ".join(found["theirs"]),
-        )
+    found = _found(url)
+    there = bool(found["drop_in"] or found["secret"])
+    if not _is_ours(found, url):
+        theirs = " and ".join(found["theirs"])
+        by = f"{theirs} gives dockerd its proxy" if theirs else "no proxy is asked for"
+        if not there:
+            return holds(by)
+        drift(actual=f"{DROP_IN} is there", wanted=by, will="remove it", leaves=theirs)
         yield StringCommand(f"rm -f {DROP_IN} {SECRET} && systemctl daemon-reload")
         return
-    text = _environment(url)
+    text = _environment(url or "")
     secret = found["secret"] == _digest(text) and found["access"] == "600 root:root"
     if secret and found["drop_in"] == _UNIT:
         return holds("it stands in a drop-in of gpurig's")
     drift(
-        actual="differs" if ours else "dockerd is given no proxy",
+        actual="differs" if there else "dockerd is given no proxy",
         wanted="the proxy of rig_proxy",
         will=f"write {SECRET} for root alone, and {DROP_IN}",
         leaves="every other drop-in",
@@ -79,57 +67,63 @@ def running_proxy(url: str | None, restart: bool = False) -> Commands:
     dockerd reads its environment at a start only. A restart while no container runs, or where it is
     asked for; else it is due. It takes daemon.json as well, so that one must be usable.
     """
-    found = _found()
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if isinstance(found, Absent):
-        return follows("docker.packages") if url else holds("no proxy is asked for")
-    ours = bool(url) and not found["theirs"]
-    if ours and (found["drop_in"] != _UNIT or found["secret"] != _digest(_environment(url or ""))):
+    found = _found(url)
+    if not _in_place(found, url):
         return follows("docker.proxy")
-    if not ours and (found["drop_in"] or found["secret"]):
-        return follows("docker.proxy")
-    if not found["pid"]:
-        return holds("no daemon runs; the next one takes what stands in the files")
-    if ours and found["running"] == _digest(_lines(url or "")):
-        return holds("the daemon has it")
-    if not ours and not found["marked"]:
-        return holds("the daemon has the user's" if found["theirs"] else "none of gpurig's")
-    daemon = read(DockerInfo)
-    if isinstance(daemon, Unknown):
-        return unknown(daemon.reason)
-    if isinstance(daemon, Absent):
+    if right := _right(found, url):
+        return holds(right)
+    daemon = known(DockerInfo)
+    if daemon is ABSENT:
         return follows("docker.service")
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown):
         return unknown(f"Docker cannot be restarted: {file.reason}")
+    ours = _is_ours(found, url)
     actual = f"the daemon {'lacks the proxy' if ours else 'still has the proxy of rig_proxy'}"
     if daemon["containers_running"] and not restart:
-        policies = read(RestartPolicies)
-        if isinstance(policies, Unknown):
-            return unknown(policies.reason)
-        running = stopped({} if policies is ABSENT else policies)
-        return due(f"{actual}: `up --restart-docker` restarts Docker, with {running}")
+        return due(f"{actual}: `up --restart-docker` restarts Docker, with {stopping()}")
     drift(
         actual,
         wanted="the daemon uses the proxy of rig_proxy" if ours else "none of gpurig's",
         will="restart Docker",
     )
-    # A container that was started since is not stopped for this: the next look says it is due.
-    quiet = "" if restart else f'[ -n "$({DOCKER} ps --quiet)" ] || '
-    # A run that was killed may have left systemd with the unit as it was before.
-    again = (
-        "systemctl daemon-reload; systemctl reset-failed docker.service;"
-        " systemctl restart docker.service"
-    )
-    yield StringCommand(f"{quiet}{{ {again}; }}")
+    yield restarted(whatever_runs=restart)
 
 
-def _found() -> Proxy | Absent | Unknown:
-    docker = read(DockerInstalled)
-    if docker is ABSENT or isinstance(docker, Unknown):
-        return docker if isinstance(docker, Unknown) else ABSENT
-    return read(DockerProxy)
+def _found(url: str | None) -> Proxy:
+    """How dockerd gets its proxy; without Docker the operation ends."""
+    if known(DockerInstalled) is not ABSENT:
+        found = known(DockerProxy)
+        if found is not ABSENT:
+            return found
+    if url:
+        follows("docker.packages")
+    else:
+        holds("no proxy is asked for")
+    raise Ended
+
+
+def _is_ours(found: Proxy, url: str | None) -> bool:
+    """Whether dockerd is to be given a proxy by gpurig: the user's own comes first."""
+    return bool(url) and not found["theirs"]
+
+
+def _in_place(found: Proxy, url: str | None) -> bool:
+    """Whether the files are as `proxy` makes them, so that a restart takes them up."""
+    if not _is_ours(found, url):
+        return not (found["drop_in"] or found["secret"])
+    return found["drop_in"] == _UNIT and found["secret"] == _digest(_environment(url or ""))
+
+
+def _right(found: Proxy, url: str | None) -> str:
+    """Why the daemon that runs needs no restart, in words; empty where it needs one."""
+    if not found["pid"]:
+        return "no daemon runs; the next one takes what stands in the files"
+    if _is_ours(found, url):
+        return "the daemon has it" if found["running"] == _digest(_lines(url or "")) else ""
+    if found["marked"]:
+        return ""
+    return "the daemon has the user's" if found["theirs"] else "none of gpurig's"
 
 
 def _environment(url: str) -> str:

@@ -3,58 +3,61 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import DockerInstalled
 from gpurig.facts.docker.socket import SOCKET, DockerSocket, Socket
-from gpurig.facts.host.systemd import Units
+from gpurig.operations.shared.systemd import masked_by_hand
 
 GROUP = "docker"
 
 
 @keeps("docker.socket")
-def socket() -> Generator[StringCommand, None, None]:
+def socket() -> Commands:
     """
     Root and the group docker alone may use the socket: whoever may is root on the host.
 
     It is set right now; a drop-in of the user's that would undo it at the next start is named and
     stays. A group that the user's drop-in names is the user's decision, which is named, too.
     """
-    docker, found = read(DockerInstalled), read(DockerSocket)
-    for fact in (docker, found):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    docker, found = known(DockerInstalled), known(DockerSocket)
     if docker is ABSENT:
         return follows("docker.packages")
-    if not isinstance(found, dict):
-        units = read(Units, units="docker.socket docker.service")
-        if isinstance(units, dict) and any(one["load"] == "masked" for one in units.values()):
+    if found is ABSENT:
+        if masked_by_hand("docker.socket", "docker.service"):
             return holds("Docker is masked: there is no socket")
         return follows("docker.service")
-    mode, declared = int(found["mode"], 8), found["declared"]
-    others = bool(mode & 0o007)
-    closed = mode & 0o060 != 0o060 and "SocketMode" not in declared
-    group = found["group"] != GROUP and "SocketGroup" not in declared
-    if others or closed or group:
+    mode, group = _wrong_mode(found), _wrong_group(found)
+    if mode or group:
         drift(
             actual=f"{SOCKET} is {found['mode']} and of the group {found['group']}",
             wanted=f"660 and of the group {GROUP if group else found['group']}",
             will="set it right",
-            leaves=" and ".join(sorted({one["file"] for one in declared.values()})),
+            leaves=" and ".join(sorted({one["file"] for one in found["declared"].values()})),
         )
         if group:
             yield StringCommand(f"chgrp {GROUP} {SOCKET}")
-        if others or closed:
+        if mode:
             yield StringCommand(f"chmod 660 {SOCKET}")
         return
     if wrong := _undone(found):
         return due(wrong)
     holds(f"{SOCKET} is for root and the group {found['group']}")
+
+
+def _wrong_mode(socket: Socket) -> bool:
+    """Whether everybody may use it, or not even the group without the user's saying so."""
+    mode = int(socket["mode"], 8)
+    closed = mode & 0o060 != 0o060 and "SocketMode" not in socket["declared"]
+    return bool(mode & 0o007) or closed
+
+
+def _wrong_group(socket: Socket) -> bool:
+    return socket["group"] != GROUP and "SocketGroup" not in socket["declared"]
 
 
 def _undone(socket: Socket) -> str:

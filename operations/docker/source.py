@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import RunningContainers
 from gpurig.facts.docker.source import ContainerShims
-from gpurig.facts.packages.dpkg import Packages
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, HALF_WAY, LOCK_SECONDS
+from gpurig.facts.packages.dpkg import Package, Packages
+from gpurig.operations.shared.packages import APT, ENVIRONMENT, LOCK_SECONDS, held, movable, settled
 
 # What the other packaging has under the same paths or declares as a conflict, so that it cannot
 # stay (docker-ce-packaging, deb/common/control; containerd-packaging, debian/control; Debian's
@@ -56,7 +56,7 @@ apt install || exit 1
 
 
 @keeps("docker.source")
-def source(source: str, packages: Sequence[str]) -> Generator[StringCommand, None, None]:
+def source(source: str, packages: Sequence[str]) -> Commands:
     """
     Docker is of the packaging that is asked for, and nothing of the other one is in its way.
 
@@ -67,34 +67,16 @@ def source(source: str, packages: Sequence[str]) -> Generator[StringCommand, Non
     volumes and daemon.json are in /var/lib/docker and /etc/docker, which both use. Never while a
     container is alive: two builds of containerd need not understand each other's shims.
     """
-    found = read(Packages, packages=" ".join((*IN_THE_WAY[source], *packages)))
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    assert isinstance(found, dict)
-    other = [name for name in IN_THE_WAY[source] if name in found and _is_there(found[name])]
+    found = known(Packages, packages=" ".join((*IN_THE_WAY[source], *packages)))
+    other = [name for name in IN_THE_WAY[source] if _is_there(found.get(name))]
     if not other:
-        there = packages[0] in found and _is_there(found[packages[0]])
+        there = _is_there(found.get(packages[0]))
         return holds(packages[0]) if there else follows("docker.packages")
-    if any(package["state"] in HALF_WAY for package in found.values()):
-        return follows("packages.dpkg", "known after the interrupted installation is finished")
-    if held := [name for name in found if found[name]["held"]]:
-        return unknown(f"{', '.join(held)} is on hold; run apt-mark unhold to let it be moved")
-    alive, shims = read(RunningContainers), read(ContainerShims)
-    for fact in (alive, shims):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    names = [one["name"] for one in alive] if isinstance(alive, list) else []
+    settled(found)
+    movable(held(found))
     actual, wanted = _told(other), packages[0]
-    if names:
-        return due(
-            f"{actual} instead of {wanted}: a move stops Docker; stop {_and(names)} when it suits"
-            f" you (docker stop {' '.join(names)}) and run this again"
-        )
-    if shims:
-        return due(
-            f"{actual} instead of {wanted}: a move stops containerd, on which {shims} containers"
-            " are alive that Docker does not list; stop them and run this again"
-        )
+    if alive := _alive():
+        return due(f"{actual} instead of {wanted}: {alive}")
     drift(
         actual=actual,
         wanted=wanted,
@@ -106,8 +88,24 @@ def source(source: str, packages: Sequence[str]) -> Generator[StringCommand, Non
     yield StringCommand(f"({script.replace('@FAMILY@', '|'.join(IN_THE_WAY[source]))})")
 
 
-def _is_there(package: object) -> bool:
-    return isinstance(package, dict) and package["state"] not in ("config-files", "not-installed")
+def _alive() -> str:
+    """The containers that a move would stop, and what to do; empty where there are none."""
+    containers, shims = known(RunningContainers), known(ContainerShims)
+    if names := [] if containers is ABSENT else [one["name"] for one in containers]:
+        return (
+            f"a move stops Docker; stop {_and(names)} when it suits you"
+            f" (docker stop {' '.join(names)}) and run this again"
+        )
+    if shims:
+        return (
+            f"a move stops containerd, on which {shims} containers are alive that Docker does not"
+            " list; stop them and run this again"
+        )
+    return ""
+
+
+def _is_there(package: Package | None) -> bool:
+    return package is not None and package["state"] not in ("config-files", "not-installed")
 
 
 def _told(other: Sequence[str]) -> str:

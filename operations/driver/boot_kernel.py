@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
-from gpurig.facts.driver.dkms import DkmsFailures
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
+from gpurig.contract.values import ABSENT, Absent
+from gpurig.facts.driver.dkms import DkmsFailures, failed_for
 from gpurig.facts.driver.kernel_modules import KernelModule, KernelModules
 from gpurig.facts.driver.module import DriverUserSpace
 from gpurig.facts.kernel.grub import DROP_IN, Boot, Grub
 from gpurig.facts.kernel.kernels import Kernel
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import ENVIRONMENT
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 TEXT = """# Written by gpurig: the newest kernel has no working NVIDIA module, this one has.
 # gpurig takes it back when the newest has one.
@@ -41,46 +39,35 @@ def boot_kernel(dkms: str, boot: str) -> Commands:
     + boot: ``newest`` leaves the boot default alone; ``with-driver`` makes the newest kernel that
       has the module the default while the newest of all has none
     """
-    kernel, libraries, grub = read(Kernel), read(DriverUserSpace), read(Grub)
-    failures = read(DkmsFailures)
-    for fact in (kernel, libraries, grub, failures):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if isinstance(libraries, Absent):
+    kernel, libraries, grub = known(Kernel), known(DriverUserSpace), known(Grub)
+    failures = known(DkmsFailures)
+    if libraries is ABSENT:
         return follows("driver.packages")
-    assert isinstance(kernel, dict)
-    assert isinstance(libraries, dict)
     if not kernel["installed"]:
         return holds("there is no kernel in /boot to choose from")
-    modules = read(KernelModules, releases=" ".join(kernel["installed"]))
-    if isinstance(modules, Unknown | Absent):
-        return unknown("the modules of the installed kernels could not be looked up")
+    modules = known(KernelModules, releases=" ".join(kernel["installed"]))
     working = with_module(modules, libraries["libcuda"])
-    menu = grub if isinstance(grub, dict) else None
-    newest, default = kernel["installed"][-1], kernel["next"]
-    if menu and menu["ours"] and (newest in working or boot == "newest"):
-        has = "has" if newest in working else "has not"
-        drift(
-            actual=f"{default} is the boot default, and the newest, {newest}, {has} the module",
-            wanted="the boot default as without gpurig",
-            will=f"remove {DROP_IN} and run update-grub",
-        )
-        yield StringCommand(f"rm -f {DROP_IN}")
-        yield UPDATE
+    newest, default = kernel["installed"][-1], str(kernel["next"])
+    if grub and grub["ours"] and (newest in working or boot == "newest"):
+        yield from _taken_back(default, newest, newest in working)
         return
     if default in working:
-        if menu is None or not menu["ours"] or menu["entries"].get(str(default)) == menu["ours"]:
+        if _settled(grub, default):
             return holds(f"{default} is the boot default and has the module")
     elif newest in working:
         return due(
             f"GRUB boots {default} by default, which has no module; {newest} has it: make it"
             " GRUB_DEFAULT, or remove that setting, and run update-grub"
         )
-    builds = failures if isinstance(failures, list) else []
-    failed = {one["kernel"]: one["error"] for one in builds if one["module"] == dkms}
-    if not working or newest not in failed:
+    error = failed_for(failures, dkms).get(newest)
+    if not working or error is None:
         return follows("driver.module-for-next-boot")
-    kept, why = working[-1], f"the module does not build for {newest} ({failed[newest]})"
+    yield from _without_newest(working[-1], newest, error, grub, boot)
+
+
+def _without_newest(kept: str, newest: str, error: str, menu: Boot | Absent, boot: str) -> Commands:
+    """The module does not build for the newest kernel: what becomes of the newest that has it."""
+    why = f"the module does not build for {newest} ({error})"
     if boot != "with-driver":
         return due(
             f"{why}; {kept} has it: choose that one in the boot menu, or set"
@@ -89,9 +76,26 @@ def boot_kernel(dkms: str, boot: str) -> Commands:
     yield from _kept(kept, why, newest, menu)
 
 
-def _kept(kept: str, why: str, newest: str, menu: Boot | None) -> Commands:
+def _settled(menu: Boot | Absent, default: str) -> bool:
+    """Whether GRUB's default is the user's, or what gpurig wrote for this very kernel."""
+    return not menu or not menu["ours"] or menu["entries"].get(default) == menu["ours"]
+
+
+def _taken_back(default: str, newest: str, has_module: bool) -> Commands:
+    """GRUB's default is again what it was without gpurig."""
+    has = "has" if has_module else "has not"
+    drift(
+        actual=f"{default} is the boot default, and the newest, {newest}, {has} the module",
+        wanted="the boot default as without gpurig",
+        will=f"remove {DROP_IN} and run update-grub",
+    )
+    yield StringCommand(f"rm -f {DROP_IN}")
+    yield UPDATE
+
+
+def _kept(kept: str, why: str, newest: str, menu: Boot | Absent) -> Commands:
     """Make this kernel GRUB's default until the newest has the module."""
-    if menu is None or kept not in menu["entries"] or not menu["update"]:
+    if not menu or kept not in menu["entries"] or not menu["update"]:
         return due(
             f"{why}; {kept} has it, and only GRUB's default can be set here: make it the default"
             " of this host's boot loader"

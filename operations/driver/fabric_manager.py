@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from pyinfra.api import StringCommand
 
-from pyinfra.api import FileUploadCommand, StringCommand
-
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps
+from gpurig.contract.values import ABSENT, Absent
 from gpurig.facts.driver.fabric_manager import PIN, FabricManagerCandidates
 from gpurig.facts.driver.module import DriverUserSpace
 from gpurig.facts.host.systemd import Unit, Units
-from gpurig.facts.packages.dpkg import Packages
+from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, LOCK_SECONDS, install
+from gpurig.operations.shared.packages import (
+    APT,
+    ENVIRONMENT,
+    LOCK_SECONDS,
+    held,
+    install,
+    missing,
+    movable,
+)
 from gpurig.operations.shared.systemd import lacking, running
+from gpurig.operations.shared.words import those
 
 UNIT = "nvidia-fabricmanager.service"
 
@@ -32,65 +39,68 @@ def upstream(version: str) -> str:
 
 
 @keeps("driver.fabric-manager")
-def fabric_manager(
-    package: str, starts: bool
-) -> Generator[StringCommand | FileUploadCommand, None, None]:
+def fabric_manager(package: str, starts: bool) -> Commands:
     """
     The fabric manager has exactly the libraries' version, is held there, and runs.
 
     + package: its name, ``nvidia-fabricmanager-550``
     + starts: whether it runs now, too; it cannot without NVSwitches that are really there
     """
-    libraries, found = read(DriverUserSpace), read(Packages, packages=package)
-    offers = read(FabricManagerCandidates, package=package)
-    units = read(Units, units=UNIT)
-    for fact in (libraries, found, offers, units):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if isinstance(libraries, Absent):
+    libraries, found = known(DriverUserSpace), known(Packages, packages=package)
+    offers, units = known(FabricManagerCandidates, package=package), known(Units, units=UNIT)
+    if libraries is ABSENT:
         return follows("driver.packages")
-    assert isinstance(libraries, dict)
-    assert isinstance(found, dict)
-    assert isinstance(offers, dict)
     version = libraries["libcuda"]
-    has = found.get(package)
-    there = has is not None and has["state"] == "installed"
-    right = there and has is not None and upstream(has["version"]) == version
-    if has and has["held"] and not right:
-        return unknown(f"{package} is on hold; run apt-mark unhold to let it be moved")
-    pinned = offers["pin"] == TEXT.format(version=version)
-    off = _lacking(units, starts) if right and isinstance(units, dict) else []
+    there = _version(found, package)
+    right, pinned = upstream(there) == version, offers["pin"] == TEXT.format(version=version)
+    if not right:
+        movable(held(found))
+    service = _shown(units, starts)
+    off = lacking(service) if right else []
     if right and pinned and not off:
         return holds(f"{package} {version}, held there, " + ("runs" if starts else "enabled"))
-    wrong = [] if right else [f"{package} is {has['version'] if there and has else 'missing'}"]
-    wrong += [] if pinned else ["it is not held at the driver's version"]
-    does = [] if pinned else [f"write {PIN}"]
-    does += [] if right else [f"install {package} of {version}"]
+    wrong = {
+        f"{package} is {there}": not right,
+        "it is not held at the driver's version": not pinned,
+    }
+    steps = {
+        f"write {PIN}": not pinned,
+        f"install {package} of {version}": not right,
+        "enable it": off,
+    }
     drift(
-        actual=", ".join(wrong + off),
-        wanted=f"{package} {version}, held there, enabled" + (" and active" if starts else ""),
-        will=" and ".join(does + (["enable it"] if off else [])),
+        actual=", ".join(those(wrong) + off),
+        wanted=f"{package} {version}, held there, enabled" + " and active" * starts,
+        will=" and ".join(those(steps)),
         leaves="the driver, which is never moved for it",
     )
     if not pinned:
         yield from written(PIN, TEXT.format(version=version))
     if not right:
         yield _exactly(package, version, offers["versions"])
-    if isinstance(units, dict) and right:
-        yield from running(_shown(units, starts), [UNIT])
-    elif isinstance(units, dict):
-        now = " --now" if starts else ""
-        yield StringCommand(f"systemctl enable{now} {UNIT}")
-        if there and starts:
-            yield StringCommand(f"systemctl restart {UNIT}")
+    if right:
+        yield from running(service, list(service))
+    elif service:
+        yield from _started_anew(starts, was_there=there != "missing")
 
 
-def _shown(units: dict[str, Unit], starts: bool) -> dict[str, Unit]:
+def _version(found: dict[str, Package], package: str) -> str:
+    return "missing" if missing([package], found) else found[package]["version"]
+
+
+def _shown(units: dict[str, Unit] | Absent, starts: bool) -> dict[str, Unit]:
+    """The service as it counts: none without systemd, and active where it cannot start."""
+    if not units:
+        return {}
     return units if starts else {UNIT: units[UNIT] | {"active": "active"}}
 
 
-def _lacking(units: dict[str, Unit], starts: bool) -> list[str]:
-    return lacking(_shown(units, starts))
+def _started_anew(starts: bool, was_there: bool) -> Commands:
+    """The service of a package that has just come runs; one of another version is restarted."""
+    now = " --now" if starts else ""
+    yield StringCommand(f"systemctl enable{now} {UNIT}")
+    if was_there and starts:
+        yield StringCommand(f"systemctl restart {UNIT}")
 
 
 def _exactly(package: str, version: str, offered: list[str]) -> StringCommand:

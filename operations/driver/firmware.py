@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
-from gpurig.facts.driver.kernel_modules import KernelModules
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.driver.modules import loadable
 from gpurig.operations.shared.packages import APT, ENVIRONMENT
 from gpurig.stack.model import Flavour
 
@@ -25,7 +24,7 @@ def needs_gsp(flavour: Flavour, architectures: Iterable[str | None]) -> bool:
 
 
 @keeps("driver.firmware")
-def firmware(needed: bool) -> Generator[StringCommand, None, None]:
+def firmware(needed: bool) -> Commands:
     """
     Each firmware file that the module of a kernel that may boot next names is there.
 
@@ -33,16 +32,7 @@ def firmware(needed: bool) -> Generator[StringCommand, None, None]:
     """
     if not needed:
         return holds("these GPUs have no GSP to load firmware into")
-    kernel = read(Kernel)
-    if isinstance(kernel, Unknown):
-        return unknown(kernel.reason)
-    assert isinstance(kernel, dict)
-    found = read(KernelModules, releases=" ".join(kernel["may_boot"]))
-    if isinstance(found, Unknown | Absent):
-        return unknown("the modules of the kernels could not be looked up")
-    modules = [one for one in found if one["resolved"]]
-    if not modules:
-        return follows("driver.module-for-next-boot")
+    modules = loadable(known(Kernel)["may_boot"])
     missing = sorted({image for one in modules for image in one["missing"]})
     wanted = sorted({image for one in modules for image in one["firmware"]})
     if not missing:
@@ -52,10 +42,17 @@ def firmware(needed: bool) -> Generator[StringCommand, None, None]:
         wanted="the firmware of the module's version",
         will="reinstall the package that brings it",
     )
-    for version in sorted({image.split("/")[1] for image in missing if image.count("/") > 1}):
-        yield StringCommand(
-            _restored(version, [image for image in missing if f"/{version}/" in image])
-        )
+    for version, images in _by_version(missing).items():
+        yield StringCommand(_restored(version, images))
+
+
+def _by_version(images: Iterable[str]) -> dict[str, list[str]]:
+    """Firmware files by the version in their path, ``nvidia/550.163.01/gsp_tu10x.bin``."""
+    found: dict[str, list[str]] = {}
+    for image in images:
+        version = image.rpartition("/")[0].rpartition("/")[2]
+        found.setdefault(version, []).append(image)
+    return dict(sorted(found.items()))
 
 
 def _restored(version: str, images: list[str]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.initramfs import FILE, IMAGE, NEXT, RECORD, Initramfs
 from gpurig.facts.driver.modprobe import ModprobeConfig
 from gpurig.operations.driver.modprobe import COMPETING
@@ -16,20 +14,15 @@ from gpurig.operations.shared.packages import ENVIRONMENT
 
 
 @keeps("driver.initramfs")
-def initramfs() -> Generator[StringCommand, None, None]:
+def initramfs() -> Commands:
     """The image of the next kernel was made with modprobe's present configuration of GPUs."""
-    image, config = read(Initramfs), read(ModprobeConfig)
-    for fact in (image, config):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if isinstance(config, Absent):
+    image, config = known(Initramfs), known(ModprobeConfig)
+    if config is ABSENT:
         return follows("driver.packages")
-    assert isinstance(config, dict)
     if not set(COMPETING) <= set(config["blacklisted"]):
         return follows("driver.nouveau-blacklist")
     if image is ABSENT:
         return holds("the kernel that boots next has no initramfs")
-    assert isinstance(image, dict)
     if image["made_for"] == config["checksum"]:
         return holds(f"that of {image['release']} was made with it")
     if not image["updatable"]:

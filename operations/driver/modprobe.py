@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
-from pyinfra.api import FileUploadCommand, StringCommand
-
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.modprobe import ModprobeConfig
 from gpurig.operations.shared.file import written
 
@@ -23,12 +19,10 @@ TEXT = "# Written by gpurig: these drivers would take the GPU before NVIDIA's do
 
 
 @keeps("driver.nouveau-blacklist")
-def nouveau_blacklist() -> Generator[StringCommand | FileUploadCommand, None, None]:
+def nouveau_blacklist() -> Commands:
     """nouveau and nova are not loaded for hardware, whoever's file says so."""
-    config = read(ModprobeConfig)
-    if isinstance(config, Unknown):
-        return unknown(config.reason)
-    blacklisted = [] if isinstance(config, Absent) else config["blacklisted"]
+    config = known(ModprobeConfig)
+    blacklisted = [] if config is ABSENT else config["blacklisted"]
     missing = [module for module in COMPETING if module not in blacklisted]
     if not missing:
         return holds(f"{', '.join(COMPETING)} are blacklisted")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Container, Iterator, Sequence
 
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, left_out, unknown
-from gpurig.contract.values import Absent, Unknown
-from gpurig.facts.driver.dkms import ERROR, DkmsFailures
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps, left_out
+from gpurig.contract.values import ABSENT
+from gpurig.facts.driver.dkms import ERROR, DkmsFailures, failed_for
 from gpurig.facts.driver.kernel_modules import KernelModule, KernelModules
-from gpurig.facts.driver.module import DriverLoaded, DriverUserSpace, Module, ModuleForNextBoot
+from gpurig.facts.driver.module import DriverLoaded, DriverUserSpace, ModuleForNextBoot
 from gpurig.facts.driver.mok import Mok
-from gpurig.facts.driver.persistenced import PersistencedUser
+from gpurig.facts.driver.persistenced import Daemon, PersistencedUser
 from gpurig.facts.driver.secure_boot import SecureBoot
 from gpurig.facts.host.systemd import Units
 from gpurig.facts.kernel.kernels import Kernel
@@ -22,8 +23,6 @@ from gpurig.operations.driver.module_signature import judged
 from gpurig.operations.shared.packages import APT, ENVIRONMENT
 from gpurig.operations.shared.systemd import lacking, running
 from gpurig.stack.model import Flavour
-
-Commands = Generator[StringCommand, None, None]
 
 PERSISTENCED = "nvidia-persistenced.service"
 
@@ -39,57 +38,52 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
 
     apt's word is not taken for it: a module that did not build leaves its package "installed".
     """
-    kernel, libraries, failures = read(Kernel), read(DriverUserSpace), read(DkmsFailures)
-    for fact in (kernel, libraries, failures):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if isinstance(libraries, Absent):
+    kernel, libraries, failures = known(Kernel), known(DriverUserSpace), known(DkmsFailures)
+    if libraries is ABSENT:
         return follows("driver.packages")
-    assert isinstance(kernel, dict)
-    assert isinstance(libraries, dict)
     if not kernel["may_boot"]:
         return follows("kernel.headers")
-    modules = read(KernelModules, releases=" ".join(kernel["installed"]))
-    if isinstance(modules, Unknown | Absent):
-        return unknown("the modules of the installed kernels could not be looked up")
+    modules = known(KernelModules, releases=" ".join(kernel["installed"]))
     version = libraries["libcuda"]
-    fits = {one["release"] for one in modules if _is(one["resolved"], version, flavour)}
-    wrong = [one for one in modules if one["release"] in kernel["may_boot"]]
-    wrong = [one for one in wrong if one["release"] not in fits]
-    if not wrong:
+    fits = _fitting(modules, version, flavour)
+    lacking = [release for release in kernel["may_boot"] if release not in fits]
+    if not lacking:
         return holds(f"{', '.join(kernel['may_boot'])} find nvidia, {flavour}, {version}")
-    builds = failures if isinstance(failures, list) else []
-    failed = {
-        one["kernel"]: one["error"]
-        for one in builds
-        if (one["module"], one["version"]) == (dkms, version)
-    }
-    newest = kernel["installed"][-1]
-    if boot == "with-driver" and newest in failed and fits:
-        if kernel["next"] not in fits:
+    newest, following = kernel["installed"][-1], kernel["next"]
+    error = failed_for(failures, dkms, version).get(newest)
+    if boot == "with-driver" and error is not None and fits:
+        if following not in fits:
             return follows("driver.boot-kernel")
         return due(
-            f"the module does not build for {newest} ({failed[newest]}); {kernel['next']}, which"
-            " has it, is kept as the boot default"
+            f"the module does not build for {newest} ({error}); {following}, which has it, is kept"
+            " as the boot default"
         )
     drift(
-        actual="; ".join(_told(one) for one in wrong),
+        actual="; ".join(_told(modules, lacking)),
         wanted=f"{flavour}, {version}",
-        will=f"build and install {dkms} {version} for {', '.join(one['release'] for one in wrong)}",
+        will=f"build and install {dkms} {version} for {', '.join(lacking)}",
     )
-    for one in wrong:
-        yield StringCommand(_built(dkms, version, one["release"]))
+    for release in lacking:
+        yield StringCommand(_built(dkms, version, release))
 
 
-def _is(module: Module | None, version: str, flavour: Flavour) -> bool:
-    return module is not None and (module["version"], module["flavour"]) == (version, flavour)
+def _fitting(modules: Sequence[KernelModule], version: str, flavour: Flavour) -> set[str]:
+    """The kernels that find a module of this version and flavour."""
+    found = {one["release"]: one["resolved"] for one in modules}
+    return {
+        release
+        for release, module in found.items()
+        if module and (module["version"], module["flavour"]) == (version, flavour)
+    }
 
 
-def _told(one: KernelModule) -> str:
-    module = one["resolved"]
-    if module is None:
-        return f"{one['release']} finds no module nvidia"
-    return f"{one['release']} finds {module['path']}, {module['flavour']}, {module['version']}"
+def _told(modules: Sequence[KernelModule], releases: Container[str]) -> Iterator[str]:
+    """What these kernels find instead."""
+    for one in modules:
+        if one["release"] in releases:
+            found = one["resolved"]
+            what = "{path}, {flavour}, {version}".format(**found) if found else "no module nvidia"
+            yield f"{one['release']} finds {what}"
 
 
 def _built(dkms: str, version: str, release: str) -> str:
@@ -113,24 +107,13 @@ def persistenced(starts: bool) -> Commands:
 
     + starts: whether it runs now, too; it cannot without a GPU that is really there
     """
-    units, account = read(Units, units=PERSISTENCED), read(PersistencedUser)
-    if isinstance(units, Unknown):
-        return unknown(units.reason)
-    if isinstance(account, Unknown):
-        return unknown(account.reason)
-    if isinstance(units, Absent):
+    units, account = known(Units, units=PERSISTENCED), known(PersistencedUser)
+    if units is ABSENT:
         return left_out("driver.persistenced", "systemd does not run here; its package enables it")
     if units[PERSISTENCED]["load"] == "not-found":
         return follows("driver.packages")
-    if isinstance(account, dict) and not account["there"]:
-        if not account["package"]:
-            return unknown(f"its account {account['user']} is gone, and no package makes it")
-        drift(
-            actual=f"its account {account['user']} is gone",
-            wanted=f"{PERSISTENCED} runs as {account['user']}",
-            will=f"reinstall {account['package']}, which makes the account",
-        )
-        yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall {account['package']}")
+    if account is not ABSENT and not account["there"]:
+        yield from _account_back(account)
         if starts and _is_loaded():
             yield from running(units, [PERSISTENCED])
         return
@@ -138,15 +121,27 @@ def persistenced(starts: bool) -> Commands:
         units = {PERSISTENCED: units[PERSISTENCED] | {"active": "active"}}
     elif not _is_loaded():
         return follows("driver.loaded")
-    wrong = lacking(units)
+    wrong, goal = lacking(units), f"{PERSISTENCED} is enabled" + " and active" * starts
     if not wrong:
-        return holds(f"{PERSISTENCED} is enabled" + (" and active" if starts else ""))
+        return holds(goal)
     drift(
         actual=", ".join(wrong),
-        wanted=f"{PERSISTENCED} is enabled" + (" and active" if starts else ""),
+        wanted=goal,
         will="enable and start it" if starts else "enable it",
     )
     yield from running(units, [PERSISTENCED])
+
+
+def _account_back(account: Daemon) -> Commands:
+    """The account comes back with the package that makes it."""
+    if not account["package"]:
+        ends_unknown(f"its account {account['user']} is gone, and no package makes it")
+    drift(
+        actual=f"its account {account['user']} is gone",
+        wanted=f"{PERSISTENCED} runs as {account['user']}",
+        will=f"reinstall {account['package']}, which makes the account",
+    )
+    yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall {account['package']}")
 
 
 def _is_loaded() -> bool:
@@ -165,14 +160,9 @@ def _is_trusted(release: str) -> bool:
 @keeps("driver.loaded")
 def loaded() -> Commands:
     """The module that is loaded is the one on disk; only a reboot changes one that is in use."""
-    now, libraries, secure_boot = read(DriverLoaded), read(DriverUserSpace), read(SecureBoot)
-    for fact in (now, libraries):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if isinstance(libraries, Absent):
+    now, libraries, secure_boot = known(DriverLoaded), known(DriverUserSpace), read(SecureBoot)
+    if libraries is ABSENT:
         return follows("driver.packages")
-    assert isinstance(now, dict)
-    assert isinstance(libraries, dict)
     version = libraries["libcuda"]
     if now["version"] == version:
         return holds(f"{version} is loaded")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, left_out, unknown
-from gpurig.contract.values import Absent, Unknown
-from gpurig.facts.driver.kernel_modules import KernelModule, KernelModules
+from gpurig.contract.known import known, sure
+from gpurig.contract.promise import Commands, Ended, drift, due, holds, keeps, left_out
+from gpurig.contract.values import Unknown
+from gpurig.facts.driver.kernel_modules import KernelModule
 from gpurig.facts.driver.mok import Keys, Mok
 from gpurig.facts.driver.secure_boot import SecureBoot
 from gpurig.facts.host.virtualization import Virtualization
 from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.driver.modules import loadable
 from gpurig.operations.shared.packages import ENVIRONMENT, install
 
 State = Literal["trusted", "unsigned", "not-enrolled", "pending", "foreign"]
@@ -41,7 +43,7 @@ def judged(module: KernelModule, keys: Keys) -> State:
 
 
 @keeps("driver.module-signature")
-def module_signature(dkms: str) -> Generator[StringCommand, None, None]:
+def module_signature(dkms: str) -> Commands:
     """
     Where Secure Boot is on, the module is signed by an enrolled key. It is never switched off.
 
@@ -49,57 +51,57 @@ def module_signature(dkms: str) -> Generator[StringCommand, None, None]:
 
     Only a person at the console can enrol a key; all that can be done before is done here.
     """
-    secure, kernel, keys = read(SecureBoot), read(Kernel), read(Mok)
-    inside = read(Virtualization)
-    if isinstance(secure, Unknown) and isinstance(inside, dict) and inside["kind"] == "container":
-        return left_out(
-            "driver.module-signature", "a container does not see the firmware of its machine"
-        )
-    for fact in (secure, kernel):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    secure, kernel, keys = _secure_boot(), known(Kernel), read(Mok)
     if secure != "enabled":
         return holds(f"Secure Boot is {secure}: the kernel takes modules as they are")
-    if isinstance(keys, Unknown | Absent):
-        return unknown(keys.reason if isinstance(keys, Unknown) else "no keys")
-    assert isinstance(kernel, dict)
-    found = read(KernelModules, releases=" ".join(kernel["may_boot"]))
-    if isinstance(found, Unknown | Absent):
-        return unknown("the modules of the kernels could not be looked up")
-    modules = [one for one in found if one["resolved"]]
-    if not modules:
-        return follows("driver.module-for-next-boot")
+    keys, modules = sure(keys), loadable(kernel["may_boot"])
     states = {one["release"]: judged(one, keys) for one in modules}
-    names = ", ".join(sorted({one["signer"] for one in modules if one["signer"]}))
     if set(states.values()) == {"trusted"}:
-        return holds(f"signed by {names}, a key that is enrolled")
+        return holds(f"signed by {_signers(modules)}, a key that is enrolled")
     wrong = [one for one in modules if states[one["release"]] in ("unsigned", "foreign")]
-    alien = [one for one in wrong if one["resolved"] and "/dkms/" not in one["resolved"]["path"]]
-    if alien:
-        return due(
-            f"the module of {alien[0]['release']} is signed by"
-            f" {alien[0]['signer'] or 'nobody'} and was not built by dkms: enrol that key with"
-            " mokutil --import and its certificate"
-        )
-    lacks = [] if keys["mokutil"] else ["mokutil"]
+    if alien := _alien(wrong):
+        return due(alien)
+    lacks = not keys["mokutil"]
     if not wrong and not lacks:
         return due(_steps(keys["certificate"], "pending" in states.values()))
-    does = [f"build {dkms} for {one['release']} anew, signed" for one in wrong]
-    does += ["install mokutil"] * bool(lacks)
+    actual = [f"the module of {one['release']} is {states[one['release']]}" for one in wrong]
+    steps = [f"build {dkms} for {one['release']} anew, signed" for one in wrong]
     drift(
-        actual=", ".join(
-            [f"the module of {one['release']} is {states[one['release']]}" for one in wrong]
-            + [f"{name} is not installed" for name in lacks]
-        ),
+        actual=", ".join(actual + ["mokutil is not installed"] * lacks),
         wanted=f"signed with dkms's key {keys['certificate']}, and mokutil to enrol it",
-        will=" and ".join(does) + "; enrolling the key stays with you",
+        will=" and ".join(steps + ["install mokutil"] * lacks)
+        + "; enrolling the key stays with you",
     )
     if lacks:
-        yield install(lacks)
+        yield install(["mokutil"])
     yield from _signed(dkms, wrong)
 
 
-def _signed(dkms: str, modules: Sequence[KernelModule]) -> Generator[StringCommand, None, None]:
+def _signers(modules: Sequence[KernelModule]) -> str:
+    return ", ".join(sorted({one["signer"] for one in modules if one["signer"]}))
+
+
+def _secure_boot() -> str:
+    """Whether it is on; a container, which does not see it, ends the operation as left out."""
+    secure, inside = read(SecureBoot), read(Virtualization)
+    if isinstance(secure, Unknown) and isinstance(inside, dict) and inside["kind"] == "container":
+        left_out("driver.module-signature", "a container does not see the firmware of its machine")
+        raise Ended
+    return sure(secure)
+
+
+def _alien(wrong: Sequence[KernelModule]) -> str:
+    """What a person does about a module that dkms did not build and cannot sign; else empty."""
+    for one in wrong:
+        if one["resolved"] and "/dkms/" not in one["resolved"]["path"]:
+            return (
+                f"the module of {one['release']} is signed by {one['signer'] or 'nobody'} and was"
+                " not built by dkms: enrol that key with mokutil --import and its certificate"
+            )
+    return ""
+
+
+def _signed(dkms: str, modules: Sequence[KernelModule]) -> Commands:
     """Build these anew: dkms makes its key where there is none, and signs what it builds."""
     for one in modules:
         assert one["resolved"]

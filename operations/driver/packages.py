@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.driver.packages import (
     FAMILY,
     OTHERS,
     DriverInstalled,
     DriverPackage,
     DriverPackages,
+    Installed,
     branch,
 )
 from gpurig.facts.packages.apt import Candidates, Pins, Sources
 from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.driver.preferences import FILE, contradiction, fits, hosts, told
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, HALF_WAY, LOCK_SECONDS
+from gpurig.operations.shared.packages import (
+    APT,
+    ENVIRONMENT,
+    LOCK_SECONDS,
+    held,
+    missing,
+    movable,
+    settled,
+)
+from gpurig.operations.shared.words import those
 from gpurig.stack.model import Driver
-
-Commands = Generator[StringCommand, None, None]
 
 PINNING = "nvidia-driver-pinning-*"
 UPDATE = f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update"
@@ -75,29 +84,21 @@ def pinning(package: str | None) -> Commands:
 
     It comes before the driver: an unpinned host gets the newest branch with all its packages.
     """
-    found = read(Packages, packages=PINNING)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    assert isinstance(found, dict)
+    found = known(Packages, packages=PINNING)
     others = [name for name in sorted(found) if name != package]
-    state = found[package]["state"] if package and package in found else ""
-    if not others and (state == "installed" or not package):
+    lacking = missing([package] if package else [], found)
+    if not others and not lacking:
         return holds(package or "no branch is pinned")
-    if any(found[name]["state"] in HALF_WAY for name in found):
-        return follows("packages.dpkg", "known after the interrupted installation is finished")
-    if held := [name for name in sorted(found) if found[name]["held"]]:
-        return unknown(_held(held))
+    settled(found)
+    movable(held(found, sorted(found)))
+    steps = {f"install {package}": lacking, f"remove {', '.join(others)}": others}
     drift(
         actual=", ".join(others) or "not pinned",
         wanted=package or "no branch pinned",
-        will=" and ".join(
-            [f"install {package}"] * bool(package and state != "installed")
-            + [f"remove {', '.join(others)}"] * bool(others)
-        ),
+        will=" and ".join(those(steps)),
     )
     # Purged: what a removed one leaves in preferences.d would go on pinning.
-    new = [package] if package and state != "installed" else []
-    yield transaction([*new, *(f"{name}-" for name in others)], options="--purge")
+    yield transaction([*lacking, *(f"{name}-" for name in others)], options="--purge")
 
 
 @keeps("driver.packages")
@@ -108,45 +109,54 @@ def packages(driver: Driver) -> Commands:
     What is of them holds, whatever newer there is. What is of others is moved in one transaction,
     or refused with names. A driver from a .run file, from elsewhere or on hold is the user's.
     """
-    here, family = read(DriverInstalled), read(DriverPackages)
-    found = read(Packages, packages=" ".join(driver.packages))
-    for fact in (here, family, found):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(family, dict)
-    assert isinstance(found, dict)
-    if isinstance(here, dict) and here["source"] == "runfile":
-        return unknown(
-            f"a .run file brought the driver {here['version'] or '(of unknown version)'};"
-            " run nvidia-uninstall to have it from packages"
-        )
-    if isinstance(here, dict) and here["source"] == "other":
-        return unknown(
-            f"the driver {here['version']} is neither the distribution's nor NVIDIA's;"
-            " remove its packages to have it from there"
-        )
+    here, family = known(DriverInstalled), known(DriverPackages)
+    found = known(Packages, packages=" ".join(driver.packages))
+    if users_own := _users_own(here):
+        return unknown(users_own)
     move = _Move.of(driver, family, found)
     if move.nothing:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in driver.packages))
-    half = any(found[name]["state"] in HALF_WAY for name in move.missing if name in found)
-    if half and not move.wrong:  # what the other flavour's module keeps half done ends as it goes
-        return follows("packages.dpkg", "known after the interrupted installation is finished")
-    if move.held:
-        return unknown(_held(move.held))
-    reason = _pinned_otherwise(driver)
-    if reason:
+    if not move.wrong:  # what the other flavour's module keeps half done ends as it goes
+        settled(found)
+    movable(move.held)
+    if reason := _pinned_otherwise(driver):
         return unknown(reason)
-    missing = ", ".join(move.missing)
-    is_new = isinstance(here, dict) or bool(move.strays)
-    drift(
-        actual=_actual(here, move) if is_new else "not installed",
-        wanted=f"{told(driver)}, {driver.flavour}",
-        will=f"install {missing}"
-        if not move.strays
-        else f"move to {told(driver)}, {driver.flavour}, in one transaction",
-        leaves="every package that is not NVIDIA's driver" if move.strays else "",
-    )
+    if move.strays:
+        drift(
+            actual=_actual(here, move.strays),
+            wanted=f"{told(driver)}, {driver.flavour}",
+            will=f"move to {told(driver)}, {driver.flavour}, in one transaction",
+            leaves="every package that is not NVIDIA's driver",
+        )
+    else:
+        lacking = ", ".join(move.missing)
+        drift(
+            actual="not installed" if here is ABSENT else f"{lacking} not installed",
+            wanted=f"{told(driver)}, {driver.flavour}",
+            will=f"install {lacking}",
+        )
     yield from _moved(driver, move)
+
+
+def _users_own(here: Installed | Absent) -> str:
+    """Why the driver that is there is not gpurig's to move, in a sentence; else empty."""
+    if here and here["source"] == "runfile":
+        return (
+            f"a .run file brought the driver {here['version'] or '(of unknown version)'};"
+            " run nvidia-uninstall to have it from packages"
+        )
+    if here and here["source"] == "other":
+        return (
+            f"the driver {here['version']} is neither the distribution's nor NVIDIA's;"
+            " remove its packages to have it from there"
+        )
+    return ""
+
+
+def _actual(here: Installed | Absent, strays: dict[str, DriverPackage]) -> str:
+    if here:
+        return f"{here['source']}, {here['version']}, {here['flavour']}"
+    return ", ".join(f"{name} {package['version']}" for name, package in strays.items())
 
 
 @dataclass(frozen=True)
@@ -168,27 +178,34 @@ class _Move:
     def of(
         cls, driver: Driver, family: dict[str, DriverPackage], found: dict[str, Package]
     ) -> _Move:
-        missing = [n for n in driver.packages if n not in found or found[n]["state"] != "installed"]
+        lacking = missing(driver.packages, found)
         wrong = {n for n, p in family.items() if p["flavour"] not in ("", driver.flavour)}
-        strays = {
-            name: package
-            for name, package in sorted(family.items())
-            if name in wrong
-            or (
-                package["own"]
-                and (
-                    package["source"] != driver.source
-                    or branch(package["version"]) not in ("", driver.branch)
-                )
-            )
-        }
-        held = {n for n in missing if n in found and found[n]["held"]}
-        held |= {n for n, package in strays.items() if package["held"]}
-        return cls(missing, strays, wrong, sorted(held))
+        elsewhere = {name for name, package in family.items() if _is_elsewhere(package, driver)}
+        strays = {name: family[name] for name in sorted(wrong | elsewhere)}
+        on_hold = {*held(found, lacking)} | {n for n, package in strays.items() if package["held"]}
+        return cls(lacking, strays, wrong, sorted(on_hold))
 
     @property
     def nothing(self) -> bool:
         return not self.missing and not self.strays
+
+    def transaction(self, wanted: Sequence[str], suitable: set[str]) -> StringCommand:
+        """
+        The one that makes the move.
+
+        + wanted: the driver's packages; suitable: those of which apt would take the right version
+        """
+        come = [name for name in self.strays if name in suitable - self.wrong]
+        go = [f"{name}-" for name in self.strays if name not in come and name not in wanted]
+        more = [name for name in come if name not in self.missing]
+        kept = [name for name in come if name not in wanted]
+        return transaction([*self.missing, *more, *go], kept=kept)
+
+
+def _is_elsewhere(package: DriverPackage, driver: Driver) -> bool:
+    """Whether a package of the driver is of another source or branch."""
+    other = branch(package["version"]) not in ("", driver.branch)
+    return package["own"] and (package["source"] != driver.source or other)
 
 
 def _moved(driver: Driver, move: _Move) -> Commands:
@@ -201,12 +218,7 @@ def _moved(driver: Driver, move: _Move) -> Commands:
     if lacking := [name for name in driver.packages if name not in suitable]:
         yield _refusal(f"apt has no candidate of {told(driver)} for {', '.join(lacking)}")
         return
-    come = [name for name in move.strays if name in suitable - move.wrong]
-    go = [name for name in move.strays if name not in come and name not in driver.packages]
-    yield transaction(
-        [*move.missing, *(n for n in come if n not in move.missing), *(f"{n}-" for n in go)],
-        kept=[name for name in come if name not in driver.packages],
-    )
+    yield move.transaction(driver.packages, suitable)
 
 
 def _suitable(driver: Driver, names: Iterable[str]) -> set[str]:
@@ -252,10 +264,6 @@ def _refusal(sentence: str) -> StringCommand:
     return StringCommand(f"echo {shlex.quote(f'E: {sentence}')} >&2; exit 1")
 
 
-def _held(names: Sequence[str]) -> str:
-    return f"{', '.join(names)} is on hold; run apt-mark unhold to let it be moved"
-
-
 def _pinned_otherwise(driver: Driver) -> str:
     """A pin of the user's that outranks ours, once ours is there."""
     pins = read(Pins)
@@ -263,11 +271,3 @@ def _pinned_otherwise(driver: Driver) -> str:
         return ""
     reason = contradiction(driver)
     return "" if isinstance(reason, Unknown) else reason
-
-
-def _actual(here: object, move: _Move) -> str:
-    if isinstance(here, dict) and move.strays:
-        return f"{here['source']}, {here['version']}, {here['flavour']}"
-    if move.strays:
-        return ", ".join(f"{name} {p['version']}" for name, p in move.strays.items())
-    return f"{', '.join(move.missing)} not installed"

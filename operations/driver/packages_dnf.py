@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
+from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.packages.dnf import DnfLocks, DnfModules, DnfTransaction
 from gpurig.facts.packages.package_manager import InstalledPackages
 from gpurig.operations.driver.locks_dnf import BRANCH, entries, locked, parts
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import DNF, DNF_SAID, install_by_dnf
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 LOCK_PLUGIN = "python3-dnf-plugin-versionlock"
 
@@ -33,12 +32,9 @@ def module_stream(stream: str) -> Commands:
     A stream that was enabled before is reset first: dnf does not switch one in place. Packages
     that are installed are driver.packages' to move.
     """
-    modules = read(DnfModules)
-    if isinstance(modules, Unknown):
-        return unknown(modules.reason)
-    if isinstance(modules, Absent):
+    modules = known(DnfModules)
+    if modules is ABSENT:
         return unknown("this dnf knows no module streams")
-    assert isinstance(modules, dict)
     module, _, wanted = stream.rpartition(":")
     module = module or "nvidia-driver"
     enabled = modules.get(module)
@@ -67,23 +63,10 @@ def versionlock(branch: str) -> Commands:
 
     Entries of ours that name another branch go; the user's own stay.
     """
-    locks = read(DnfLocks)
-    if isinstance(locks, Unknown):
-        return unknown(locks.reason)
-    if isinstance(locks, Absent):
-        drift(
-            actual="dnf has no versionlock",
-            wanted=f"the driver locked to {branch}",
-            will=f"install {LOCK_PLUGIN} and lock the driver",
-        )
-        yield install_by_dnf([LOCK_PLUGIN])
-        now = read(DnfLocks)
-        if not isinstance(now, dict):
-            yield StringCommand(f"echo 'E: {LOCK_PLUGIN} brought no versionlock' >&2; exit 1")
-            return
-        yield from written(now["file"], locked(now["text"], now["dnf"], branch), mode=None)
+    locks = known(DnfLocks)
+    if locks is ABSENT:
+        yield from _with_plugin(branch)
         return
-    assert isinstance(locks, dict)
     file, text = locks["file"], locks["text"]
     ours, wanted = set(parts(text, locks["dnf"])[1]), set(entries(locks["dnf"], branch))
     if ours == wanted:
@@ -98,6 +81,20 @@ def versionlock(branch: str) -> Commands:
     yield from written(file, locked(text, locks["dnf"], branch), mode=None)
 
 
+def _with_plugin(branch: str) -> Commands:
+    drift(
+        actual="dnf has no versionlock",
+        wanted=f"the driver locked to {branch}",
+        will=f"install {LOCK_PLUGIN} and lock the driver",
+    )
+    yield install_by_dnf([LOCK_PLUGIN])
+    now = read(DnfLocks)
+    if isinstance(now, Unknown | Absent):
+        yield StringCommand(f"echo 'E: {LOCK_PLUGIN} brought no versionlock' >&2; exit 1")
+        return
+    yield from written(now["file"], locked(now["text"], now["dnf"], branch), mode=None)
+
+
 @keeps("driver.packages")
 def driver_packages_dnf(packages: Sequence[str], branch: str) -> Commands:
     """
@@ -108,39 +105,32 @@ def driver_packages_dnf(packages: Sequence[str], branch: str) -> Commands:
     What dnf would have to remove for it may be NVIDIA's only: that is named in the transaction.
     Anything else is told by its name, and nothing is done.
     """
-    there = read(InstalledPackages, packages=" ".join(packages))
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    assert isinstance(there, dict)
-    found = there["packages"]
-    missing = [name for name in packages if name not in found]
+    found = known(InstalledPackages, packages=" ".join(packages))["packages"]
+    lacking = [name for name in packages if name not in found]
     other = [n for n in packages if n in found and not _of(found[n]["version"], branch)]
-    if not missing and not other:
+    if not lacking and not other:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
-    specs = [f"{name}-{branch}.*" if name in other else name for name in (*missing, *other)]
-    planned = read(DnfTransaction, specs=" ".join(specs))
-    if isinstance(planned, Unknown):
-        return unknown(planned.reason)
-    assert isinstance(planned, dict)
-    foreign = [name for name in planned["removes"] if not NVIDIA.match(name)]
-    if foreign:
-        return unknown(
-            f"installing {', '.join(specs)} would remove {', '.join(foreign)}; remove it yourself"
-            " if it may go"
-        )
-    wrong = [f"{', '.join(missing)} not installed"] if missing else []
+    specs = [*lacking, *(f"{name}-{branch}.*" for name in other)]
+    removes = _removed(specs)
+    wrong = [f"{', '.join(lacking)} not installed"] * bool(lacking)
     wrong += [f"{name} is {found[name]['version']}" for name in other]
     drift(
         actual=", ".join(wrong),
         wanted=f"installed, of branch {branch}",
-        will=f"install {', '.join(specs)}"
-        + (f" in place of {', '.join(planned['removes'])}" if planned["removes"] else ""),
+        will=f"install {', '.join(specs)}" + f" in place of {', '.join(removes)}" * bool(removes),
     )
-    yield (
-        _swapped(specs, packages, planned["removes"])
-        if planned["removes"]
-        else install_by_dnf(specs)
-    )
+    yield _swapped(specs, packages, removes) if removes else install_by_dnf(specs)
+
+
+def _removed(specs: Sequence[str]) -> list[str]:
+    """What goes when these come; the operation ends where anything of it is not NVIDIA's."""
+    removes = known(DnfTransaction, specs=" ".join(specs))["removes"]
+    if foreign := [name for name in removes if not NVIDIA.match(name)]:
+        ends_unknown(
+            f"installing {', '.join(specs)} would remove {', '.join(foreign)}; remove it yourself"
+            " if it may go"
+        )
+    return removes
 
 
 def _of(version: str, branch: str) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
+from gpurig.contract.known import known, sure
+from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.packages import FAMILY, branch
 from gpurig.facts.host.distribution import Distribution
-from gpurig.facts.packages.apt import Candidates, Pin, Pins, Source, Sources
+from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Driver
 
@@ -25,40 +26,38 @@ HEADER = "# Written by gpurig; it writes it anew when it differs. The first pin 
 
 
 @keeps("driver.preferences")
-def preferences(driver: Driver) -> Generator[StringCommand | FileUploadCommand, None, None]:
+def preferences(driver: Driver) -> Commands:
     """
     apt takes the driver's packages from the source that is wanted, also where that is a step down.
 
     Only our own file is written. A pin of the user's that outranks it is named, and stays.
     """
-    pins, sources, system = read(Pins), read(Sources), read(Distribution)
-    for fact in (pins, sources):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(pins, list)
-    assert isinstance(sources, list)
+    pins, sources, system = known(Pins), known(Sources), read(Distribution)
     nvidia, archive = hosts(sources), _archive(system)
     if (driver.repository or nvidia) and not archive:
         return unknown("how this distribution's archive calls itself is not known")
     wanted = _wanted(driver, archive, nvidia)
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
-        reason = contradiction(driver)
-        if isinstance(reason, Unknown):
-            return unknown(reason.reason)
-        if reason:
+        if reason := sure(contradiction(driver)):
             return unknown(reason)
         where = f"{FILE} has them" if wanted else "no other source has the driver's packages"
         return holds(where)
-    drift(
-        actual=f"{FILE} differs" if ours else "not pinned",
-        wanted=f"the driver's packages from {told(driver)}" if wanted else f"no {FILE}",
-        will=f"write {FILE}" if wanted else f"remove {FILE}",
-        leaves="every other preferences file",
-    )
     if not wanted:
+        drift(
+            actual=f"{FILE} differs",
+            wanted=f"no {FILE}",
+            will=f"remove {FILE}",
+            leaves="every other preferences file",
+        )
         yield StringCommand("rm -f", QuoteString(FILE))
         return
+    drift(
+        actual=f"{FILE} differs" if ours else "not pinned",
+        wanted=f"the driver's packages from {told(driver)}",
+        will=f"write {FILE}",
+        leaves="every other preferences file",
+    )
     yield from written(FILE, HEADER + "\n".join(map(_stanza, wanted)))
 
 
@@ -101,28 +100,29 @@ def contradiction(driver: Driver) -> str | Unknown:
     It shows in apt's choice: it is of another source although the wanted one has the package.
     """
     pins, sources = read(Pins), read(Sources)
-    for fact in (pins, sources):
-        if isinstance(fact, Unknown):
-            return fact
-    assert isinstance(pins, list)
-    assert isinstance(sources, list)
+    if isinstance(pins, Unknown):
+        return pins
+    if isinstance(sources, Unknown):
+        return sources
     others = {name: file for name in driver.packages if (file := _pinned_by(name, pins))}
     if not others:  # apt takes a second to say what it would choose
         return ""
     candidates = read(Candidates, packages=" ".join(others))
     if isinstance(candidates, Unknown):
         return candidates
-    assert isinstance(candidates, dict)
-    nvidia = hosts(sources)
     for name, choice in candidates.items():
-        version, there = choice["candidate"], choice["versions"]
-        right = [one for one, places in there.items() if fits(driver, one, places, nvidia)]
-        if right and version not in right:
+        right = _fitting(driver, choice, hosts(sources))
+        if right and choice["candidate"] not in right:
             return (
-                f"{others[name]} makes apt choose {name} {version or '(none)'}"
+                f"{others[name]} makes apt choose {name} {choice['candidate'] or '(none)'}"
                 f" instead of {told(driver)} {right[0]}; take it out there"
             )
     return ""
+
+
+def _fitting(driver: Driver, choice: Candidate, nvidia: list[str]) -> list[str]:
+    """The versions of a package that are what is wanted."""
+    return [v for v, places in choice["versions"].items() if fits(driver, v, places, nvidia)]
 
 
 def _pinned_by(name: str, pins: Iterable[Pin]) -> str:

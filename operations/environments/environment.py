@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps
+from gpurig.contract.values import Absent
 from gpurig.facts.environments.environment import Contents, EnvironmentContents
 from gpurig.facts.packages.package_manager import InstalledPackages
 from gpurig.operations.environments import swap
@@ -24,13 +26,13 @@ from gpurig.operations.environments.building import (
 )
 from gpurig.operations.environments.uv import (
     SECRETS,
-    Commands,
     Downloads,
     surroundings,
     uploaded,
     within,
 )
 from gpurig.operations.shared import ownership
+from gpurig.operations.shared.words import few, those
 from gpurig.wheels import locks
 from gpurig.wheels.locks import Lock
 
@@ -65,49 +67,55 @@ def interpreter(
     something; nothing of it is taken over. So is one that has a rival, which nothing could remove
     without taking files of the other.
     """
-    if ownership.waits("environments.folders", _root(path)):
+    ownership.root_alone("environments.folders", _root(path))
+    contents = known(EnvironmentContents, path=path)
+    known(InstalledPackages, packages="virtualenv")
+    usable = contents and not contents["changing"] and not _rival(contents, rivals)
+    if contents and usable and contents["python"] == python:
+        yield from _stands(Place(path), contents)
         return
-    contents = read(EnvironmentContents, path=path)
-    packages = read(InstalledPackages, packages="virtualenv")
-    for fact in (contents, packages):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert not isinstance(contents, Unknown)
-    place, added, lost = Place(path), {}, []
-    if isinstance(contents, dict):
-        usable = not contents["changing"] and not _rival(contents, rivals)
-        if contents["python"] == python and usable:
-            if not contents["unfinished"] and not contents["closed"]:
-                return holds(f"Python {python} in {path}{_aside(contents)}")
-            drift(
-                actual=contents["closed"] or "what a run that was cut off left beside it",
-                wanted=f"Python {python}" + ", for all users" * bool(contents["closed"]),
-                will="let users read it" if contents["closed"] else "clear that away",
-            )
-            yield StringCommand(f"{cleared(place)} && chmod -R go+rX {place.quoted}")
-            return
-        if keep_extras:
-            own = SEEDS | {*besides, *rivals}
-            added = extras(contents["installed"], locks.pins(lock.text), own)
-            elsewhere = {locks.normalised(name) for name in contents["elsewhere"]}
-            lost = [name for name in added if contents["open"] or name in elsewhere]
-        if not contents["record"]:
-            lost.append("whatever gpurig did not put there")
-    warning = f" ({lock.warning})" if lock.warning else ""
+    added, lost = _extras(contents, lock, {*besides, *rivals}) if keep_extras else ({}, [])
+    if contents and not contents["record"]:
+        lost.append("whatever gpurig did not put there")
+    warning = f" ({lock.warning})" * bool(lock.warning)
     drift(
         actual=_wrong(path, contents, python, rivals),
         wanted=f"Python {python}, and packages {lock.locked}",
-        will=f"make {path}" + " anew and swap it in" * isinstance(contents, dict) + warning,
+        will=f"make {path}" + " anew and swap it in" * bool(contents) + warning,
         leaves=_leaves(path, list(added), lost),
     )
     yield from surroundings(downloads, lock, python)
     yield from uploaded(locks.build_part(lock.text), f"{SECRETS}.build")
     yield from uploaded(lock.text, f"{SECRETS}.lock")
     yield from uploaded(inspect.getsource(swap), SWAP)
+    place, made_from = Place(path), shlex.quote(executable or f"/usr/bin/python{python}")
     again = [f"{name}=={version}" for name, version in added.items() if name not in lost]
-    made_from = shlex.quote(executable or f"/usr/bin/python{python}")
-    secured = taken(place) if isinstance(contents, dict) and contents["open"] else ""
+    secured = taken(place) if contents and contents["open"] else ""
     yield StringCommand(within(secured + built(place, made_from, lock, again, lost)))
+
+
+def _stands(place: Place, contents: Contents) -> Commands:
+    """The interpreter is right: what a run that was cut off left beside it goes, users read it."""
+    right = f"Python {contents['python']}"
+    if not contents["unfinished"] and not contents["closed"]:
+        return holds(f"{right} in {place.path}{_aside(contents)}")
+    drift(
+        actual=contents["closed"] or "what a run that was cut off left beside it",
+        wanted=right + ", for all users" * bool(contents["closed"]),
+        will="let users read it" if contents["closed"] else "clear that away",
+    )
+    yield StringCommand(f"{cleared(place)} && chmod -R go+rX {place.quoted}")
+
+
+def _extras(
+    contents: Contents | Absent, lock: Lock, besides: set[str]
+) -> tuple[dict[str, str], list[str]]:
+    """What the user added, version by name, and the names of what cannot be installed again."""
+    if not contents:
+        return {}, []
+    added = extras(contents["installed"], locks.pins(lock.text), SEEDS | besides)
+    elsewhere = {locks.normalised(name) for name in contents["elsewhere"]}
+    return added, [name for name in added if contents["open"] or name in elsewhere]
 
 
 @keeps("environment.{title}.packages")
@@ -127,36 +135,69 @@ def packages(
     + keep_extras: whether what the user added stays; besides: what other operations install in it
     + rivals: other wheels of its framework; an environment that has one is made anew before this
     """
-    if ownership.waits("environments.folders", _root(path)):
-        return
-    contents = read(EnvironmentContents, path=path)
-    if isinstance(contents, Unknown):
-        return unknown(contents.reason)
-    if isinstance(contents, Absent) or not contents["python"] or contents["changing"]:
+    ownership.root_alone("environments.folders", _root(path))
+    contents = known(EnvironmentContents, path=path)
+    if not contents or not contents["python"] or contents["changing"]:
         return follows(f"environment.{title}.interpreter")
     if _rival(contents, rivals):
         return follows(f"environment.{title}.interpreter")
     wanted = locks.pins(lock.text)
-    there = {locks.normalised(name): v for name, v in contents["installed"].items()}
-    broken = sorted({locks.normalised(name) for name in contents["broken"]} & set(wanted))
-    wrong = [name for name, version in wanted.items() if there.get(name) != version]
-    added = extras(contents["installed"], wanted, SEEDS | set(besides))
-    gone = [] if keep_extras else list(added)
-    if not wrong and not broken and not gone and contents["record"] == lock.key:
+    differs = _Difference.of(contents, wanted)
+    added = list(extras(contents["installed"], wanted, SEEDS | set(besides)))
+    gone = [] if keep_extras else added
+    if not differs.todo and not gone and contents["record"] == lock.key:
         return holds(f"{len(wanted)} packages {lock.locked}")
-    todo = [*wrong, *(b for b in broken if b not in wrong)]
-    steps = [f"install {few(todo)}"] * bool(todo) + [f"remove {few(gone)}"] * bool(gone)
+    steps = {f"install {few(differs.todo)}": differs.todo, f"remove {few(gone)}": gone}
     drift(
-        actual=_shown(wrong, broken, gone, there) or "no record of the lock that it was made from",
+        actual=differs.told(gone) or "no record of the lock that it was made from",
         wanted=f"{len(wanted)} packages {lock.locked}",
-        will=" and ".join(steps) or f"note {lock.key}",
-        leaves=few(list(added)) if keep_extras else "",
+        will=" and ".join(those(steps)) or f"note {lock.key}",
+        leaves=few(added) if keep_extras else "",
     )
-    yield from surroundings(downloads, lock, contents["python"], todo)
+    yield from surroundings(downloads, lock, contents["python"], differs.todo)
     yield from uploaded(locks.build_part(lock.text), f"{SECRETS}.build")
     yield from uploaded(lock.text, f"{SECRETS}.lock")
     site = f"{shlex.quote(path)}/lib/python{contents['python']}/site-packages"
-    yield StringCommand(within(repaired(Place(path), site, lock, broken, gone)))
+    yield StringCommand(within(repaired(Place(path), site, lock, differs.broken, gone)))
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """
+    Where an environment is not as its lock says.
+
+    + missing: distributions of the lock; other: what is there of those of another version
+    + wrong: both, as the lock names them; broken: those with a file missing or changed
+    """
+
+    missing: list[str]
+    other: list[str]
+    wrong: list[str]
+    broken: list[str]
+
+    @classmethod
+    def of(cls, contents: Contents, wanted: Mapping[str, str]) -> _Difference:
+        there = {locks.normalised(name): v for name, v in contents["installed"].items()}
+        wrong = [name for name, version in wanted.items() if there.get(name) != version]
+        missing = [name for name in wrong if name not in there]
+        other = [f"{name} {there[name]}" for name in wrong if name in there]
+        broken = {locks.normalised(name) for name in contents["broken"]} & wanted.keys()
+        return cls(missing, other, wrong, sorted(broken))
+
+    @property
+    def todo(self) -> list[str]:
+        """What is installed again."""
+        return [*self.wrong, *(name for name in self.broken if name not in self.wrong)]
+
+    def told(self, gone: Sequence[str]) -> str:
+        """The same in words; gone: what the user added and is removed."""
+        words = {
+            f"{few(self.missing)} missing": self.missing,
+            f"{few(self.other)} instead of the locked version": self.other,
+            f"files of {few(self.broken)} missing or changed": self.broken,
+            f"{few(gone)} added by hand": gone,
+        }
+        return ", ".join(those(words))
 
 
 def _root(path: str) -> str:
@@ -181,7 +222,7 @@ def _wrong(path: str, contents: Contents | Absent, python: str, rivals: tuple[st
     return f"Python {contents['python']}" if contents["python"] else "it does not start"
 
 
-def _leaves(path: str, added: list[str], lost: list[str]) -> str:
+def _leaves(path: str, added: Sequence[str], lost: Sequence[str]) -> str:
     """What becomes of what the user added to an environment that is made anew."""
     words = []
     if again := [name for name in added if name not in lost]:
@@ -195,23 +236,3 @@ def _aside(contents: Contents) -> str:
     if not contents["aside"]:
         return ""
     return f"; an old one stays beside it for what could not be had again: {contents['aside']}"
-
-
-def _shown(wrong: list[str], broken: list[str], gone: list[str], there: dict[str, str]) -> str:
-    missing = [name for name in wrong if name not in there]
-    other = [f"{name} {there[name]}" for name in wrong if name in there]
-    words = []
-    if missing:
-        words.append(f"{few(missing)} missing")
-    if other:
-        words.append(f"{few(other)} instead of the locked version")
-    if broken:
-        words.append(f"files of {few(broken)} missing or changed")
-    if gone:
-        words.append(f"{few(gone)} added by hand")
-    return ", ".join(words)
-
-
-def few(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

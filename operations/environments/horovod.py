@@ -9,9 +9,9 @@ from io import BytesIO
 
 from pyinfra.api import FileDownloadCommand, FileUploadCommand, FunctionCommand, StringCommand
 
-from gpurig.contract.fact import read
+from gpurig.contract.known import known
 from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.values import ABSENT, Absent
 from gpurig.facts.environments.environment import EnvironmentContents
 from gpurig.facts.environments.horovod import FOLDER, BuildLeft
 from gpurig.facts.host.distribution import Distribution
@@ -36,18 +36,13 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
     The first host compiles it, as nobody in particular, and the control machine keeps the wheel
     for the others. What was installed for that goes again, also after a build that was cut off.
     """
-    if ownership.waits("environments.folders", path.rpartition("/")[0]):
-        return
-    contents, left = read(EnvironmentContents, path=path), read(BuildLeft)
-    system = read(Distribution)
-    for fact in (contents, left, system):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if not isinstance(contents, dict):
+    ownership.root_alone("environments.folders", path.rpartition("/")[0])
+    contents, left = known(EnvironmentContents, path=path), known(BuildLeft)
+    system = known(Distribution)
+    if not contents or contents["changing"] or contents["python"] != build.python:
         return follows(f"environment.{title}.interpreter")
-    if contents["changing"] or contents["python"] != build.python:
-        return follows(f"environment.{title}.interpreter")
-    assert isinstance(system, dict)
+    if system is ABSENT:
+        return unknown("which distribution this is cannot be read")
     there = {locks.normalised(name): v for name, v in contents["installed"].items()}
     if there.get(build.base) != build.base_version:
         return follows(f"environment.{title}.packages")
@@ -86,8 +81,8 @@ def _wrong(version: str | None, broken: bool, build: Build) -> str:
     return "files of Horovod missing or changed" if broken else ""
 
 
-def _listed(left: object) -> str:
-    return ", ".join(left[:4]) if isinstance(left, list) and left else FOLDER
+def _listed(left: list[str] | Absent) -> str:
+    return ", ".join(left[:4]) if left else FOLDER
 
 
 def _turn(state: object, host: object, build: Build, place: str) -> None:
@@ -115,7 +110,7 @@ def _installed(path: str, build: Build, wheel: bytes) -> Commands:
     yield FileUploadCommand(BytesIO(wheel), f"{FOLDER}/{build.wheel}")
     folder, cache = shlex.quote(path), f"{FOLDER}/cache"
     site = f"{folder}/lib/python{build.python}/site-packages"
-    # One without its RECORD cannot be replaced by uv.
+    # Removed first: uv cannot replace a distribution that has lost its RECORD.
     yield StringCommand(
         f"cd {FOLDER} &&"
         f" echo '{sha256(wheel).hexdigest()}  {build.wheel}' | sha256sum --check --status &&"

@@ -6,12 +6,11 @@ import shlex
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.environments.records import Leftovers
 from gpurig.operations.environments.building import RECORD
-from gpurig.operations.environments.uv import Commands
 
 GB = 1000**3
 
@@ -27,10 +26,8 @@ def leftovers(root: str, wanted: tuple[str, ...], prune: bool) -> Commands:
     Only what has a record of gpurig's counts: an environment of the user's own, in the same folder
     or anywhere, is never touched.
     """
-    found = read(Leftovers, root=root, wanted=wanted)
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if isinstance(found, Absent):
+    found = known(Leftovers, root=root, wanted=wanted)
+    if found is ABSENT:
         return holds("none")
     names = ", ".join(found)
     size = f"{sum(found.values()) / GB:.1f} GB"

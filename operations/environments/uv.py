@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -13,17 +13,14 @@ from pathlib import Path
 from pyinfra import logger
 from pyinfra.api import FileUploadCommand, StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.errors import GpurigError
 from gpurig.facts.environments.tools import Tool, Tools
 from gpurig.operations.shared import ownership
 from gpurig.wheels import locks
 from gpurig.wheels.cache import Shelf
 from gpurig.wheels.locks import Lock
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 TOOLS = "/opt/gpurig/tools"
 UV = f"{TOOLS}/bin/uv"
@@ -66,13 +63,9 @@ def tools(downloads: Downloads) -> Commands:
 
     Root runs it: what others could change is not trusted any more, and made again.
     """
-    if ownership.waits("environments.folders", ownership.OURS):
-        return
+    ownership.root_alone("environments.folders", ownership.OURS)
     wanted = locks.pins(_uv_lock().text)["uv"]
-    there = read(Tools, path=TOOLS)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    there = Tool(version="", open="") if isinstance(there, Absent) else there
+    there = known(Tools, path=TOOLS) or Tool(version="", open="")
     if there["version"] == wanted:
         return holds(f"uv {wanted} in {TOOLS}")
     drift(
@@ -113,15 +106,7 @@ def surroundings(
         handed = _from_shelf(downloads.shelf, lock, python, names)
     # manual: a Python comes only where rig_python asks for one, never because uv misses one.
     values = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "manual", "PIP_NO_INPUT": "1"}
-    if downloads.index:
-        values["PIP_INDEX_URL"] = downloads.index
-        if downloads.index.startswith("http:"):
-            # Named by the administrator; every file is compared with its hash all the same.
-            host = downloads.index.split("/")[2].rpartition("@")[2]
-            values |= {"UV_INSECURE_HOST": host, "PIP_TRUSTED_HOST": host}
-    if downloads.proxy:
-        values |= {"HTTP_PROXY": downloads.proxy, "HTTPS_PROXY": downloads.proxy}
-        values |= {name.lower(): value for name, value in values.items() if "PROXY" in name}
+    values |= _index(downloads.index) | _proxy(downloads.proxy)
     if handed:  # and no index is named: uv asks one that is, whatever else it is told
         values |= {"UV_FIND_LINKS": HANDED, "PIP_FIND_LINKS": HANDED}
         values |= {"GPURIG_UV": "1", "PIP_NO_INDEX": "1"}
@@ -134,6 +119,22 @@ def surroundings(
     yield from uploaded(text, f"{SECRETS}.env")
     for file in handed:
         yield FileUploadCommand(str(file), f"{HANDED}/{file.name}")
+
+
+def _index(url: str | None) -> dict[str, str]:
+    """What pip is told of an index, and both of one without a certificate."""
+    if not url:
+        return {}
+    if not url.startswith("http:"):
+        return {"PIP_INDEX_URL": url}
+    # Named by the administrator; every file is compared with its hash all the same.
+    host = url.split("/")[2].rpartition("@")[2]
+    return {"PIP_INDEX_URL": url, "UV_INSECURE_HOST": host, "PIP_TRUSTED_HOST": host}
+
+
+def _proxy(url: str | None) -> dict[str, str]:
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    return dict.fromkeys(names, url) if url else {}
 
 
 def _from_shelf(shelf: Shelf, lock: Lock, python: str, names: Sequence[str] | None) -> list[Path]:

@@ -6,11 +6,10 @@ import shlex
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.environments.uv_python import UvPython
-from gpurig.operations.environments.uv import UV, Commands, Downloads, surroundings, within
+from gpurig.operations.environments.uv import UV, Downloads, surroundings, within
 from gpurig.operations.shared import ownership
 
 PYTHONS = "/opt/gpurig/pythons"
@@ -32,17 +31,12 @@ def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads)
     uv knows the SHA256 of each of its builds and installs no other file. No link is put on
     anybody's PATH.
     """
-    if ownership.waits("environments.folders", PYTHONS):
-        return
+    ownership.root_alone("environments.folders", PYTHONS)
     path = executable(python, architecture)
-    there = read(UvPython, executable=path)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    wrong = f"no Python {python}"
-    if not isinstance(there, Absent):
-        if not there["open"]:
-            return holds(f"Python {there['version']} in {PYTHONS}")
-        wrong = there["open"]
+    there = known(UvPython, executable=path)
+    if there and not there["open"]:
+        return holds(f"Python {there['version']} in {PYTHONS}")
+    wrong = there["open"] if there else f"no Python {python}"
     drift(actual=wrong, wanted=f"Python {python}", will=f"install it in {PYTHONS}")
     yield from surroundings(downloads)
     install = f"{UV} python install --no-bin --no-cache --no-progress --reinstall"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.facts.driver.dkms import DkmsFailures
 from gpurig.facts.driver.packages import DriverPackages
 from gpurig.facts.packages.dpkg import HalfDone, Unmet
@@ -20,19 +18,14 @@ _WAITED = f"apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} check >/dev/null 2>
 
 
 @keeps("packages.dpkg")
-def whole(flavour: str = "") -> Generator[StringCommand, None, None]:
+def whole(flavour: str = "") -> Commands:
     """
     No package is half installed or lacks what it depends on; configuration files stay.
 
     + flavour: of the driver's module that is wanted; what the other one's failed build keeps half
       done ends when the driver is moved
     """
-    half, unmet = read(HalfDone), read(Unmet)
-    for fact in (half, unmet):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(half, list)
-    assert isinstance(unmet, list)
+    half, unmet = known(HalfDone), known(Unmet)
     if not half and not unmet:
         return holds("no package is half installed")
     if flavour and half and _stuck(half, flavour):

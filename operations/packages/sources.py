@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.facts.host.distribution import Distribution
 from gpurig.facts.packages.apt import Source, Sources
-from gpurig.operations.shared.apt import HEADER, refreshed, stanza
-from gpurig.operations.shared.file import written
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
+from gpurig.operations.shared.apt import refreshed, stanza
+from gpurig.operations.shared.file import HEADER, written
 
 COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
 ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
@@ -30,12 +28,9 @@ def components(components: Sequence[str], mirror: str | None = None) -> Commands
     + components: ``contrib``, ``non-free`` …
     + mirror: another mirror of the archive than the one the host uses
     """
-    sources, system = read(Sources), read(Distribution)
-    if isinstance(sources, Unknown):
-        return unknown(sources.reason)
+    sources, system = known(Sources), read(Distribution)
     if not isinstance(system, dict):
         return unknown("the distribution's code name cannot be read")
-    assert isinstance(sources, list)
     distribution = system["codename"]
     others = [source for source in sources if source["file"] != COMPONENTS_FILE]
     wanted = _missing(others, components, distribution, mirror)
@@ -44,9 +39,8 @@ def components(components: Sequence[str], mirror: str | None = None) -> Commands
         return unknown(f"apt has no source of {distribution} main to go by")
     if ours == wanted:
         return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
-    names = sorted({name for source in wanted for name in source["components"]})
     drift(
-        actual=f"{', '.join(names)} not among apt's sources" if not ours else "differs",
+        actual="differs" if ours else f"{_components(wanted)} not among apt's sources",
         wanted=", ".join(components),
         will=f"write {COMPONENTS_FILE}",
         leaves="every other source",
@@ -58,38 +52,51 @@ def components(components: Sequence[str], mirror: str | None = None) -> Commands
     yield refreshed(COMPONENTS_FILE)
 
 
+def _components(sources: Iterable[Source]) -> str:
+    return ", ".join(sorted({name for source in sources for name in source["components"]}))
+
+
 def _missing(
     others: Iterable[Source], components: Sequence[str], distribution: str, mirror: str | None
 ) -> list[Source]:
     """Ours for each of the host's sources of main, with the components that it does not name."""
     others = [source for source in others if "deb" in source["types"]]
     wanted: list[Source] = []
-    for source in others:
-        for suite in _suites(source, distribution):
-            uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
-            places = _places([*uris, *source["uris"]])
-            lacking = [
-                name
-                for name in components
-                if not any(
-                    name in other["components"]
-                    and suite in other["suites"]
-                    and _places(other["uris"]) & places
-                    for other in others
-                )
-            ]
-            if not lacking:
-                continue
-            entry = source | {
-                "file": COMPONENTS_FILE, "types": ["deb"], "uris": uris, "suites": [suite],
-                "components": lacking,
-            }  # fmt: skip
-            same = next((w for w in wanted if w | {"suites": []} == entry | {"suites": []}), None)
-            if same is not None:
-                same["suites"].append(suite)
-            else:
-                wanted.append(Source(**entry))
+    for source, suite in ((s, suite) for s in others for suite in _suites(s, distribution)):
+        uris = [mirror] if mirror and not suite.endswith("-security") else source["uris"]
+        places = _places([*uris, *source["uris"]])
+        lacking = [name for name in components if not _has(others, name, suite, places)]
+        entry = Source(
+            file=COMPONENTS_FILE,
+            types=["deb"],
+            uris=uris,
+            suites=[],
+            components=lacking,
+            signed_by=source["signed_by"],
+            architectures=source["architectures"],
+        )
+        if lacking:
+            _added(wanted, entry)["suites"].append(suite)
     return wanted
+
+
+def _has(sources: Iterable[Source], component: str, suite: str, places: set[str]) -> bool:
+    """Whether one of these sources brings the component of a suite, from one of these places."""
+    return any(
+        component in source["components"]
+        and suite in source["suites"]
+        and _places(source["uris"]) & places
+        for source in sources
+    )
+
+
+def _added(wanted: list[Source], entry: Source) -> Source:
+    """The one among these that is the same but for its suites; added where there is none."""
+    for one in wanted:
+        if one | {"suites": []} == entry:
+            return one
+    wanted.append(entry)
+    return entry
 
 
 def _suites(source: Source, distribution: str) -> list[str]:

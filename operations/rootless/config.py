@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps
+from gpurig.contract.values import ABSENT, Unknown
 from gpurig.facts.docker.daemon_json import DaemonFile
 from gpurig.facts.rootless import RootlessScript, UserDaemonConfig, UserDockerInfo, acting_as
 from gpurig.operations.rootless.unit import bringing
 from gpurig.operations.rootless.user import account
 from gpurig.operations.shared import daemon_json
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 # A rootless dockerd sees the folders only as links, which it does not enter; files it reads.
@@ -34,10 +33,6 @@ def daemon_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comman
     + cdi_files: whether this Docker must be switched to CDI, and may have to be led to the specs
     """
     file, goal = _config(user, keys, cdi_files)
-    if isinstance(file, str):
-        return follows(file)
-    if isinstance(file, Unknown):
-        return unknown(file.reason)
     differing = daemon_json.differences(file["config"], goal)
     if not differing:
         return holds(f"{_shown(user)} has {', '.join(goal)}" if goal else "nothing is asked of it")
@@ -78,18 +73,11 @@ def running_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comma
     containers runs.
     """
     file, goal = _config(user, keys, cdi_files)
-    if isinstance(file, str):
-        return follows(file)
-    if isinstance(file, Unknown):
-        return unknown(file.reason)
     if daemon_json.differences(file["config"], goal):
         return follows(f"rootless.{user}.daemon-config")
-    daemon = read(UserDockerInfo, user=user)
+    daemon = known(UserDockerInfo, user=user)
     if daemon is ABSENT:
         return follows(f"rootless.{user}.service")
-    if isinstance(daemon, Unknown):
-        return unknown(daemon.reason)
-    assert isinstance(daemon, dict)
     told = daemon_json.untaken(file["config"], daemon, flags=())
     asked = {key: f"{key} {value}" for key, value in told.items() if key in goal}
     if set(goal.get("cdi-spec-dirs", ())) - set(daemon["cdi_spec_dirs"]):
@@ -117,30 +105,27 @@ def _shown(user: str) -> str:
 
 def _config(
     user: str, keys: Mapping[str, Any], cdi_files: bool
-) -> tuple[DaemonFile | Unknown | str, dict[str, Any]]:
+) -> tuple[DaemonFile, dict[str, Any]]:
     """
-    The user's daemon.json (or the promise it follows) and the keys that it should have.
+    The user's daemon.json and the keys that it should have; the operation ends where it must wait.
 
     Where dockerd-rootless.sh does not show the daemon the CDI folders, the specs are named one by
     one, after what the user has named.
     """
-    owner, script = account(user), read(RootlessScript)
-    file = read(UserDaemonConfig, user=user)
-    for fact in (owner, script):
-        if isinstance(fact, Unknown):
-            return fact, {}
+    account(user)
+    script, file = known(RootlessScript), read(UserDaemonConfig, user=user)
     if isinstance(file, Unknown):
-        return Unknown(f"{_shown(user)}: {file.reason}; it is left as it is"), {}
+        ends_unknown(f"{_shown(user)}: {file.reason}; it is left as it is")
     if script is ABSENT:
-        return bringing(), {}
-    if isinstance(file, Absent):
+        follows(bringing())
+        raise Ended
+    if file is ABSENT:
         file = DaemonFile(path="", config={}, indent="    ", changed=0.0)
-    assert isinstance(script, dict)
     goal = dict(keys)
     if cdi_files and not script["shows_cdi"]:
         there = file["config"].get("cdi-spec-dirs", [])
         if not isinstance(there, list):
-            return Unknown(f"{_shown(user)}: its cdi-spec-dirs is not a list"), {}
+            ends_unknown(f"{_shown(user)}: its cdi-spec-dirs is not a list")
         missing = [one for one in (*CDI_DIRS, *CDI_FILES) if one not in there]
         goal["cdi-spec-dirs"] = [*there, *missing]
     return file, goal

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
-from pyinfra.api import FileUploadCommand, StringCommand
+from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps
+from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import DockerInstalled
 from gpurig.facts.rootless import UNIT, CdiFolder, RootlessScript, RootlessUnit
 from gpurig.operations.shared.file import written
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 FOLDER_FILE = "/etc/tmpfiles.d/gpurig-cdi.conf"
 MARK = "# Written by gpurig for rig_docker_rootless."
@@ -24,10 +21,7 @@ MARK = "# Written by gpurig for rig_docker_rootless."
 @keeps("rootless.cdi-folder")
 def cdi_folder() -> Commands:
     """The folder /run/cdi is there before any daemon of a user starts."""
-    there = read(CdiFolder)
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    if there:
+    if known(CdiFolder):
         return holds("/run/cdi is made at every boot")
     drift(
         actual="/run/cdi is made late, or not at all",
@@ -78,15 +72,11 @@ WantedBy=default.target
 @keeps("rootless.unit")
 def unit() -> Commands:
     """systemd has a unit of a user's dockerd; one that somebody else wrote stays as it is."""
-    script, text = read(RootlessScript), read(RootlessUnit)
-    for fact in (script, text):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
+    script, text = known(RootlessScript), known(RootlessUnit)
     if script is ABSENT:
         return follows(bringing())
-    assert isinstance(script, dict)
     goal = unit_text(script["path"])
-    if isinstance(text, str) and not text.startswith(MARK):
+    if text is not ABSENT and not text.startswith(MARK):
         return holds(f"{UNIT} is somebody else's, and stays")
     if text == goal:
         return holds(f"{UNIT} starts {script['path']}")

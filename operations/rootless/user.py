@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import DockerClient
 from gpurig.facts.rootless import Owner, RootlessOwner, RootlessUnit, UserContexts, acting_as
-
-Commands = Generator[StringCommand, None, None]
+from gpurig.operations.shared.words import those
 
 IDS = 65536  # as many as an image may use; what Docker's documentation asks for
 
@@ -25,8 +22,6 @@ def ids(user: str) -> Commands:
     + user: their name
     """
     owner = account(user)
-    if isinstance(owner, Unknown):
-        return unknown(owner.reason)
     has = {"subuids": owner["subuids"], "subgids": owner["subgids"]}
     few = [name for name, number in has.items() if number < IDS]
     if not few:
@@ -54,11 +49,7 @@ def service(user: str) -> Commands:
 
     + user: their name
     """
-    owner, text = account(user), read(RootlessUnit)
-    for fact in (owner, text):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    assert isinstance(owner, dict)
+    owner, text = account(user), known(RootlessUnit)
     if owner["load"] in ("", "not-found") and text is ABSENT:
         return follows("rootless.unit")
     if min(owner["subuids"], owner["subgids"]) < IDS:
@@ -70,10 +61,14 @@ def service(user: str) -> Commands:
         )
     if owner["load"] == "masked":
         return due(f"{user} has masked docker.service: systemctl --user unmask docker.service")
-    wrong = [] if owner["lingers"] else [f"{user} does not linger"]
-    wrong += [] if owner["enabled"] == "enabled" else ["docker.service is not enabled"]
-    wrong += [] if owner["active"] == "active" else [f"it is {owner['active'] or 'not running'}"]
-    wrong += ["its systemd has an older unit"] if owner["stale"] else []
+    wrong = those(
+        {
+            f"{user} does not linger": not owner["lingers"],
+            "docker.service is not enabled": owner["enabled"] != "enabled",
+            f"it is {owner['active'] or 'not running'}": owner["active"] != "active",
+            "its systemd has an older unit": owner["stale"],
+        }
+    )
     if not wrong:
         return holds(f"the docker.service of {user} is enabled and active")
     drift(
@@ -111,13 +106,10 @@ def context(user: str) -> Commands:
 
     + user: their name
     """
-    owner, found, client = account(user), read(UserContexts, user=user), read(DockerClient)
-    for fact in (owner, found, client):
-        if isinstance(fact, Unknown):
-            return unknown(fact.reason)
-    if client is ABSENT:
+    account(user)
+    found, client = known(UserContexts, user=user), known(DockerClient)
+    if client is ABSENT or found is ABSENT:
         return follows("docker.packages")
-    assert isinstance(found, dict)
     if found["current"] != "default":
         return holds(f"{user} uses the context {found['current']}")
     drift(
@@ -134,9 +126,9 @@ def context(user: str) -> Commands:
     yield StringCommand(acting_as(user), "as_user docker context use rootless >/dev/null")
 
 
-def account(user: str) -> Owner | Unknown:
-    """What the user has for a Docker of their own; Unknown where there is no such user."""
-    owner = read(RootlessOwner, user=user)
-    if isinstance(owner, Absent):
-        return Unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
+def account(user: str) -> Owner:
+    """What the user has for a Docker of their own; without such a user the operation ends."""
+    owner = known(RootlessOwner, user=user)
+    if owner is ABSENT:
+        ends_unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
     return owner

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import ABSENT, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
+from gpurig.contract.values import ABSENT
 from gpurig.facts.packages.apt import Source, Sources
 from gpurig.facts.packages.repository_key import Keys
 from gpurig.operations.shared import repository_key
-from gpurig.operations.shared.file import written
+from gpurig.operations.shared.file import HEADER, written
 from gpurig.operations.shared.packages import LOCK_SECONDS
 from gpurig.stack.model import Repository
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 # What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
 _REFUSED = (
@@ -27,7 +24,6 @@ _REFUSED = (
     ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",
      "it is signed by another key than the accepted one"),
 )  # fmt: skip
-HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
 def keyring_path(repository: Repository) -> str:
@@ -45,26 +41,13 @@ def keyring(promise: str, repository: Repository) -> Commands:
     The host fetches the key itself with apt's own downloader, so that its proxies and mirrors
     count; the keyring is written from the bytes whose fingerprint was compared.
     """
-    sources = read(Sources)
-    if isinstance(sources, Unknown):
-        return unknown(sources.reason)
-    assert isinstance(sources, list)
-    state = _trusted(sources, repository)
-    if state.verdict == "unknown":
-        return unknown(state.told)
-    if state.verdict == "holds":
-        return holds(state.told)
-    drift(
-        actual=state.told,
-        wanted=f"the key {repository.fingerprint}",
-        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
-    )
+    state = _trusted(known(Sources), repository)
     download = StringCommand(
         "/usr/lib/apt/apt-helper download-file", QuoteString(repository.key_url),
         QuoteString(repository_key.staged(repository)),
     )  # fmt: skip
-    yield from repository_key.fetched(
-        download, keyring_path(repository), repository, repository_key.BINARY
+    yield from repository_key.held(
+        state, download, keyring_path(repository), repository, repository_key.BINARY
     )
 
 
@@ -89,10 +72,7 @@ def repository(promise: str, keyring: str, repository: Repository, architecture:
     A source that the user wrote for the same place stays and counts: two of them with different
     keys stop apt.
     """
-    sources = read(Sources)
-    if isinstance(sources, Unknown):
-        return unknown(sources.reason)
-    assert isinstance(sources, list)
+    sources = known(Sources)
     theirs, file = _theirs(sources, repository), _file(repository)
     ours = [source for source in sources if source["file"] == file]
     if len({source["signed_by"] for source in theirs}) > 1:

@@ -6,10 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from gpurig.facts.docker.daemon_json import Read
+from gpurig.facts.docker.daemon_json import DaemonFile, Read
 from gpurig.facts.docker.engine import Daemon
+from gpurig.operations.shared.words import few
 
 NVIDIA_RUNTIME: Mapping[str, Any] = {"path": "nvidia-container-runtime", "args": []}
 
@@ -114,26 +117,30 @@ def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> 
     """
     found: dict[str, str] = {}
     flags = set(flags)
-    for key in sorted(_TOLD.keys() - (flags - {"runtimes"})):
-        if key == "runtimes":
-            in_use = {n: p for n, p in daemon["runtimes"].items() if not _stock(n)}
-            want = {n: e.get("path", "") for n, e in config.get(key, {}).items()}
-            # shims have no path; dockerd may tell the path it found for a name
-            more = key in flags  # those of the command line are added to the file's
-            same = (want.keys() <= in_use.keys() if more else want.keys() == in_use.keys()) and all(
-                not want[name] or in_use[name] == want[name] for name in want
-            )
-            if not same:
-                found[key] = ", ".join(sorted(in_use)) or "none"
-            continue
+    for key in sorted(_TOLD.keys() - flags - {"runtimes"}):
         want_value, is_value = config.get(key, _TOLD[key]), _in_use(daemon, key)
         if _plain(want_value) != _plain(is_value):
             found[key] = _short(is_value)
+    in_use = {name: path for name, path in daemon["runtimes"].items() if not _stock(name)}
+    if not _same_runtimes(config.get("runtimes", {}), in_use, more="runtimes" in flags):
+        found["runtimes"] = ", ".join(sorted(in_use)) or "none"
     cdi = config.get("features", {}).get("cdi")
     # CDI came with Docker 25; before, the switch does nothing
     if cdi is not None and _major(daemon) >= 25 and cdi is not bool(daemon["cdi_spec_dirs"]):
         found["features"] = f"CDI {'on' if daemon['cdi_spec_dirs'] else 'off'}"
     return found
+
+
+def _same_runtimes(wanted: Mapping[str, Any], in_use: Mapping[str, str], more: bool) -> bool:
+    """
+    Whether these are the runtimes that the daemon uses.
+
+    + in_use: name → path; shims have none, and dockerd may tell the path it found for a name
+    + more: whether others are given on the command line, which are added to the file's
+    """
+    paths = {name: entry.get("path", "") for name, entry in wanted.items()}
+    same_names = paths.keys() <= in_use.keys() if more else paths.keys() == in_use.keys()
+    return same_names and all(not path or in_use[n] == path for n, path in paths.items())
 
 
 def _stock(runtime: str) -> bool:
@@ -164,14 +171,9 @@ def stopped(policies: Mapping[str, str]) -> str:
     count = "1 running container" if len(policies) == 1 else f"{len(policies)} running containers"
     back = sorted(name for name, one in policies.items() if one in ("always", "unless-stopped"))
     gone = sorted(policies.keys() - set(back))
-    said = [_few(gone)] if gone else []
-    said += [f"{_few(back)} (started again, as restart={policies[back[0]]})"] if back else []
+    said = [few(gone, 5)] if gone else []
+    said += [f"{few(back, 5)} (started again, as restart={policies[back[0]]})"] if back else []
     return f"{count}: {'; '.join(said)}"
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - 5
-    return ", ".join(names[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def untold(config: Mapping[str, Any]) -> dict[str, str]:
@@ -200,3 +202,75 @@ def unconfirmed(config: Mapping[str, Any], changed: float, read: Read) -> set[st
     if known is not None:
         return {key for key in now.keys() | known.keys() if now.get(key) != known.get(key)}
     return set() if changed < read["started"] else set(now)
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    What the running daemon does not use of its daemon.json, and how it comes to use it.
+
+    + flags: keys given on the command line; read: what is known of when it read the file
+    """
+
+    file: DaemonFile
+    daemon: Daemon
+    flags: Mapping[str, str]
+    read: Read
+
+    @cached_property
+    def _otherwise(self) -> dict[str, str]:
+        return untaken(self.file["config"], self.daemon, self.flags)
+
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """The keys that it uses otherwise, or of which nobody knows that it uses them."""
+        unsure = unconfirmed(self.file["config"], self.file["changed"], self.read)
+        return frozenset({*self._otherwise, *unsure})
+
+    @property
+    def told(self) -> str:
+        """How that shows, in words."""
+        return ", ".join(
+            f"the daemon uses {key} {self._otherwise[key]}"
+            if key in self._otherwise
+            else f"{key} may not be in use"
+            for key in sorted(self.asked)
+        )
+
+    @property
+    def _reloaded(self) -> frozenset[str]:
+        return self.asked & RELOADED & self.file["config"].keys()
+
+    @property
+    def outlived(self) -> bool:
+        """Whether containers outlive a restart for these keys."""
+        # It must be on when dockerd goes down, and still when it comes back.
+        flagged = "live-restore" in self.flags and self.daemon["live_restore"]
+        alive = self.file["config"].get("live-restore", flagged) is True
+        return alive and self.asked <= OUTLIVED
+
+    @property
+    def kept_alive(self) -> bool:
+        """Whether there are containers that outlive it."""
+        return bool(self.daemon["containers_running"]) and self.outlived
+
+    @property
+    def _at_risk(self) -> bool:
+        return bool(self.daemon["containers_running"]) and not self.outlived
+
+    def stops_containers(self, restart: bool) -> bool:
+        """Whether all of it, or with no restart asked for its next step, stops containers."""
+        return self._at_risk and (restart or not self._reloaded)
+
+    def by_reload(self, restart: bool) -> bool:
+        """Whether a reload does it, or as much of it as may be done while containers run."""
+        return self._reloaded == self.asked or (self._at_risk and not restart)
+
+    @property
+    def confirmed_by_reload(self) -> dict[str, str]:
+        """Key → hash of what is known to be in effect after a reload."""
+        return (self.read["confirmed"] or {}) | {
+            key: value
+            for key, value in untold(self.file["config"]).items()
+            if key in self._reloaded or key not in self.asked
+        }

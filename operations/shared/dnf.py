@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.facts.packages.dnf import DnfRepositories, DnfRepository
 from gpurig.operations.shared import repository_key
-from gpurig.operations.shared.file import written
+from gpurig.operations.shared.file import HEADER, written
 from gpurig.operations.shared.packages import DNF
 from gpurig.stack.model import Repository
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
-
-HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
 
 
 def key_path(repository: Repository) -> str:
@@ -41,28 +35,15 @@ def keyring(promise: str, repository: Repository) -> Commands:
     The host fetches the key itself, through dnf's proxy if it has one; the key file is written
     from the bytes whose fingerprint was compared, and only from there does dnf import it.
     """
-    repositories = read(DnfRepositories)
-    if isinstance(repositories, Unknown):
-        return unknown(repositories.reason)
-    assert isinstance(repositories, list)
-    state = _trusted(repositories, repository)
-    if state.verdict == "unknown":
-        return unknown(state.told)
-    if state.verdict == "holds":
-        return holds(state.told)
-    drift(
-        actual=state.told,
-        wanted=f"the key {repository.fingerprint}",
-        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
-    )
+    state = _trusted(known(DnfRepositories), repository)
     download = StringCommand(
         "{ proxy=$(sed -n 's/^ *proxy *= *//p' /etc/dnf/dnf.conf 2>/dev/null);"
         ' [ -z "$proxy" ] || export http_proxy="$proxy" https_proxy="$proxy";'
         " curl -fsSL --retry 2 --connect-timeout 20 -o",
         QuoteString(repository_key.staged(repository)), QuoteString(repository.key_url), "; }",
     )  # fmt: skip
-    yield from repository_key.fetched(
-        download, key_path(repository), repository, repository_key.ARMOUR
+    yield from repository_key.held(
+        state, download, key_path(repository), repository, repository_key.ARMOUR
     )
 
 
@@ -86,10 +67,7 @@ def repository(
 
     A repository that the user wrote for the same place stays and counts.
     """
-    repositories = read(DnfRepositories)
-    if isinstance(repositories, Unknown):
-        return unknown(repositories.reason)
-    assert isinstance(repositories, list)
+    repositories = known(DnfRepositories)
     theirs = _theirs(repositories, repository)
     if theirs:
         checked = theirs["gpgcheck"] or theirs["repo_gpgcheck"]
@@ -109,22 +87,9 @@ def repository(
     ours = [each for each in repositories if each["file"] == file]
     if ours == [wanted]:
         return holds(f"{file} has {repository.uri}")
-    differs = [
-        f"{key} is {_told(each[key])}"
-        for each in ours
-        for key in ("baseurl", "gpgkey", "gpgcheck", "repo_gpgcheck", "enabled")
-        if each[key] != wanted[key]
-    ]
-    drift(
-        actual=f"{file} differs: {', '.join(differs) or 'sections'}"
-        if ours
-        else "not known to dnf",
-        wanted=repository.uri,
-        will=f"write {file}",
-    )
-    keys = {key: _told(value) for key, value in wanted.items() if key not in ("file", "id")}
-    text = "\n".join(f"{key}={value}" for key, value in keys.items())
-    yield from written(file, f"{HEADER}[{name}]\nname={repository.name} (gpurig)\n{text}\n")
+    drift(actual=_actual(file, ours, wanted), wanted=repository.uri, will=f"write {file}")
+    text = "".join(f"{key}={value}\n" for key, value in _keys(wanted).items())
+    yield from written(file, f"{HEADER}[{name}]\nname={repository.name} (gpurig)\n{text}")
     # Its metadata, and of no other; the key of the metadata is taken from our file here.
     yield StringCommand(
         f"{DNF} --disablerepo='*' --enablerepo={name}"
@@ -132,8 +97,22 @@ def repository(
     )
 
 
-def _told(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def _actual(file: str, ours: list[DnfRepository], wanted: DnfRepository) -> str:
+    """What stands in our file instead, in words."""
+    if not ours:
+        return "not known to dnf"
+    pairs = (pair for each in ours for pair in _keys(each).items())
+    differs = [f"{key} is {value}" for key, value in pairs if value != _keys(wanted)[key]]
+    return f"{file} differs: {', '.join(differs) or 'sections'}"
+
+
+def _keys(repository: DnfRepository) -> dict[str, str]:
+    """What a section of the file says, but for its name."""
+    return {
+        key: str(int(value)) if isinstance(value, bool) else str(value)
+        for key, value in repository.items()
+        if key not in ("file", "id")
+    }
 
 
 def _theirs(repositories: list[DnfRepository], repository: Repository) -> DnfRepository | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from io import BytesIO
 
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
+from gpurig.contract.promise import Commands
+
+HEADER = "# Written by gpurig; it writes it anew when it differs.\n"
+
 
 def written(
     path: str, content: str | bytes, mode: str | None = "644", owner: str = "root:root"
-) -> Generator[FileUploadCommand | StringCommand, None, None]:
+) -> Commands:
     """
     The commands that make `path` hold `content`.
 

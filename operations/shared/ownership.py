@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Container
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, Ended, drift, follows, holds, keeps, unknown
 from gpurig.facts.host.ownership import Step, Ways
 
 OURS = "/opt/gpurig"
 
 
 @keeps("{promise}")
-def folders(promise: str, paths: tuple[str, ...]) -> Generator[StringCommand, None, None]:
+def folders(promise: str, paths: tuple[str, ...]) -> Commands:
     """
     These folders are root's with mode 755, and what leads to them can be changed by root alone.
 
@@ -26,16 +25,11 @@ def folders(promise: str, paths: tuple[str, ...]) -> Generator[StringCommand, No
     What others can write on the way, or users cannot enter, is the administrator's: it is named
     with the command, and never changed.
     """
-    ways = read(Ways, paths=paths)
-    if isinstance(ways, Unknown):
-        return unknown(ways.reason)
-    assert isinstance(ways, dict)
+    ways = known(Ways, paths=paths)
     own = {ways[path][-1]["path"] for path in paths}
-    for step in (step for path in paths for step in ways[path]):
-        if (step["path"] not in own or step["kind"] == "link") and (wrong := _foreign(step)):
-            return unknown(wrong)
-        if step["kind"] == "file":
-            return unknown(f"{step['path']} is no folder")
+    steps = (step for path in paths for step in ways[path])
+    if wrong := next(filter(None, (_wrong(step, own) for step in steps)), ""):
+        return unknown(wrong)
     wrong_ones = [path for path in paths if not _right(ways[path][-1])]
     if not wrong_ones:
         return holds(", ".join(paths))
@@ -54,23 +48,17 @@ def folders(promise: str, paths: tuple[str, ...]) -> Generator[StringCommand, No
         )
 
 
-def waits(promise: str, path: str) -> bool:
+def root_alone(promise: str, path: str) -> None:
     """
-    State that a promise below a folder follows that of the folder, if it does.
+    End an operation below a folder where others than root can change what leads there.
 
-    + promise: the folder's, ``workloads.folders``; path: the folder
+    + promise: the folder's, ``workloads.folders``, which it then follows; path: the folder
 
-    Where others can change what leads there, nothing is built, and nothing there is trusted.
+    There nothing is built, and nothing is trusted.
     """
-    ways = read(Ways, paths=(path,))
-    if isinstance(ways, Unknown):
-        unknown(ways.reason)
-        return True
-    assert isinstance(ways, dict)
-    if any(_open(step) for step in ways[path]):
+    if any(_open(step) for step in known(Ways, paths=(path,))[path]):
         follows(promise)
-        return True
-    return False
+        raise Ended
 
 
 def _open(step: Step) -> bool:
@@ -80,6 +68,16 @@ def _open(step: Step) -> bool:
     sticky = step["kind"] == "folder" and _bits(step) & 0o1000
     writable = step["kind"] != "link" and _bits(step) & 0o022 and not sticky
     return step["owner"] != "root" or bool(writable)
+
+
+def _wrong(step: Step, own: Container[str]) -> str:
+    """What gpurig does not set right, in a sentence; own: the paths of its own folders."""
+    is_ours = step["path"] in own and step["kind"] != "link"
+    return _no_folder(step) if is_ours else _foreign(step)
+
+
+def _no_folder(step: Step) -> str:
+    return f"{step['path']} is no folder" if step["kind"] == "file" else ""
 
 
 def _foreign(step: Step) -> str:
@@ -94,7 +92,7 @@ def _foreign(step: Step) -> str:
         return f"others may write {path}, mode {mode}; run: chmod go-w {name}"
     if step["kind"] == "folder" and not _bits(step) & 0o001:
         return f"users cannot enter {path}, mode {mode}; run: chmod o+x {name}"
-    return ""
+    return _no_folder(step)
 
 
 def _right(step: Step) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, follows, holds, keeps, unknown
-from gpurig.contract.values import Unknown
+from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.promise import Commands, Ended, drift, follows, holds, keeps
+from gpurig.facts.packages.dpkg import Package
 from gpurig.facts.packages.package_manager import InstalledPackages
 
 LOCK_SECONDS = 600  # how long another apt or dpkg is waited for; unattended-upgrades takes minutes
@@ -23,6 +24,11 @@ APT = (
 )
 DNF = "LC_ALL=C dnf -q -y"  # it waits for its own lock as long as that takes
 
+_EXACTLY = {"apt": "=", "dnf": "-"}  # between a package's name and its version
+_RELEASE = {"apt": "apt-mark unhold", "dnf": "dnf versionlock delete"}
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 # dnf heads its reasons with a bare "Error:"; the first of them is told as one line at the end.
 DNF_SAID = (
     '{ printf "%s\\n" "$said"; why=$(printf "%s\\n" "$said" | sed -n'
@@ -32,9 +38,7 @@ DNF_SAID = (
 
 
 @keeps("{promise}")
-def packages(
-    promise: str, packages: Sequence[str], recommends: bool = False
-) -> Generator[StringCommand, None, None]:
+def packages(promise: str, packages: Sequence[str], recommends: bool = False) -> Commands:
     """
     These packages are installed, in whatever lawful version the host has.
 
@@ -48,57 +52,81 @@ def packages(
 def installed(
     packages: Sequence[str],
     recommends: bool = False,
-    versions: Mapping[str, str] | None = None,
-    besides: Mapping[str, str] | None = None,
-) -> Generator[StringCommand, None, None]:
+    versions: Mapping[str, str] = _NONE,
+    besides: Mapping[str, str] = _NONE,
+) -> Commands:
     """
     State how these packages stand, and install the missing ones in one transaction.
 
-    + versions: exact versions to install, by name, where they matter; empty: the repository's;
-      one that ends in ``-*`` leaves the package's own revision open
+    + versions: exact versions to install, by name, where not the repository's; one that ends in
+      ``-*`` leaves the package's own revision open
     + besides: what a package's own script does to files of the user's, by name, for the plan
 
     For use inside an operation that `keeps` a promise. The lists are refreshed only when the
     package manager cannot install from those it has. A package on hold is never moved.
     """
-    there = read(InstalledPackages, packages=" ".join(packages))
-    if isinstance(there, Unknown):
-        return unknown(there.reason)
-    assert isinstance(there, dict)
+    there = known(InstalledPackages, packages=" ".join(packages))
     found, manager = there["packages"], there["manager"]
-    versions = versions or {}
-    missing = [n for n in packages if n not in found or found[n]["state"] != "installed"]
-    other = [
-        name
-        for name in packages
-        if name not in missing and versions.get(name) and found[name]["version"] != versions[name]
-    ]
-    if not missing and not other:
+    lacking = missing(packages, found)
+    other = _otherwise(versions, found)
+    moved = [name for name in packages if name in (*lacking, *other)]
+    if not moved:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
-    if any(n in found and found[n]["state"] in HALF_WAY for n in missing):
-        return follows("packages.dpkg", "known after the interrupted installation is finished")
-    held = [n for n in (*missing, *other) if n in found and found[n]["held"]]
-    if held:
-        release = "apt-mark unhold" if manager == "apt" else "dnf versionlock delete"
-        return unknown(f"{', '.join(held)} is on hold; run {release} to let it be moved")
-    exact = "=" if manager == "apt" else "-"
-    words = [f"{n}{exact}{versions[n]}" if versions.get(n) else n for n in packages]
-    wrong = [f"{', '.join(missing)} not installed"] if missing else []
-    wrong += [f"{name} is {found[name]['version']}" for name in other]
-    moved = [w for n, w in zip(packages, words, strict=True) if n in (*missing, *other)]
-    scripts = [told for n, told in (besides or {}).items() if n in (*missing, *other)]
+    settled(found)
+    movable(held(found, (*lacking, *other)), _RELEASE[manager])
+    words = [_word(name, versions.get(name), manager) for name in moved]
+    scripts = [told for name, told in besides.items() if name in moved]
+    exactly = f"all at {', '.join(sorted(set(versions.values())))}".removesuffix("-*")
     drift(
-        actual=", ".join(wrong) if other or len(missing) < len(packages) else "not installed",
-        wanted="installed"
-        if not other
-        else f"all at {', '.join(sorted(set(versions.values())))}".removesuffix("-*"),
-        will="; ".join([f"install {', '.join(moved)}", *scripts]),
+        actual=_actual(packages, lacking, [f"{n} is {found[n]['version']}" for n in other]),
+        wanted=exactly if other else "installed",
+        will="; ".join([f"install {', '.join(words)}", *scripts]),
     )
     # Only those: naming an installed package to apt would upgrade it.
     if manager == "apt":
-        yield install(moved, recommends, downgrade=bool(other))
+        yield install(words, recommends, downgrade=bool(other))
     else:
-        yield install_by_dnf(moved, recommends)
+        yield install_by_dnf(words, recommends)
+
+
+def _otherwise(versions: Mapping[str, str], found: Mapping[str, Package]) -> list[str]:
+    """The packages that are installed at another version than they are to have."""
+    there = {name: found[name] for name in versions if not missing([name], found)}
+    return [name for name, package in there.items() if package["version"] != versions[name]]
+
+
+def _word(name: str, version: str | None, manager: str) -> str:
+    return name if version is None else f"{name}{_EXACTLY[manager]}{version}"
+
+
+def _actual(packages: Sequence[str], lacking: Sequence[str], other: Sequence[str]) -> str:
+    """What is there instead, in words; other: what is there of those of another version."""
+    if len(lacking) == len(packages):
+        return "not installed"
+    return ", ".join([f"{', '.join(lacking)} not installed"] * bool(lacking) + [*other])
+
+
+def missing(packages: Iterable[str], found: Mapping[str, Package]) -> list[str]:
+    """Those of these packages that are not installed, or not whole."""
+    return [name for name in packages if name not in found or found[name]["state"] != "installed"]
+
+
+def held(found: Mapping[str, Package], names: Iterable[str] | None = None) -> list[str]:
+    """Those of these packages that are on hold, in this order; of all that were found without."""
+    return [n for n in (found if names is None else names) if n in found and found[n]["held"]]
+
+
+def movable(names: Sequence[str], release: str = "apt-mark unhold") -> None:
+    """End an operation that would move packages on hold, which is the user's word."""
+    if names:
+        ends_unknown(f"{', '.join(names)} is on hold; run {release} to let it be moved")
+
+
+def settled(found: Mapping[str, Package]) -> None:
+    """End an operation on packages that are half installed: packages.dpkg comes first."""
+    if any(package["state"] in HALF_WAY for package in found.values()):
+        follows("packages.dpkg", "known after the interrupted installation is finished")
+        raise Ended
 
 
 def install(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Generator
 from typing import NamedTuple
 
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import Fact, read
+from gpurig.contract.fact import Always, read
 from gpurig.contract.openpgp import certificate
+from gpurig.contract.promise import Commands, drift, holds, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.packages.repository_key import AptFinds, Found, Keys, RpmFinds
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Repository
-
-Commands = Generator[StringCommand | FileUploadCommand, None, None]
 
 ARMOUR = "armour"  # what rpm imports
 BINARY = "binary"  # what apt reads under every name
@@ -26,6 +24,28 @@ class State(NamedTuple):
 
     verdict: str
     told: str
+
+
+def held(
+    state: State, download: StringCommand, path: str, repository: Repository, form: str
+) -> Commands:
+    """
+    State how the repository's key file stands, and fetch it where it is not right.
+
+    + state: as `stands` has it; download, path, form: as `fetched` takes them
+
+    For use inside an operation that `keeps` a promise.
+    """
+    if state.verdict == "unknown":
+        return unknown(state.told)
+    if state.verdict == "holds":
+        return holds(state.told)
+    drift(
+        actual=state.told,
+        wanted=f"the key {repository.fingerprint}",
+        will=f"fetch the key from {repository.key_url} and compare its fingerprint",
+    )
+    yield from fetched(download, path, repository, form)
 
 
 def stands(path: str, repository: Repository, form: str) -> State:
@@ -50,17 +70,20 @@ def stands(path: str, repository: Repository, form: str) -> State:
         return State("drifted", f"{path} cannot be read by everybody")
     if mode & 0o022:
         return State("drifted", f"{path} can be written by others than root")
-    apt = form == BINARY
-    asked = {"path": path, "fingerprint": repository.fingerprint} if apt else {"path": path}
-    fact: type[Fact[Found]] = AptFinds if apt else RpmFinds
+    return _found(path, repository.fingerprint, form)
+
+
+def _found(path: str, fingerprint: str, form: str) -> State:
+    """Whether apt's verifier, or rpm, finds the key in a file that is as it should be."""
+    fact: type[Always[Found]] = AptFinds if form == BINARY else RpmFinds
+    asked = {"path": path} | ({"fingerprint": fingerprint} if form == BINARY else {})
     found = read(fact, **asked)
     if isinstance(found, Unknown):
         return State("unknown", f"{path}: {found.reason}")
-    assert isinstance(found, dict)
-    if found["fingerprints"] != [repository.fingerprint]:
-        reader = "apt's verifier" if apt else "rpm"
+    if found["fingerprints"] != [fingerprint]:
+        reader = "apt's verifier" if form == BINARY else "rpm"
         return State("unknown", f"{reader} does not find the key in {path}: {found['said']}")
-    return State("holds", f"{path} holds {repository.fingerprint}")
+    return State("holds", f"{path} holds {fingerprint}")
 
 
 def fetched(download: StringCommand, path: str, repository: Repository, form: str) -> Commands:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.facts.host.systemd import Unit
+from gpurig.contract.fact import read
+from gpurig.contract.promise import Commands
+from gpurig.facts.host.systemd import Unit, Units
 
 
 def masked(units: dict[str, Unit]) -> list[str]:
     """The units that somebody masked."""
     return [name for name, unit in units.items() if "masked" in (unit["load"], unit["enabled"])]
+
+
+def masked_by_hand(*names: str) -> list[str]:
+    """Those of these units that somebody masked, as far as systemd tells."""
+    units = read(Units, units=" ".join(names))
+    return masked(units) if isinstance(units, dict) else []
 
 
 def lacking(units: dict[str, Unit]) -> list[str]:
@@ -31,7 +39,7 @@ def lacking(units: dict[str, Unit]) -> list[str]:
     return found
 
 
-def running(units: dict[str, Unit], names: Sequence[str]) -> Generator[StringCommand, None, None]:
+def running(units: dict[str, Unit], names: Sequence[str]) -> Commands:
     """The commands that make these units run now and at the next boot; only what is missing."""
     hidden = masked({name: units[name] for name in names})
     if hidden:

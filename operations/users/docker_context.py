@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
-from pyinfra.api import StringCommand
-
-from gpurig.contract.fact import read
-from gpurig.contract.promise import holds, keeps, left_out, unknown
-from gpurig.contract.values import Absent, Unknown
+from gpurig.contract.known import known
+from gpurig.contract.promise import Commands, holds, keeps, left_out
+from gpurig.contract.values import ABSENT
 from gpurig.facts.users.docker_context import DockerContexts, Elsewhere
 
 
 @keeps("users.docker-context")
-def contexts(users: Sequence[str]) -> Generator[StringCommand, None, None]:
+def contexts(users: Sequence[str]) -> Commands:
     """
     The users' command ``docker`` talks to the system's daemon, as far as their files say.
 
@@ -22,10 +20,8 @@ def contexts(users: Sequence[str]) -> Generator[StringCommand, None, None]:
     Whoever has a rootless daemon or Docker Desktop wants it so: this is told with the way back, as
     left out, and never changed; it makes no run fail.
     """
-    found = read(DockerContexts, users=" ".join(users))
-    if isinstance(found, Unknown):
-        return unknown(found.reason)
-    if isinstance(found, Absent):
+    found = known(DockerContexts, users=" ".join(users))
+    if found is ABSENT:
         return holds("they talk to the system's daemon")
     left_out("users.docker-context", "; ".join(map(_told, found)))
     yield from ()

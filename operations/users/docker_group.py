@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
-from gpurig.contract.promise import drift, due, follows, holds, keeps, unknown
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT, Unknown
 from gpurig.facts.users.groups import GroupMembership
 
 
 @keeps("users.docker-group")
-def docker_group(users: Sequence[str]) -> Generator[StringCommand, None, None]:
+def docker_group(users: Sequence[str]) -> Commands:
     """
     Users who may use Docker without sudo: whoever is in the group ``docker`` is as good as root.
 
@@ -27,7 +27,6 @@ def docker_group(users: Sequence[str]) -> Generator[StringCommand, None, None]:
             return unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
         if isinstance(membership, Unknown):
             return unknown(f"groups of {user}: {membership.reason}")
-        assert isinstance(membership, dict)
         if not membership["group"]:
             return follows("docker.packages", "the group docker comes with Docker")
         if not membership["member"]:

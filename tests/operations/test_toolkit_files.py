@@ -11,14 +11,13 @@ import pytest
 from gpurig.facts.container_toolkit.cdi import CdiSpecs, DriverOnHost, Spec, deadly
 from gpurig.facts.container_toolkit.device_links import Links
 from gpurig.facts.host.systemd import Unit
-from gpurig.operations.container_toolkit.cdi import (
+from gpurig.operations.container_toolkit.cdi import UNITS, stopped
+from gpurig.operations.container_toolkit.cdi_plan import (
     KEPT,
     REFRESHED,
-    UNITS,
     faults,
     foreign,
     kept,
-    stopped,
 )
 from gpurig.operations.container_toolkit.device_links import needed
 from gpurig.operations.container_toolkit.toolkit import comments, with_key

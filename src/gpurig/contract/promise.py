@@ -12,12 +12,14 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from pyinfra import logger
-from pyinfra.api import operation
+from pyinfra.api import FileUploadCommand, StringCommand, operation
 from pyinfra.api.operation import PyinfraOperation
 
 from gpurig.errors import InternalError
 
 P = ParamSpec("P")
+
+Commands = Generator[StringCommand | FileUploadCommand, None, None]  # what most operations yield
 
 
 class Ended(Exception):
