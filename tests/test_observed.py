@@ -14,7 +14,8 @@ from gpurig.contract.values import ABSENT, Unknown
 from gpurig.errors import InputError
 from gpurig.facts.host.disk import Disk
 from gpurig.facts.host.proxies import Proxies
-from gpurig.stack.observed import FACTS, Observed, readable
+from gpurig.report.facts import readable
+from gpurig.stack.observed import FACTS, Observed
 
 DATA = Path(__file__).parent / "data" / "facts"
 

@@ -22,13 +22,14 @@ from gpurig.hosts import inventory
 from gpurig.hosts.passwords import with_sudo_password
 from gpurig.images import recipe
 from gpurig.report import run_log, summary
+from gpurig.report.facts import readable as facts_in_words
 from gpurig.report.screen import Screen
 from gpurig.report.shown import Terminal, say, say_lines, shown_line
 from gpurig.settings import programs
 from gpurig.settings.checks import parse_set, validate
 from gpurig.settings.options import Options
 from gpurig.settings.redaction import secrets_of
-from gpurig.stack import explain, observed
+from gpurig.stack import explain
 from gpurig.stack.described import NAME, Given, described
 from gpurig.stack.frameworks import refuse_unknown_releases
 from gpurig.stack.observed import Observed
@@ -108,7 +109,7 @@ def facts(asked: Asked) -> int:
 
 def _facts_lines(result: HostResult) -> None:
     lines = [f"{result.name}:", *(f"  error: {error}" for error in result.errors)]
-    lines += [f"  {section:18} {text}" for section, text in observed.readable(result.facts)]
+    lines += [f"  {section:18} {text}" for section, text in facts_in_words(result.facts)]
     say_lines(lines)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpurig.report.units import size
+from gpurig.contract.values import Unknown, from_json
+from gpurig.report.units import memory, size
 from gpurig.stack.gpus import gpu
+from gpurig.stack.observed import FACTS
 
 # What a person reads where a fact is ABSENT or empty; "none" for all others.
 NOTHING = {
@@ -107,7 +109,7 @@ WORDS: dict[str, Callable[[Any], list[str]]] = {
     "pythons": lambda value: [f"{one['version']} ({one['path']})" for one in value],
     "user": _account,
     "memory": lambda value: [
-        f"{size(value['total_bytes'])}, {size(value['available_bytes'])} of it available"
+        f"{memory(value['total_bytes'])}, {memory(value['available_bytes'])} of it available"
     ],
     "disk": _disk,
     "proxies": lambda value: [
@@ -119,3 +121,23 @@ WORDS: dict[str, Callable[[Any], list[str]]] = {
         "asked for by " + (", ".join(value["packages"]) or "the distribution")
     ],
 }
+
+
+def readable(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """
+    The facts in plain words, as pairs of a section and one line of text.
+
+    + facts: values or their JSON by the keys of `FACTS`; a fact that is not given is not told
+    """
+    lines: list[tuple[str, str]] = []
+    for key in [*FACTS, *(key for key in facts if key not in FACTS)]:
+        if key not in facts:
+            continue
+        section, value = key.replace("_", " "), from_json(facts[key])
+        if isinstance(value, Unknown):
+            lines.append((section, f"unknown: {value.reason}"))
+        elif not value:
+            lines.append((section, NOTHING.get(key, "none")))
+        else:
+            lines += [(section, text) for text in WORDS.get(key, plain)(value)]
+    return lines

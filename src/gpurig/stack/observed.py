@@ -46,7 +46,6 @@ from gpurig.facts.packages.dnf import DnfModules, DnfRepositoriesShown
 from gpurig.facts.packages.dpkg import HalfDone, Holds, Unmet
 from gpurig.facts.packages.package_manager import PackageManager
 from gpurig.facts.packages.rpm import RpmKeys
-from gpurig.report.facts import NOTHING, WORDS, plain
 
 # In the order in which they are shown.
 FACTS: dict[str, type[Fact[Any]]] = {
@@ -178,23 +177,3 @@ def observe(venv_root: str) -> Observed:
 def look() -> dict[str, Any]:
     """Every fact of `FACTS` on the current host, as JSON by its key."""
     return {key: as_json(read(fact)) for key, fact in FACTS.items()}
-
-
-def readable(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """
-    The facts in plain words, as pairs of a section and one line of text.
-
-    + facts: values or their JSON by the keys of `FACTS`; a fact that is not given is not told
-    """
-    lines: list[tuple[str, str]] = []
-    for key in [*FACTS, *(key for key in facts if key not in FACTS)]:
-        if key not in facts:
-            continue
-        section, value = key.replace("_", " "), from_json(facts[key])
-        if isinstance(value, Unknown):
-            lines.append((section, f"unknown: {value.reason}"))
-        elif not value:
-            lines.append((section, NOTHING.get(key, "none")))
-        else:
-            lines += [(section, text) for text in WORDS.get(key, plain)(value)]
-    return lines
