@@ -33,10 +33,10 @@ class Browser:
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}",
         ]  # fmt: skip
-        # The protocol's own numbers: 3 is read, 4 is written.
+        # The protocol's own numbers: 3 is read, 4 is written. (dash knows no number above 9.)
         line = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
         self._process = subprocess.Popen(
-            ["sh", "-c", line, program, *options], pass_fds=(to_browser, from_browser),
+            ["bash", "-c", line, program, *options], pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(to_browser)
@@ -83,13 +83,13 @@ class Browser:
             self.events.append(told)
         raise AssertionError  # `_messages` ends with an error or not at all
 
-    def show(self, file: Path, width: int, scheme: str = "light") -> None:
-        """Open a file as a screen of this width shows it; `events` has then what it loads."""
+    def show(self, file: Path, width: int, scheme: str = "light", medium: str = "screen") -> None:
+        """Open a file as a screen or paper of this width shows it; `events` has what it loads."""
         self.events.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900,
                   deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.call("Emulation.setEmulatedMedia", media="screen", features=features)
+        self.call("Emulation.setEmulatedMedia", media=medium, features=features)
         self.call("Page.navigate", url=file.as_uri())
         while not any(told["method"] == "Page.loadEventFired" for told in self.events):
             self.events.append(next(self._messages()))

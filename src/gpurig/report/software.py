@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpurig.contract.frameworks import frameworks as frameworks_known
 from gpurig.engine.result import HostResult
 from gpurig.report.machine import observed
 from gpurig.stack.model import Environment, Stack
@@ -20,7 +21,6 @@ LABELS = {
     "horovod": "Horovod",
     "xgboost": "XGBoost",
 }
-_WHEELS = {"pytorch": "torch"}  # of frameworks whose wheel has another name
 _SOURCES = {"distribution": "the distribution", "nvidia": "NVIDIA", "docker": "Docker"}
 _COMPUTES_ON = {"cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU", "tpu": "TPU"}
 
@@ -87,14 +87,14 @@ def _driver(answer: Stack | None, told: Observed) -> Iterator[Part]:
 
 def _libraries(answer: Stack, told: Observed, result: HostResult) -> Iterator[Part]:
     if (cuda := answer.cuda) and cuda.origin == "wheels":
-        yield _in_wheels("CUDA", cuda.version, "nvidia_cuda_runtime", told)
+        yield _in_wheels("CUDA", cuda.version, "nvidia-cuda-runtime", told)
     elif cuda:
         kits = told.cuda_toolkits if isinstance(told.cuda_toolkits, list) else []
         versions = [kit["version"] for kit in kits if kit["version"]]
         version = ", ".join(versions) or cuda.version
         yield Part("CUDA", version, f"from {_source(cuda.origin)}", bool(versions))
     if (cudnn := answer.cudnn) and cudnn.origin == "wheels":
-        yield _in_wheels("cuDNN", cudnn.version, "nvidia_cudnn", told)
+        yield _in_wheels("cuDNN", cudnn.version, "nvidia-cudnn", told)
     elif cudnn:
         proven = [proof.detail.get("version") for proof in result.proofs
                   if proof.id == "cudnn.version"]  # fmt: skip
@@ -130,16 +130,20 @@ def _containers(answer: Stack, told: Observed) -> Iterator[Part]:
 
 
 def _environment(wanted: Environment, told: Observed) -> Part:
-    found: Any = told.frameworks.get(wanted.name, {}) if isinstance(told.frameworks, dict) else {}
-    version = found.get(_WHEELS.get(wanted.framework, wanted.framework), "")
-    base = ""
-    if wanted.base:
-        of_base = found.get(_WHEELS.get(wanted.base, wanted.base), "")
-        base = f"on {label(wanted.base)} {_upstream(of_base)}".rstrip()
+    environments = told.frameworks if isinstance(told.frameworks, dict) else {}
+    wheels = environments.get(wanted.name, {})
+    version = _release(wanted.framework, wheels)
+    base = f"on {label(wanted.base)} {_release(wanted.base, wheels)}" if wanted.base else ""
     accelerator = f"for {_COMPUTES_ON[wanted.accelerator]}"
-    more = ", ".join(filter(None, [base, f"Python {wanted.python}", accelerator]))
-    version = _upstream(version)
+    more = ", ".join(filter(None, [base.rstrip(), f"Python {wanted.python}", accelerator]))
     return Part(label(wanted.framework), version or wanted.version, more, bool(version))
+
+
+def _release(framework: str, wheels: Mapping[str, str]) -> str:
+    """The release of a framework that is among these wheels, or nothing."""
+    known = frameworks_known().get(framework)
+    names = known.wheels if known else (framework,)
+    return next((_upstream(wheels[name]) for name in names if name in wheels), "")
 
 
 def _upstream(version: str) -> str:

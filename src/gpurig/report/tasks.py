@@ -63,6 +63,8 @@ def tasks(result: HostResult, command: str) -> list[Task]:
         if finding.verdict is Verdict.UNKNOWN
     ]
     found += due(result)
+    if not result.errors:
+        found += _standing(result)
     number = sum(finding.verdict in _OPEN for finding in result.now)
     if number:
         do = _AFTER_FAILURE if result.errors else "Run `gpurig up`."
@@ -78,6 +80,20 @@ def due(result: HostResult) -> list[Task]:
     for one in waiting:
         first.setdefault(one.reason, one.id)
     return [Task("due", reason, about=about) for reason, about in first.items()]
+
+
+def _standing(result: HostResult) -> Iterator[Task]:
+    """What earlier runs left unproven."""
+    standing = result.standing
+    if standing is None or (result.planned(*_OPEN) and not result.final):
+        return
+    if standing.missing:
+        yield Task("open", f"This state is not proven: {standing.missing}", "Run `gpurig up`.")
+    if not any(proof.verdict in _OF_PROOFS for proof in result.proofs):
+        for sentence in standing.failed:
+            yield Task(
+                "failed", f"When it last ran: {sentence}", _OF_PROOFS[ProofVerdict.FAILED][1]
+            )
 
 
 def _errors(result: HostResult) -> Iterator[Task]:

@@ -19,6 +19,7 @@ _DATA = {
     "fallback: UCI digits": "UCI digits",
 }
 _SUBSTITUTE = "fallback: "
+_TOLD = {"accuracy", "images_per_second", "plots"}  # by which a training is known
 _CURVE = re.compile(r"training|curve", re.IGNORECASE)
 _PNG = re.compile(r"iVBOR[A-Za-z0-9+/]+={0,2}")
 
@@ -52,8 +53,8 @@ class Training:
 
 
 def trainings(proofs: Iterable[Proof]) -> list[Training]:
-    """One for each proof that trained."""
-    return [_training(proof) for proof in proofs if "images_per_second" in proof.detail]
+    """One for each proof that trained, as its program tells."""
+    return [_training(proof) for proof in proofs if _TOLD & proof.detail.keys()]
 
 
 def about(proof: Proof) -> str:
@@ -76,7 +77,7 @@ def _training(proof: Proof) -> Training:
         accuracy=_number(told.get("accuracy")),
         threshold=_number(told.get("threshold")),
         reached=_number(seconds.get("to_threshold")),
-        speed=_number(told["images_per_second"]),
+        speed=_number(told.get("images_per_second")),
         gpus=_gpus(told.get("gpus")),
         curve={curve: pictures.pop(curve)} if curve else {},
         pictures=pictures,

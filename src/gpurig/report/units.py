@@ -40,3 +40,8 @@ def count(number: int, word: str) -> str:
 def memory(count: float) -> str:
     """Bytes of main memory: ``62.7 GiB`` (powers of two, as memory is sold)."""
     return f"{count / 2**30:.1f} GiB"
+
+
+def moment(time: str) -> str:
+    """A moment that gpurig keeps (``2026-11-29T21:48Z``): ``2026-11-29 21:48 UTC``."""
+    return time.replace("T", " ").replace("Z", " UTC")

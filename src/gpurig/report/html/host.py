@@ -49,17 +49,14 @@ _STANDS: dict[Verdict, tuple[str, Tone]] = {
 }
 
 
-def part(result: HostResult, command: str, log: str, anchor: str = "", kicker: str = "") -> str:
+def part(result: HostResult, command: str, log: str, kicker: str, anchor: str = "") -> str:
     """
     The part.
 
-    + anchor: where links lead to, for one host of several; kicker: the line above, for one alone
+    + anchor: where links lead to, for one host of several; kicker: the line above, as HTML
     """
-    head = (
-        f"<h2 id={anchor}>{dotted(name(result))}</h2>"
-        if anchor
-        else (f"<p class=kicker>{kicker}</p><h1>{dotted(name(result))}</h1>")
-    )
+    level, at = ("h2", f" id={anchor}") if anchor else ("h1", "")
+    head = f"<p class=kicker>{kicker}</p><{level}{at}>{dotted(name(result))}</{level}>"
     cards = [
         card("What to do", _tasks(tasks(result, command), log)),
         _lead(result, command),

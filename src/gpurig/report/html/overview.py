@@ -13,6 +13,7 @@ from gpurig.report.units import count, share
 from gpurig.report.verdict import Tone, headline
 
 _HEADS = ["machine", "verdict", "GPUs", "driver", "frameworks", "accuracy", "speed", "what is left"]
+BACK = "<a href='#all'>All machines</a>"  # above each of their parts
 _WORST: tuple[Tone, ...] = ("bad", "attention", "plain", "good")
 
 
@@ -37,7 +38,8 @@ def part(results: list[HostResult], command: str, kicker: str) -> str:
     """The table of all hosts."""
     rows = [_row(number, result, command) for number, result in enumerate(results)]
     return (
-        f"<div class=overview><header><p class=kicker>{kicker}</p><h1>{escape(title(results))}</h1>"
+        f"<div class=overview id=all><header>"
+        f"<p class=kicker>{kicker}</p><h1>{escape(title(results))}</h1>"
         f"<p>{escape(told(results, command))}</p></header>\n"
         f"<section class='card long'>{table(_HEADS, rows)}</section></div>"
     )

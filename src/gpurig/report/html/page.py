@@ -33,11 +33,11 @@ def page(command: str, results: list[HostResult], code: int, log: str = "") -> s
     wide = "" if len(results) == 1 else " class=wide"
     if len(results) == 1:
         title = f"{name(results[0])}: {headline(results[0], command).title}"
-        body = host.part(results[0], command, log, kicker=kicker)
+        body = host.part(results[0], command, log, kicker)
     else:
         title = f"{overview.title(results)}, {overview.told(results, command)}"
         parts = [
-            host.part(result, command, log, anchor=overview.anchor(number))
+            host.part(result, command, log, overview.BACK, overview.anchor(number))
             for number, result in enumerate(results)
         ]
         body = "\n".join([overview.part(results, command, kicker), *parts])

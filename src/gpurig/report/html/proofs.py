@@ -30,6 +30,7 @@ _MARKS = {
     ProofVerdict.DUE: ("!", "attention", "needs you"),
     ProofVerdict.NOT_RUN: ("•", "plain", "not run"),
 }
+_BEFORE = ("✓", "plain", "passed before")
 
 
 def proofs(result: HostResult) -> str:
@@ -69,9 +70,10 @@ def measured(result: HostResult) -> str:
 
 def _title(applying: list[Proof]) -> str:
     passed = sum(proof.verdict is ProofVerdict.PASSED for proof in applying)
-    if passed == len(applying):
-        return f"Proven: {count(passed, 'proof')} passed"
-    return f"Proven: {passed} of {count(len(applying), 'proof')} passed"
+    before = sum(proof.deferred for proof in applying)
+    all_of_them = count(len(applying), "proof") if passed + before < len(applying) else ""
+    told = f"{passed} of {all_of_them}" if all_of_them else count(passed, "proof")
+    return f"Proven: {told} passed" + (f", {before} passed before" if before else "")
 
 
 def _grouped(applying: Iterable[Proof]) -> dict[str, list[Proof]]:
@@ -84,14 +86,14 @@ def _grouped(applying: Iterable[Proof]) -> dict[str, list[Proof]]:
 
 
 def _entry(proof: Proof) -> str:
-    mark, tone, word = _MARKS[proof.verdict]
+    mark, tone, word = _BEFORE if proof.deferred else _MARKS[proof.verdict]
     title = proof.title.removeprefix(f"{about(proof)}: ")
     said = f"<span class=sub>{prose(_said(proof, word))}</span>" if proof.reason else ""
-    return (
-        f"<b class={tone} title='{word}'>{mark}</b><span>{escape(title)}{said}</span>"
-        f"<span class=time>{duration(proof.seconds)}</span>"
-    )
+    ran = proof.verdict is not ProofVerdict.NOT_RUN
+    took = f"<span class=time>{duration(proof.seconds)}</span>" if ran else ""
+    return f"<b class={tone} title='{word}'>{mark}</b><span>{escape(title)}{said}</span>{took}"
 
 
 def _said(proof: Proof, word: str) -> str:
-    return proof.reason if proof.verdict is ProofVerdict.PASSED else f"{word}: {proof.reason}"
+    plain = proof.deferred or proof.verdict is ProofVerdict.PASSED
+    return proof.reason if plain else f"{word}: {proof.reason}"
