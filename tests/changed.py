@@ -19,6 +19,7 @@ READ = {
     "src/gpurig/stack/tables/": "src/gpurig/contract/table_files.py",
     "src/gpurig/wheels/data/locks/": "src/gpurig/wheels/locks.py",
     "src/gpurig/wheels/data/patches/": "src/gpurig/wheels/horovod.py",
+    "src/gpurig/report/html/style.css": "src/gpurig/report/html/page.py",
     "tests/data/facts/": "tests/facts/test_facts.py",
     "tests/data/recorded/nvidia-ctk/": "tests/operations/test_daemon_json_parity.py",
     "tests/data/recorded/nvidia-smi/": "tests/lab/test_nvml_standin.py",

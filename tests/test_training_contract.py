@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpurig.proofs.training import result, speed
+from gpurig.proofs.training import result, speed, substitute
 
 RIGHT: dict[str, Any] = {"schema": 1, "workload": "mine", "passed": True}
 LINE = json.dumps(RIGHT)
@@ -82,3 +82,16 @@ def test_throughput_is_one_short_line() -> None:
 def test_a_threshold_that_was_not_reached_has_no_time() -> None:
     """Nothing is made up."""
     assert "after" not in speed(TRAINED | {"seconds": {"to_threshold": None}})
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("tensorflow_datasets", ""),
+        ("original archives", ""),
+        ("fallback: UCI digits", "UCI digits instead of MNIST"),
+    ],
+)
+def test_what_stood_in_for_mnist_is_named(source: str, told: str) -> None:
+    """The title says that digits were learnt; which, where it was not MNIST, is a remark."""
+    assert substitute({"data": {"source": source}}) == told

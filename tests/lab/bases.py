@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,16 +71,17 @@ class Archive:
         return best
 
 
-def install_packages(folder: Path) -> None:
+def install_packages(folder: Path, required: Mapping[str, str] | None = None) -> None:
     """
     Install from apt what the lab runs on; says nothing and does nothing if all is there.
 
     + folder: the lab's; apt refuses to refresh its lists twice at once, so that programs wait here
+    + required: commands and files with their packages; what every lab needs, if not given
     """
     if os.geteuid() != 0:
         raise LabMissing("the lab boots hosts and therefore needs root; run it with sudo")
     with _locked(folder / "packages.lock"):
-        missing = missing_packages()
+        missing = missing_packages(required)
         if not missing:
             return
         apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
@@ -90,9 +91,10 @@ def install_packages(folder: Path) -> None:
         run(*apt, "install", "--no-install-recommends", *missing, what=what, env=quiet)
 
 
-def missing_packages() -> list[str]:
+def missing_packages(required: Mapping[str, str] | None = None) -> list[str]:
     """The packages whose command or file this machine does not have."""
-    return sorted({REQUIRED[needed] for needed in REQUIRED if not _there(needed)})
+    asked = REQUIRED if required is None else required
+    return sorted({package for needed, package in asked.items() if not _there(needed)})
 
 
 def base(folder: Path, suite: str, python: bool = False) -> Path:

@@ -11,7 +11,7 @@ from gpurig.contract.frameworks import Framework, frameworks, keras_backend, pro
 from gpurig.proofs.plots import plots
 from gpurig.proofs.plugin import Subject, not_applicable, not_run
 from gpurig.proofs.probing import Environment
-from gpurig.proofs.training import DATA, MATMUL, MNIST, mirror_for, result, run, speed
+from gpurig.proofs.training import DATA, MATMUL, MNIST, mirror_for, result, run, speed, substitute
 from gpurig.settings.programs import OwnProgram, chosen
 
 WORKLOADS = "/opt/gpurig/workloads"
@@ -62,7 +62,7 @@ def test_matrix_product(
 def test_a_network_learns(
     host: Host, subject: Subject, environment: Environment, training: None, scratch: str
 ) -> None:
-    """A convolutional network learns MNIST, and predicts the same after saving and loading."""
+    """A network learns handwritten digits, and predicts the same after saving and loading."""
     program = _first(subject, environment, *MNIST)
     options = ["--data-dir", DATA, "--out", f"{scratch}/out"]
     if program == "mnist_keras" and environment["framework"] == "horovod":
@@ -74,9 +74,7 @@ def test_a_network_learns(
     subject.detail |= answer | {
         "plots": {f"{environment['name']} {k}": v for k, v in drawn.items()}
     }
-    source = answer["data"]["source"]
-    fallback = f"{source}, " if source.startswith("fallback") else ""  # loudly: it is not MNIST
-    subject.remark = fallback + speed(answer)
+    subject.remark = ", ".join(filter(None, [substitute(answer), speed(answer)]))
     accuracy, threshold = answer["accuracy"], answer["threshold"]
     assert accuracy >= threshold, (
         f"accuracy {accuracy:.4f} is below {threshold}; curve {answer.get('curve')}"

@@ -91,6 +91,12 @@ def _refuse(constant: str) -> NoReturn:
     raise _NoNumber(f"has {constant}, which JSON does not know")
 
 
+def substitute(answer: Mapping[str, Any]) -> str:
+    """What stood in for MNIST where it was not to be found; empty where it was MNIST."""
+    kind, _, data = answer["data"]["source"].partition(": ")
+    return f"{data} instead of MNIST" if kind == "fallback" else ""
+
+
 def speed(answer: Mapping[str, Any]) -> str:
     """
     What a training program reached and how fast, in one short line; it is shown, not judged.

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpurig.contract.values import Unknown, from_json
 from gpurig.facts.registry import FACTS
-from gpurig.report.units import size
+from gpurig.report.units import memory, size
 from gpurig.stack.gpus import gpu
 
 # What a person reads where a fact is ABSENT or empty; "none" for all others.
@@ -109,7 +109,7 @@ WORDS: dict[str, Callable[[Any], list[str]]] = {
     "pythons": lambda value: [f"{one['version']} ({one['path']})" for one in value],
     "user": _account,
     "memory": lambda value: [
-        f"{size(value['total_bytes'])}, {size(value['available_bytes'])} of it available"
+        f"{memory(value['total_bytes'])}, {memory(value['available_bytes'])} of it available"
     ],
     "disk": _disk,
     "proxies": lambda value: [

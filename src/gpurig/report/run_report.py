@@ -35,5 +35,5 @@ def write(folder: Path, command: str, results: list[HostResult], code: int) -> P
     html = folder / "report.html"
     store.write(folder / "report.json", text(command, results) + "\n")
     store.write(folder / "junit.xml", suites(results))
-    store.write(html, page(command, results, code))
+    store.write(html, page(command, results, code, str(folder / "log")))
     return html

@@ -14,7 +14,9 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds: ``0.4 s``, ``38 s``, ``8 min 13 s``, ``2 h 5 min``."""
+    """Seconds: ``< 0.1 s``, ``0.4 s``, ``38 s``, ``8 min 13 s``, ``2 h 5 min``."""
+    if seconds < 0.1:
+        return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -28,3 +30,18 @@ def duration(seconds: float) -> str:
 def share(part: float) -> str:
     """A part of one: ``97.53 %``, ``97 %``."""
     return f"{100 * part:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def count(number: int, word: str) -> str:
+    """``1 proof``, ``13 proofs``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def memory(count: float) -> str:
+    """Bytes of main memory: ``62.7 GiB`` (powers of two, as memory is sold)."""
+    return f"{count / 2**30:.1f} GiB"
+
+
+def moment(time: str) -> str:
+    """A moment that gpurig keeps (``2026-11-29T21:48Z``): ``2026-11-29 21:48 UTC``."""
+    return time.replace("T", " ").replace("Z", " UTC")
