@@ -104,6 +104,7 @@ def shape(fact: type[Fact[Any]]) -> Any:
     """The type of a fact's values, as its class says: ``list[PciDevice]``."""
     for kind in fact.__mro__:
         for base in vars(kind).get("__orig_bases__", ()):
-            if get_origin(base) is Fact:
+            kind_of_fact = get_origin(base)
+            if isinstance(kind_of_fact, type) and issubclass(kind_of_fact, Fact):
                 return get_args(base)[0]
-    raise TypeError(f"{fact.__name__} does not say what its values are")
+    raise TypeError(fact.__name__)
