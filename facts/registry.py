@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args, get_origin
 
-from gpurig.contract.fact import Always, Fact, read
+from gpurig.contract.fact import Fact, read
 from gpurig.contract.values import as_json
 from gpurig.facts.container_toolkit.cdi import CdiSpecs, NvmlGpus
 from gpurig.facts.container_toolkit.toolkit import ToolkitConfig, ToolkitPackages
@@ -104,6 +104,6 @@ def shape(fact: type[Fact[Any]]) -> Any:
     """The type of a fact's values, as its class says: ``list[PciDevice]``."""
     for kind in fact.__mro__:
         for base in vars(kind).get("__orig_bases__", ()):
-            if get_origin(base) in (Fact, Always):
+            if isinstance(origin := get_origin(base), type) and issubclass(origin, Fact):
                 return get_args(base)[0]
-    raise TypeError(f"{fact.__name__} does not say what its values are")
+    raise TypeError(fact.__name__)

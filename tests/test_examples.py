@@ -14,10 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpurig import report
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.engine import run
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
+from gpurig.report import run_report
 from gpurig.report.screen import plan_lines
 from gpurig.report.summary import ending
 from gpurig.settings.checks import validate
@@ -174,7 +174,7 @@ def test_the_json_on_its_page_has_the_fields_of_a_result() -> None:
     """docs/reference/json.md shows the frame with an empty host."""
     page = (ROOT / "docs/reference/json.md").read_text()
     shown = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0])
-    made = report.frame("plan", [HostResult("gpu01")])
+    made = run_report.frame("plan", [HostResult("gpu01")])
     assert list(shown) == list(made)
     assert list(shown["hosts"]["gpu01"]) == list(made["hosts"]["gpu01"])
     explained = re.findall(r"^\| `(\w+)` \|", page.partition("## Error codes")[0], re.MULTILINE)

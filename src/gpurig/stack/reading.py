@@ -44,7 +44,7 @@ def saved(facts: Mapping[str, Any]) -> Observed:
             raise InputError(
                 "facts-invalid",
                 f"the fact {key} is not as `gpurig facts --json` writes it",
-                do="write the facts anew",
+                do="write the facts again",
             )
     return Observed.from_facts(facts)
 
