@@ -30,7 +30,7 @@ def _sources(stack: Stack, settings: Settings) -> None:
     driver, parts = stack.driver, [part for part in (stack.cuda, stack.cudnn) if part]
     components = stack.cuda.components if stack.cuda else ()
     if components and not (driver and driver.components):
-        sources.components(components=components, mirror=settings.apt_mirror)
+        sources.components(components=components, archive=stack.archive, mirror=settings.apt_mirror)
     repositories = {part.repository for part in parts} - {None, driver and driver.repository}
     for place in repositories:
         assert place is not None

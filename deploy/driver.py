@@ -18,11 +18,13 @@ def driver(stack: Stack, settings: Settings) -> None:
     wanted = stack.driver
     assert wanted is not None
     if wanted.components:
-        sources.components(components=wanted.components, mirror=settings.apt_mirror)
+        sources.components(
+            components=wanted.components, archive=stack.archive, mirror=settings.apt_mirror
+        )
     if wanted.repository:
         repository(stack, wanted.repository, keyring="driver.keyring", promise="driver.repository")
     if wanted.packages:  # none where a driver from elsewhere is kept
-        preferences.preferences(driver=wanted)
+        preferences.preferences(driver=wanted, archive=stack.archive)
     if wanted.repository:
         packages.pinning(package=wanted.pinning)
     if stack.kernel:

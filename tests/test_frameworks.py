@@ -70,7 +70,7 @@ def test_its_programs_can_compute_with_it(name: str) -> None:
     for base in frameworks()[name].bases or (name,):
         module = frameworks()[base].module
         shown = proofs(name, base if base != name else None)
-        assert shown, f"{name} and {base} name no program that both have"
+        assert shown or base == name, f"{name} and {base} name no program that both have"
         if "matmul" in shown:
             assert module in matmul.FRAMEWORKS, f"matmul.py does not multiply with {module}"
         if "mnist_keras" in shown:
@@ -144,8 +144,8 @@ def test_what_its_locks_bring_is_within_the_bounds_of_its_builds(
 ) -> None:
     """A lock with cuDNN or NCCL is of a build that bounds it, and one without is not."""
     for key, environment in script.wanted(name).items():
-        if environment.index:
-            continue
+        if environment.index or not (LOCKS / f"{key}.txt").is_file():
+            continue  # the test above names one that is missing
         computing = environment.base or name
         platform = "linux-aarch64" if "-aarch64-" in key else "linux-x86_64"
         (build,) = (
@@ -188,7 +188,7 @@ def test_keras_computes_with_its_bases_alone() -> None:
 
 def test_a_probe_says_what_is_missing() -> None:
     """The program of all probes starts with nothing but Python, and ends with its JSON line."""
-    for name in frameworks():
+    for name in PROBES:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", program(), name, "", ""],
             capture_output=True, text=True, check=False,

@@ -11,14 +11,16 @@ from gpurig.contract.fact import Always, framed
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.kernel_modules import serial
 
-# Where dkms keeps its certificate: what its configuration says, else shim's own place on Ubuntu.
+# Where dkms keeps its certificate: what its configuration says, else shim's own place on Ubuntu
+# and what is made of it.
 # /proc/keys has those that the kernel was built with, or took over from the firmware.
 _KEYS = r"""
 file=$(sed -n 's/^mok_certificate=//p' /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf \
     2>/dev/null | tail -n 1 | tr -d "\"'")
 if [ -z "$file" ]; then
     file=/var/lib/dkms/mok.pub
-    grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && file=/var/lib/shim-signed/mok/MOK.der
+    grep -Eq '^ID(_LIKE)?=.*ubuntu' /etc/os-release 2>/dev/null &&
+        file=/var/lib/shim-signed/mok/MOK.der
 fi
 printf 'certificate %s\n' "$file"
 if [ -s "$file" ]; then

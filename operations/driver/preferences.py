@@ -13,30 +13,28 @@ from gpurig.contract.known import known, sure
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.packages import FAMILY, branch
-from gpurig.facts.host.distribution import Distribution
 from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources
 from gpurig.operations.shared.file import written
-from gpurig.stack.model import Driver
+from gpurig.stack.model import Archive, Driver
 
 FILE = "/etc/apt/preferences.d/gpurig-nvidia"
 SOURCE_FILE = "/etc/apt/sources.list.d/gpurig-nvidia.sources"
-ORIGINS = {"debian": "Debian", "ubuntu": "Ubuntu"}  # what their Release files call themselves
 CUDA_REPOSITORY = "/compute/cuda/repos/"  # part of NVIDIA's address, on mirrors, too
 HEADER = "# Written by gpurig; it writes it anew when it differs. The first pin that fits counts.\n"
 
 
 @keeps("driver.preferences")
-def preferences(driver: Driver) -> Commands:
+def preferences(driver: Driver, archive: Archive) -> Commands:
     """
     apt takes the driver's packages from the source that is wanted, also where that is a step down.
 
+    + archive: the one that the distribution's own packages come from
+
     Only our own file is written. A pin of the user's that outranks it is named, and stays.
     """
-    pins, sources, system = known(Pins), known(Sources), read(Distribution)
-    nvidia, archive = hosts(sources), _archive(system)
-    if (driver.repository or nvidia) and not archive:
-        return unknown("how this distribution's archive calls itself is not known")
-    wanted = _wanted(driver, archive, nvidia)
+    pins, sources = known(Pins), known(Sources)
+    own = f"release o={archive.origin}, n={archive.codename}*"
+    wanted = _wanted(driver, own, hosts(sources))
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
         if reason := sure(contradiction(driver)):
@@ -137,13 +135,6 @@ def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
         if any(glob != "*" and fnmatchcase(name, glob) for glob in pin["packages"]):
             return pin["file"]
     return ""
-
-
-def _archive(system: object) -> str:
-    """The distribution's own packages, as a pin names them; empty where that is not known."""
-    if not isinstance(system, dict) or system["id"] not in ORIGINS:
-        return ""
-    return f"release o={ORIGINS[system['id']]}, n={system['codename']}*"
 
 
 def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.fact import read
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
-from gpurig.facts.host.distribution import Distribution
 from gpurig.facts.packages.apt import Source, Sources
 from gpurig.operations.shared.apt import refreshed, stanza
 from gpurig.operations.shared.file import HEADER, written
+from gpurig.stack.model import Archive
 
 COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
 ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
@@ -21,17 +20,14 @@ POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
 
 
 @keeps("packages.sources")
-def components(components: Sequence[str], mirror: str | None = None) -> Commands:
+def components(components: Sequence[str], archive: Archive, mirror: str | None = None) -> Commands:
     """
     apt sees these components of the distribution's archive, beside what the user has enabled.
 
-    + components: ``contrib``, ``non-free`` …
+    + components: ``contrib``, ``non-free`` …; archive: whose they are
     + mirror: another mirror of the archive than the one the host uses
     """
-    sources, system = known(Sources), read(Distribution)
-    if not isinstance(system, dict):
-        return unknown("the distribution's code name cannot be read")
-    distribution = system["codename"]
+    sources, distribution = known(Sources), archive.codename
     others = [source for source in sources if source["file"] != COMPONENTS_FILE]
     wanted = _missing(others, components, distribution, mirror)
     ours = [source for source in sources if source["file"] == COMPONENTS_FILE]

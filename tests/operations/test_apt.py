@@ -13,7 +13,7 @@ from gpurig.operations import workloads
 from gpurig.operations.driver import modprobe
 from gpurig.operations.packages import dpkg, sources
 from gpurig.operations.shared import apt, packages
-from gpurig.stack.model import Repository
+from gpurig.stack.model import Archive, Repository
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -32,7 +32,7 @@ repository: Repository
 def deployed() -> None:
     """The operations under test, in the order in which a workstation has them."""
     dpkg.whole()
-    sources.components(components=COMPONENTS)
+    sources.components(components=COMPONENTS, archive=Archive("Debian", "trixie"))
     modprobe.nouveau_blacklist()
     packages.packages(promise="test.packages", packages=("kmod", *SMALL))
     apt.keyring(promise="test.keyring", repository=repository)

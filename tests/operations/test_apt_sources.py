@@ -158,3 +158,26 @@ def test_the_user_s_own_source_of_a_repository_counts(line: str) -> None:
     assert _theirs(_read("a.list", line.replace("deb ", "deb-src ", 1)), TOOLKIT) == []
     assert _theirs(_read("a.list", line.replace("stable", "experimental")), TOOLKIT) == []
     assert _theirs(_read("gpurig-nvidia-container-toolkit.list", "deb x /"), TOOLKIT) == []
+
+
+MINT = _read(
+    "official-package-repositories.list",
+    """\
+deb http://packages.linuxmint.com zena main upstream import backport
+
+deb http://archive.ubuntu.com/ubuntu noble main universe
+deb http://archive.ubuntu.com/ubuntu noble-updates main universe
+deb http://archive.ubuntu.com/ubuntu noble-backports main universe
+
+deb http://security.ubuntu.com/ubuntu/ noble-security main universe
+""",
+)
+
+
+def test_a_derivative_gets_the_components_of_the_archive_that_it_is_made_of() -> None:
+    """By that one's code name; the derivative's own archive, which has a main too, has none."""
+    found = _missing(MINT, ("restricted",), "noble", None)
+    assert [(source["uris"], source["suites"]) for source in found] == [
+        (["http://archive.ubuntu.com/ubuntu"], ["noble", "noble-updates", "noble-backports"]),
+        (["http://security.ubuntu.com/ubuntu/"], ["noble-security"]),
+    ]

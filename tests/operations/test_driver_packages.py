@@ -14,7 +14,7 @@ from gpurig.operations.driver import preferences as pins
 from gpurig.operations.packages import dpkg as whole
 from gpurig.operations.packages import sources
 from gpurig.operations.shared import apt
-from gpurig.stack.model import Driver, Repository
+from gpurig.stack.model import Archive, Driver, Repository
 from lab.debs import make_deb
 from lab.lab import Lab
 from lab.nvidia import nvidia
@@ -24,6 +24,7 @@ from .passes import Passes, all_hold
 
 pytestmark = pytest.mark.lab
 
+ARCHIVE = Archive("Debian", "trixie")
 DEBIAN = Driver(
     branch="550",
     flavour="proprietary",
@@ -62,7 +63,7 @@ def theirs(branch: str, flavour: str = "open") -> Driver:
 def deployed() -> None:
     """The operations under test, in the order of the deploy."""
     if wanted.components:
-        sources.components(components=wanted.components)
+        sources.components(components=wanted.components, archive=ARCHIVE)
     if wanted.repository:
         apt.keyring(promise="driver.keyring", repository=wanted.repository)
         apt.repository(
@@ -71,7 +72,7 @@ def deployed() -> None:
             repository=wanted.repository,
             architecture="amd64",
         )
-    pins.preferences(driver=wanted)
+    pins.preferences(driver=wanted, archive=ARCHIVE)
     if wanted.repository:
         packages.pinning(package=wanted.pinning)
     packages.packages(driver=wanted)
@@ -181,7 +182,12 @@ def test_what_is_not_the_driver_s_is_never_removed(tmp_path: Path) -> None:
     newer = theirs("595")
     pins_before = passes.shell(f"cat {pins.FILE}")
     with pytest.raises(HostError, match="would remove my-renderer, which is not NVIDIA's driver"):
-        passes.link.apply(lambda: (pins.preferences(driver=newer), packages.packages(driver=newer)))
+        passes.link.apply(
+            lambda: (
+                pins.preferences(driver=newer, archive=ARCHIVE),
+                packages.packages(driver=newer),
+            )
+        )
     assert (installed(), transactions()) == (before, asked)
     passes.host.write(pins.FILE, pins_before)
     passes.shell("dpkg --purge my-renderer")

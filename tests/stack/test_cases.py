@@ -63,6 +63,8 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
             assert getattr(found.environments[0], key) == case[key]
     if "images" in case:
         assert case["images"] == [_image(image) for image in found.images]
+    if "archive" in case:
+        assert f"{found.archive.origin} {found.archive.codename}" == case["archive"]
     if "cudnn_maximum" in case:
         assert found.cudnn is not None
         assert found.cudnn.maximum == case["cudnn_maximum"]
@@ -96,6 +98,10 @@ def _check_driver(case: dict[str, Any], found: Stack) -> None:
     if "driver" in case:
         told = f"{driver.branch} {driver.flavour} {driver.source}" if driver else ""
         assert told == case["driver"]
+    if "repository" in case:
+        assert driver is not None
+        assert driver.repository is not None
+        assert driver.repository.uri == case["repository"]
     for key in ("pinning", "fabric_manager"):
         if key in case:
             assert driver is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from gpurig.contract.values import as_json
 from gpurig.settings.checks import validate
 from gpurig.stack.candidates import candidates
+from gpurig.stack.described import Given, described
 from gpurig.stack.model import Docker, Stack
 from gpurig.stack.reading import saved
 from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
+from gpurig.stack.tables import tables
 from stack.observations import IDS, answer, debian, left_out, refusal, stack
 
 H100, BLACKWELL = IDS["hopper"], IDS["blackwell"]
@@ -439,3 +442,24 @@ def test_a_secret_in_daemon_json_is_warned_of(key, daemon):
     assert warning.startswith(f"{key} of rig_docker_daemon ")
     assert "geheim" not in str(found)
     assert not stack(debian("13"), docker_daemon={"log-opts": {"tag": "secret"}}).warnings
+
+
+DERIVATIVES = [row for row in tables().distribution if row.like]
+
+
+@pytest.mark.parametrize("gpus", [[], [H100], [IDS["pascal"]], [BLACKWELL]], ids=str)
+@pytest.mark.parametrize(
+    "wishes",
+    [{}, {"cuda": "system"}, {"driver_source": "nvidia"}, {"docker_source": "docker"}],
+    ids=str,
+)
+@pytest.mark.parametrize("row", DERIVATIVES, ids=lambda row: row.name)
+def test_a_derivative_gets_the_stack_of_what_it_is_made_of(row, wishes, gpus):
+    """The same answer but for the distribution's name: drivers, repositories, suites, Pythons."""
+    (base,) = (one for one in tables().distribution if one.word == row.like)
+    ours, theirs = (
+        answer(described(Given(one.word, gpus=gpus)), **wishes).as_json() for one in (row, base)
+    )
+    assert json.dumps(ours, default=str) == json.dumps(theirs, default=str).replace(
+        base.name, row.name
+    )

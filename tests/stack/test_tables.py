@@ -53,7 +53,7 @@ CHIPS = {
     for pci_id, name in PCI_IDS.items()
     if (chip := re.match(rf"({'|'.join(FAMILIES)})\d\d[0-9B]", name)) and "NVSwitch" not in name
 }
-RELEASES = {(row.family, row.release): row for row in tables().distribution}
+RELEASES = {(row.family, row.release): row for row in tables().distribution if not row.like}
 BRANCHES = {row.number: row for row in tables().branch}
 BUILDS = [
     pytest.param(row, build, id=f"{row.name}-{row.version}-{n}-{build.accelerator}")
@@ -337,6 +337,7 @@ def test_docker_s_repository_serves_releases_of_one_family_of_apt(row):
 
 @pytest.mark.parametrize("row", tables().distribution, ids=lambda row: row.name)
 def test_a_distribution_is_whole(row: DistributionRow):
+    assert row.origin == {"debian": "Debian", "ubuntu": "Ubuntu"}.get(row.family, "")
     assert row.packages == {"debian": "apt", "ubuntu": "apt", "macos": ""}.get(row.family, "dnf")
     assert bool(row.docker) == bool(row.docker_packages)
     assert row.end_of_life is None or re.fullmatch(r"20\d\d-(0\d|1[0-2])", row.end_of_life)
@@ -347,9 +348,24 @@ def test_a_distribution_is_whole(row: DistributionRow):
 
 
 def test_no_two_distributions_are_one():
-    names = [(name, row.release) for row in tables().distribution for name in row.ids]
+    names = [(name, row.version) for row in tables().distribution for name in row.ids]
     assert len(set(names)) == len(names)
-    assert len(RELEASES) == len(tables().distribution)
+    assert len(RELEASES) == len([row for row in tables().distribution if not row.like])
+
+
+DERIVATIVES = [row for row in tables().distribution if row.like]
+
+
+@pytest.mark.parametrize("row", DERIVATIVES, ids=lambda row: row.name)
+def test_a_derivative_is_its_base_but_for_what_it_is_called(row: DistributionRow):
+    """All that the other tables are asked for is the base's; so is what its own row leaves out."""
+    (base,) = (one for one in tables().distribution if one.word == row.like)
+    assert base.like is None
+    own = {"ids", "version", "name", "like", "source", "date"}
+    assert {k: v for k, v in vars(row).items() if k not in own} == {
+        k: v for k, v in vars(base).items() if k not in own
+    }
+    assert (row.version, row.release) == (row.word.partition(":")[2], base.version)
 
 
 @pytest.mark.parametrize("row", tables().distribution, ids=lambda row: row.name)

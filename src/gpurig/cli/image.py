@@ -75,7 +75,7 @@ def _image(name: str, settings: Settings, offered: docker_api.Offer) -> Image:
     gpus = settings.accelerator == "cuda" or (offered.gpus and settings.accelerator != "cpu")
     components = ("docker", "container-toolkit") if gpus else ("docker",)
     given = Given(
-        f"{row.ids[0]}:{row.release}".rstrip(":"),
+        row.word,
         arch=offered.architecture,
         gpus=[_SOME_GPU] if gpus else [],
     )

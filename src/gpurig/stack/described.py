@@ -99,7 +99,7 @@ def _distribution(word: str) -> tuple[DistributionRow, dict[str, Any]]:
     name, _, version = word.strip().lower().partition(":")
     for row in tables().distribution:
         if name in row.ids and _named(row, version):
-            numbered = row.release if row.release[:1] in _DIGITS else ""
+            numbered = row.version if row.version[:1] in _DIGITS else ""
             identity = {
                 "id": name,
                 "version": version if version[:1] in _DIGITS else numbered,
@@ -108,16 +108,16 @@ def _distribution(word: str) -> tuple[DistributionRow, dict[str, Any]]:
                 "like": [],
             }
             return row, identity
-    known = ", ".join(f"{row.ids[0]}:{row.release}".rstrip(":") for row in tables().distribution)
+    known = ", ".join(row.word for row in tables().distribution)
     raise InputError("given-wrong", f"{word!r} is no distribution of the tables", "--os",
                      f"there are {known}")  # fmt: skip
 
 
 def _named(row: DistributionRow, version: str) -> bool:
-    if not row.release:
+    if not row.version:
         return True
-    names = (row.release, row.codename)
-    return bool(version) and (version in names or version.startswith(f"{row.release}."))
+    names = (row.version, row.codename)
+    return bool(version) and (version in names or version.startswith(f"{row.version}."))
 
 
 def _pci_id(word: str) -> str:

@@ -46,6 +46,18 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """
+    The archive that a distribution's own packages come from.
+
+    + origin: what its Release files say, ``Debian``; codename: of its suites, ``trixie``
+    """
+
+    origin: str
+    codename: str
+
+
+@dataclass(frozen=True)
 class Driver:
     """
     The NVIDIA driver to have.
@@ -252,11 +264,13 @@ class Stack:
     What fits this host. ``None`` where a component is left out; `left_out` says why.
 
     + package_manager: ``apt``, ``dnf``, or empty where there is none that gpurig uses
+    + archive: of a derivative, that of the distribution that it is made of
     """
 
     distribution: str
     architecture: str
     package_manager: str = "apt"
+    archive: Archive = Archive("", "")
     gpus: tuple[Gpu, ...] = ()
     assumed: bool = False
     driver: Driver | None = None

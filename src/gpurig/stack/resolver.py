@@ -12,7 +12,7 @@ from gpurig.stack.cuda import of_cuda, system_cuda, system_cudnn
 from gpurig.stack.drivers import driver
 from gpurig.stack.environments import environments, of_frameworks
 from gpurig.stack.images import images
-from gpurig.stack.model import Refusal, Stack
+from gpurig.stack.model import Archive, Refusal, Stack
 from gpurig.stack.observed import Observed
 from gpurig.stack.rootless import rootless
 from gpurig.stack.site import Draft, Refused, site
@@ -57,6 +57,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str
         distribution=here.distribution.name,
         architecture=here.architecture.machine,
         package_manager=here.distribution.packages,
+        archive=Archive(here.distribution.origin, here.distribution.codename),
         gpus=here.gpus,
         assumed=here.assumed,
         driver=its_driver,

@@ -185,7 +185,11 @@ class DistributionRow(Row):
     """
     A distribution and what it brings; see tables/distributions.toml.
 
-    + ids: of os-release; release: the version it begins with, or empty for a rolling one
+    + ids: of os-release; version: what its version begins with, or empty for a rolling one
+    + release: how the other tables call that; of a derivative, the one that it is `like`
+    + like: the distribution that a derivative is made of, ``ubuntu:24.04``, whose row has all that
+      its own row leaves out
+    + codename: of the suites that its packages come from; origin: what their Release files say
     + family: how packages and kernels are named: ``debian``, ``ubuntu``, ``rhel``, ``fedora``,
       ``macos``; packages: ``apt``, ``dnf`` or empty
     + pythons: the first is python3, the others can be installed beside it
@@ -193,6 +197,7 @@ class DistributionRow(Row):
     """
 
     ids: list[str]
+    version: str
     release: str
     codename: str
     name: str
@@ -203,6 +208,13 @@ class DistributionRow(Row):
     docker: str | None = None
     docker_packages: list[str] = field(default_factory=list)
     end_of_life: str | None = None
+    origin: str = ""
+    like: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What --os takes for it."""
+        return f"{self.ids[0]}:{self.version}".rstrip(":")
 
     @property
     def python(self) -> str:

@@ -149,7 +149,8 @@ def _distribution(observed: Observed, draft: Draft) -> DistributionRow:
         refuse([f"its distribution is not known ({said})"], elsewhere)
     for row in rows:
         if os["id"] in row.ids and _is_release(row, os["version"], os["codename"]):
-            draft.chose(f"distribution {row.name}", "the host runs it", row.source)
+            how = f"the host runs it; it is made of {row.like}" if row.like else "the host runs it"
+            draft.chose(f"distribution {row.name}", how, row.source)
             if row.end_of_life:
                 draft.ends.append(End(row.name, row.end_of_life, "no more security updates"))
             return row
@@ -159,10 +160,10 @@ def _distribution(observed: Observed, draft: Draft) -> DistributionRow:
 
 def _is_release(row: DistributionRow, version: str, codename: str) -> bool:
     """Whether the version is of this release; a release in the making has only its code name."""
-    if not row.release:
+    if not row.version:
         return True
     if version:
-        return version == row.release or version.startswith(f"{row.release}.")
+        return version == row.version or version.startswith(f"{row.version}.")
     return bool(codename) and codename == row.codename
 
 

@@ -88,6 +88,7 @@ def tables() -> Tables:
     for name in FILES:
         for table, rows in table_files.read(name).items():
             read.setdefault(table, []).extend(rows)
+    read["distribution"] = _whole(read["distribution"])
     kinds = get_type_hints(Tables)
     return Tables(**{name: _rows(get_args(kinds[name])[0], rows) for name, rows in read.items()})
 
@@ -97,6 +98,16 @@ R = TypeVar("R", bound=Row)
 
 def _rows(kind: type[R], rows: list[dict[str, Any]]) -> tuple[R, ...]:
     return tuple(kind(**_built(row)) for row in rows)
+
+
+def _whole(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of distributions, those of derivatives with what the distribution below them has."""
+    known = {f"{name}:{row['release']}": row for row in rows for name in row["ids"]}
+    below = [known[row["like"]] if "like" in row else row for row in rows]
+    return [
+        base | row | {"version": row["release"], "release": base["release"]}
+        for base, row in zip(below, rows, strict=True)
+    ]
 
 
 def _built(row: dict[str, Any]) -> dict[str, Any]:
