@@ -43,7 +43,7 @@ class CudaToolkits(Always[list[Toolkit]]):
     """
 
     def command(self) -> StringCommand:
-        # A path of dpkg's that was moved by hand is nobody's: that is "other", too.
+        # dpkg names no package of a toolkit that was moved by hand: its origin is "other", too.
         return framed(
             f"{GUARD}for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
             ' do [ -x "$n" ] || continue; h=${n%/bin/nvcc};'

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
-from gpurig.facts.docker.engine import DOCKER
+from gpurig.facts.docker.engine import DOCKER, first_object, within
 
 NOTES = "/var/lib/gpurig/images"  # NAME.id: the image that gpurig made there under NAME
 
@@ -61,13 +60,13 @@ class ContainerImage(Fact[Found]):
             return ABSENT
         if code:
             return Unknown(f"docker image inspect: {(lines or ['no output'])[-1]}")
-        said: dict[str, Any] = next((json.loads(line) for line in lines if line[:1] == "{"), {})
+        said = first_object(lines)
         return Found(
             id=said["Id"],
             tags=said.get("RepoTags") or [],
             created=said.get("Created") or "",
-            layers=(said.get("RootFS") or {}).get("Layers") or [],
-            labels=(said.get("Config") or {}).get("Labels") or {},
+            layers=within(said, "RootFS", "Layers") or [],
+            labels=within(said, "Config", "Labels") or {},
         )
 
 

@@ -112,15 +112,24 @@ def deadly(text: str) -> bool:
     its dash. Wherever else YAML is cut, and all JSON that is, they pass over or take.
     """
     lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
-    for n, line in enumerate(lines):
-        depth = _depth(line)
-        if line.strip() != "-" or (n + 1 < len(lines) and _depth(lines[n + 1]) > depth):
-            continue
-        above = (x.strip() for x in reversed(lines[:n])
-                 if _depth(x) < depth or (_depth(x) == depth and x.strip()[0] != "-"))  # fmt: skip
-        if _FOLLOWED.fullmatch(next(above, "").removeprefix("- ")):
-            return True
-    return False
+    return any(
+        line.strip() == "-" and _is_empty(lines, n) and _FOLLOWED.fullmatch(_list_of(lines, n))
+        for n, line in enumerate(lines)
+    )
+
+
+def _is_empty(lines: list[str], n: int) -> bool:
+    """Whether nothing stands below the dash on line n."""
+    return n + 1 == len(lines) or _depth(lines[n + 1]) <= _depth(lines[n])
+
+
+def _list_of(lines: list[str], n: int) -> str:
+    """The key of the list that line n is an entry of, as it is written."""
+    depth = _depth(lines[n])
+    for line in reversed(lines[:n]):
+        if _depth(line) < depth or (_depth(line) == depth and line.strip()[0] != "-"):
+            return line.strip().removeprefix("- ")
+    return ""
 
 
 def _depth(line: str) -> int:

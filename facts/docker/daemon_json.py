@@ -56,45 +56,56 @@ class DaemonConfig(Fact[DaemonFile]):
     def parse(self, lines: list[str], code: int) -> DaemonFile | Absent | Unknown:
         if code == 3:
             return ABSENT
-        if code == 4:
-            return Unknown("it is a link that leads nowhere")
-        if code == 5:
-            return Unknown("it is not a file")
         if code:
-            return Unknown("it could not be read")
+            return Unknown(_UNREAD.get(code, "it could not be read"))
         path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
-        if "\ufffd" in text:  # what stands for bytes that are not UTF-8; they would be lost
-            return Unknown("it is not written in UTF-8")
-        try:
-            config = json.loads(
-                text if text.strip() else "{}",
-                object_pairs_hook=_once,
-                parse_constant=_not_json,
-            )
-        except json.JSONDecodeError as error:
-            return Unknown(
-                f"it is not valid JSON: {error.msg}, line {error.lineno} column {error.colno}"
-            )
-        except ValueError as error:
-            return Unknown(str(error))
-        except RecursionError:
-            return Unknown("its JSON is nested too deeply")
-        if not isinstance(config, dict):
-            return Unknown("it is not a JSON object")
-        try:
-            json.dumps(config, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            return Unknown("it has half a surrogate pair in a text")
-        for key in ("runtimes", "features"):
-            if not isinstance(config.get(key, {}), dict):
-                return Unknown(f"its {key} is not an object")
-        for name, runtime in config.get("runtimes", {}).items():
-            if not isinstance(runtime, dict):
-                return Unknown(f"its runtime {name} is not an object")
+        config = _read(text)
+        if isinstance(config, Unknown):
+            return config
         step = re.search(r'^([ \t]+)"', text, re.MULTILINE)
         return DaemonFile(
             path=path, config=config, indent=step[1] if step else "    ", changed=changed
         )
+
+
+_UNREAD = {4: "it is a link that leads nowhere", 5: "it is not a file"}
+
+
+def _read(text: str) -> dict[str, Any] | Unknown:
+    """What a daemon.json says, where dockerd would read it and it can be written back as it was."""
+    if "\ufffd" in text:  # what stands for bytes that are not UTF-8; they would be lost
+        return Unknown("it is not written in UTF-8")
+    try:
+        config = json.loads(
+            text if text.strip() else "{}", object_pairs_hook=_once, parse_constant=_not_json
+        )
+    except json.JSONDecodeError as error:
+        return Unknown(
+            f"it is not valid JSON: {error.msg}, line {error.lineno} column {error.colno}"
+        )
+    except ValueError as error:
+        return Unknown(str(error))
+    except RecursionError:
+        return Unknown("its JSON is nested too deeply")
+    if not isinstance(config, dict):
+        return Unknown("it is not a JSON object")
+    wrong = _misshapen(config)
+    return Unknown(wrong) if wrong else config
+
+
+def _misshapen(config: dict[str, Any]) -> str:
+    """What of an object cannot be a daemon.json's, in a sentence; else empty."""
+    try:
+        json.dumps(config, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "it has half a surrogate pair in a text"
+    for key in ("runtimes", "features"):
+        if not isinstance(config.get(key, {}), dict):
+            return f"its {key} is not an object"
+    for name, runtime in config.get("runtimes", {}).items():
+        if not isinstance(runtime, dict):
+            return f"its runtime {name} is not an object"
+    return ""
 
 
 class DaemonConfigShown(DaemonConfig):
@@ -139,19 +150,7 @@ class DaemonFlags(Fact[dict[str, str]]):
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
         if code:
             return ABSENT
-        place, start, where = "", "", ""
-        options: dict[str, tuple[str, str]] = {}
-        for line in "\n".join(lines).replace("\\\n", " ").split("\n"):
-            name, _, value = line.strip().partition("=")
-            if line.startswith("# /"):
-                place = line.removeprefix("# ").strip()
-            elif name == "ExecStart" and value:  # an empty one only takes the earlier ones back
-                start, where = value, place
-            elif name == "Environment":
-                words = (word.partition("=") for word in shlex.split(value))
-                options |= {word: (text, place) for word, _, text in words}
-            elif name.isidentifier() and place.startswith("/etc/default/"):
-                options[name] = (value.strip("\"'"), place)
+        start, where, options = _unit("\n".join(lines).replace("\\\n", " ").split("\n"))
         flags: dict[str, str] = {}
         for word in shlex.split(start):
             if word.startswith("$"):
@@ -160,6 +159,24 @@ class DaemonFlags(Fact[dict[str, str]]):
             else:
                 flags |= dict.fromkeys(_keys([word]), where)
         return flags
+
+
+def _unit(lines: list[str]) -> tuple[str, str, dict[str, tuple[str, str]]]:
+    """The command of a unit, the file it stands in, and by name the variables with theirs."""
+    place, start, where = "", "", ""
+    options: dict[str, tuple[str, str]] = {}
+    for line in lines:
+        name, _, value = line.strip().partition("=")
+        if line.startswith("# /"):
+            place = line.removeprefix("# ").strip()
+        elif name == "ExecStart" and value:  # an empty one only takes the earlier ones back
+            start, where = value, place
+        elif name == "Environment":
+            words = (word.partition("=") for word in shlex.split(value))
+            options |= {word: (text, place) for word, _, text in words}
+        elif name.isidentifier() and place.startswith("/etc/default/"):
+            options[name] = (value.strip("\"'"), place)
+    return start, where, options
 
 
 # Flags that are called otherwise than their key in daemon.json (dockerd's command reference).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from pyinfra.api import StringCommand
@@ -53,24 +54,36 @@ class DockerInstalled(Fact[Installed]):
         rows = [line.split() for line in lines if line]
         packages = {row[1]: row[2] for row in rows if row[0] == "package"}
         files = [row[1] for row in rows if row[0] == "file"]
-        if "/snap/bin/docker" in files:
-            return Unknown(
-                "Docker is a snap here (/snap/bin/docker), which has its own daemon.json and sees"
-                " no NVIDIA runtime; remove the snap first, its images go with it"
-            )
-        if "podman-docker" in packages:
-            return Unknown("the command docker is Podman's here (package podman-docker)")
-        if len(packages) > 1:
-            return Unknown(f"two packagings of Docker are installed: {' and '.join(packages)}")
+        if why := _unclear(packages, files):
+            return Unknown(why)
         for package, version in packages.items():
-            if files:
-                return Unknown(f"Docker is installed twice: {package} and {files[0]}")
             return Installed(package=package, version=version, source=_SOURCES[package])
-        by_hand = next((row[1] for row in rows if row[0] == "dockerd"), None)
-        # What an interrupted dpkg left half unpacked or half removed is none, and no stranger's.
-        if by_hand and not any(row[0] == "half" for row in rows):
-            return Unknown(f"{by_hand} belongs to no package that is known here")
-        return ABSENT
+        by_hand = _by_hand(rows)
+        return Unknown(f"{by_hand} belongs to no package that is known here") if by_hand else ABSENT
+
+
+def _unclear(packages: Mapping[str, str], files: Sequence[str]) -> str:
+    """Why it cannot be told which Docker this is, in a sentence; else empty."""
+    if "/snap/bin/docker" in files:
+        return (
+            "Docker is a snap here (/snap/bin/docker), which has its own daemon.json and sees"
+            " no NVIDIA runtime; remove the snap first, its images go with it"
+        )
+    if "podman-docker" in packages:
+        return "the command docker is Podman's here (package podman-docker)"
+    if len(packages) > 1:
+        return f"two packagings of Docker are installed: {' and '.join(packages)}"
+    if packages and files:
+        return f"Docker is installed twice: {next(iter(packages))} and {files[0]}"
+    return ""
+
+
+def _by_hand(rows: list[list[str]]) -> str:
+    """The dockerd that no package brought; empty without one."""
+    # What an interrupted dpkg left half unpacked or half removed is none, and no stranger's.
+    if any(row[0] == "half" for row in rows):
+        return ""
+    return next((row[1] for row in rows if row[0] == "dockerd"), "")
 
 
 class DockerClient(Fact[str]):
@@ -124,10 +137,10 @@ class DockerInfo(Fact[Daemon]):
             return ABSENT
         if code == 4:
             return Unknown("there is no command docker")
-        said: dict[str, Any] = next((json.loads(line) for line in lines if line[:1] == "{"), {})
+        said = first_object(lines)
         if code or not said.get("ServerVersion"):
-            errors = [str(error) for error in said.get("ServerErrors") or []]
-            return Unknown("dockerd does not answer" + "".join(f": {error}" for error in errors))
+            errors = "".join(f": {error}" for error in said.get("ServerErrors") or [])
+            return Unknown(f"dockerd does not answer{errors}")
         runtimes = {name: _path(entry) for name, entry in said["Runtimes"].items()}
         return Daemon(
             version=said["ServerVersion"],
@@ -140,9 +153,23 @@ class DockerInfo(Fact[Daemon]):
             storage_driver=said["Driver"],
             debug=said["Debug"],
             labels=said.get("Labels") or [],
-            registry_mirrors=(said.get("RegistryConfig") or {}).get("Mirrors") or [],
+            registry_mirrors=within(said, "RegistryConfig", "Mirrors") or [],
             containers_running=said["ContainersRunning"] + said["ContainersPaused"],
         )
+
+
+def first_object(lines: list[str]) -> dict[str, Any]:
+    """The first line that begins an object of JSON, empty without one."""
+    found: dict[str, Any] = next((json.loads(line) for line in lines if line[:1] == "{"), {})
+    return found
+
+
+def within(said: dict[str, Any], *keys: str) -> Any:
+    """What stands under these keys, each in the one before; None where docker leaves it out."""
+    found: Any = said
+    for key in keys:
+        found = (found or {}).get(key)
+    return found
 
 
 def _path(entry: Any) -> str:

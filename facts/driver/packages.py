@@ -95,10 +95,15 @@ class Installed(TypedDict):
     held: list[str]
 
 
+def upstream(version: str) -> str:
+    """The driver's version in a package's: ``550.163.01`` of ``1:550.163.01-2``; else empty."""
+    found = _DRIVER_VERSION.match(version)
+    return found[1] if found else ""
+
+
 def branch(version: str) -> str:
     """The branch of a driver's version: ``550`` of ``550.163.01-2``, empty where it is none."""
-    found = _DRIVER_VERSION.match(version)
-    return found[1].partition(".")[0] if found else ""
+    return upstream(version).partition(".")[0]
 
 
 class DriverPackages(Always[dict[str, DriverPackage]]):
@@ -131,31 +136,33 @@ class DriverInstalled(Fact[Installed]):
 
     def parse(self, lines: list[str], code: int) -> Installed | Absent | Unknown:
         packages = _packages(lines)
-        names = sorted(packages)
-        held = [name for name in names if packages[name]["held"]]
         told = [(word, text) for word, _, text in (line.partition(" ") for line in lines)]
         libraries = [text.rpartition("libcuda.so.")[2] for word, text in told if word == "library"]
         licence = dict(told)["license"]
         if libraries or any(word == "runfile" for word, _ in told):
             version = libraries[0] if libraries else _version(packages)
-            flavour = _LICENCES.get(licence, licence)
-            return Installed(
-                version=version, flavour=flavour, source="runfile", packages=names, held=held
-            )
-        modules = [name for name in names if packages[name]["flavour"]]
-        if not modules:
+            return _installed(packages, version, _LICENCES.get(licence, licence), "runfile")
+        module = _module(packages)
+        if module is None:
             return ABSENT
-        # Where two are installed, the one that goes with the libraries.
-        version = _version(packages)
-        fitting = [n for n in modules if _upstream(packages[n]["version"]) == version]
-        module = packages[(fitting or modules)[0]]
-        return Installed(
-            version=_upstream(module["version"]) or version,
-            flavour=module["flavour"],
-            source=module["source"],
-            packages=names,
-            held=held,
-        )
+        version = upstream(module["version"]) or _version(packages)
+        return _installed(packages, version, module["flavour"], module["source"])
+
+
+def _installed(
+    packages: dict[str, DriverPackage], version: str, flavour: str, source: str
+) -> Installed:
+    names = sorted(packages)
+    held = [name for name in names if packages[name]["held"]]
+    return Installed(version=version, flavour=flavour, source=source, packages=names, held=held)
+
+
+def _module(packages: dict[str, DriverPackage]) -> DriverPackage | None:
+    """The package of the module; where two are installed, the one that goes with the libraries."""
+    modules = [packages[name] for name in sorted(packages) if packages[name]["flavour"]]
+    version = _version(packages)
+    fitting = [one for one in modules if upstream(one["version"]) == version]
+    return next(iter([*fitting, *modules]), None)
 
 
 def _packages(lines: Iterable[str]) -> dict[str, DriverPackage]:
@@ -197,12 +204,7 @@ def _flavour(name: str) -> str:
     return "open" if "-open" in name else "proprietary"
 
 
-def _upstream(version: str) -> str:
-    found = _DRIVER_VERSION.match(version)
-    return found[1] if found else ""
-
-
 def _version(packages: dict[str, DriverPackage]) -> str:
     """The version of the libraries, empty without them."""
     libraries = (name for name in sorted(packages) if _LIBRARY.fullmatch(name))
-    return next((_upstream(packages[name]["version"]) for name in libraries), "")
+    return next((upstream(packages[name]["version"]) for name in libraries), "")

@@ -127,10 +127,14 @@ class EnvironmentContents(Fact[Contents]):
             record=_lock_of(record),
             changing="changing" in beside,
             unfinished="unfinished" in beside,
-            aside=" ".join(line[6:] for line in beside if line.startswith("aside ")),
-            open=" ".join(line[5:] for line in beside if line.startswith("open ")),
-            closed=" ".join(line[7:] for line in beside if line.startswith("closed ")),
+            aside=_after("aside ", beside),
+            open=_after("open ", beside),
+            closed=_after("closed ", beside),
         )
+
+
+def _after(word: str, lines: list[str]) -> str:
+    return " ".join(line.removeprefix(word) for line in lines if line.startswith(word))
 
 
 def _told(lines: list[str]) -> tuple[dict[str, str], list[str], list[str]]:

@@ -93,18 +93,28 @@ def default(lines: list[str]) -> str | None:
     first, as GRUB does. Where entries lie in files of their own (BLS), the name ends in the
     release.
     """
+    wanted = _wanted(lines)
+    if "grub blscfg" in lines:
+        named = re.fullmatch(r"[0-9a-f]{32}-(.+)", wanted)
+        return named[1] if named else None
+    return _booted(_menu(lines), wanted or "0")
+
+
+def _wanted(lines: list[str]) -> str:
+    """The name of the entry that is to boot, empty where none is named."""
     env = dict(line[9:].partition("=")[::2] for line in lines if line.startswith("grub env "))
     told = [line[18:].strip("\"'") for line in lines if line.startswith("grub set default=")]
     fixed = [word for word in told if "next_entry" not in word]
-    wanted = env.get("next_entry") if len(fixed) < len(told) else ""
-    if not wanted and fixed:
-        wanted = env.get("saved_entry", "") if "saved_entry" in fixed[-1] else fixed[-1]
-    if "grub blscfg" in lines:
-        named = re.fullmatch(r"[0-9a-f]{32}-(.+)", wanted or "")
-        return named[1] if named else None
-    menu = _menu(lines)
+    once = env.get("next_entry", "") if len(fixed) < len(told) else ""
+    if once or not fixed:
+        return once
+    return env.get("saved_entry", "") if "saved_entry" in fixed[-1] else fixed[-1]
+
+
+def _booted(menu: list[_Node], name: str) -> str | None:
+    """The release of the entry of this name, ``SUBMENU>ENTRY``; of a submenu its first."""
     at: _Node | None = None
-    for word in (wanted or "0").split(">"):
+    for word in name.split(">"):
         at = _one(at.inside if at else menu, word) or (None if at else _one(menu, "0"))
         if at is None:
             return None
@@ -129,9 +139,7 @@ def _menu(lines: list[str]) -> list[_Node]:
     open_: list[_Node] = []
     for line in (line[5:] for line in lines if line.startswith("grub ")):
         if entry := _ENTRY.match(line):
-            title = (entry[2] if entry[2] is not None else entry[3]).replace("'\\''", "'")
-            named = _ID.search(entry[4])
-            node = _Node(title, named[1] if named else title)
+            node = _node(entry)
             (open_[-1].inside if open_ else top).append(node)
             open_.append(node)
         elif line == "}" and open_:
@@ -140,6 +148,12 @@ def _menu(lines: list[str]) -> list[_Node]:
             file = [*line.split(), ""][1].rpartition("/")[2]
             open_[-1].kernel = open_[-1].kernel or file.removeprefix("vmlinuz-")
     return top
+
+
+def _node(entry: re.Match[str]) -> _Node:
+    title = (entry[2] if entry[2] is not None else entry[3]).replace("'\\''", "'")
+    named = _ID.search(entry[4])
+    return _Node(title, named[1] if named else title)
 
 
 def _names(menu: list[_Node], path: str) -> dict[str, str]:

@@ -214,10 +214,9 @@ class Candidates(Always[dict[str, Candidate]]):
             elif not line[:5].strip(" *") and line[5:6].strip():  # its places stand deeper
                 versions[words[0]] = []
             elif len(words) > 2 and "://" in words[1]:
-                place = urlsplit(words[1]).hostname or ""
-                hosts = versions[list(versions)[-1]]
-                if place not in hosts:
-                    hosts.append(place)
+                newest = list(versions)[-1]
+                places = dict.fromkeys([*versions[newest], urlsplit(words[1]).hostname or ""])
+                versions[newest] = list(places)
         return found
 
 

@@ -184,19 +184,22 @@ class DnfTransaction(Always[Transaction]):
     def parse(self, lines: list[str], code: int) -> Transaction | Unknown:
         if code == 3:
             return Unknown(NO_DNF)
-        removes, removing, said = [], False, False
-        for line in lines:
-            if line.startswith(("Transaction Summary", "Nothing to do")):
-                said = True
-            if re.match(r"[A-Z].*:$", line):
-                removing = line.startswith("Removing")
-            replaced = re.match(r" +replacing +(\S+)", line)
-            own = re.match(r" (\S+)", line) if removing else None
-            if replaced:  # dnf 4 adds the architecture
-                removes.append(re.sub(r"\.(noarch|x86_64|aarch64|i686)$", "", replaced[1]))
-            elif own:
-                removes.append(own[1])
-        if said:
-            return Transaction(removes=removes, error="")
+        if any(line.startswith(("Transaction Summary", "Nothing to do")) for line in lines):
+            return Transaction(removes=_removed(lines), error="")
         problem = " ".join(line.strip(" -") for line in lines if "roblem" in line or "rror" in line)
         return Transaction(removes=[], error=problem or "dnf does not say why")
+
+
+def _removed(lines: list[str]) -> list[str]:
+    """What goes by dnf's table: what is replaced, and what stands below a heading "Removing"."""
+    removes, removing = [], False
+    for line in lines:
+        if re.match(r"[A-Z].*:$", line):
+            removing = line.startswith("Removing")
+        replaced = re.match(r" +replacing +(\S+)", line)
+        own = re.match(r" (\S+)", line) if removing else None
+        if replaced:  # dnf 4 adds the architecture
+            removes.append(re.sub(r"\.(noarch|x86_64|aarch64|i686)$", "", replaced[1]))
+        elif own:
+            removes.append(own[1])
+    return removes

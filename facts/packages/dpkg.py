@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypedDict
 
 from pyinfra.api import StringCommand
@@ -95,11 +96,17 @@ class Unmet(Always[list[str]]):
             return Unknown("this distribution has no apt")
         if code == 0:
             return []
-        told = [line.strip() for line in lines if " : " in line and not line.startswith("E:")]
-        if told or any("Unmet dependencies" in line for line in lines):
-            return told or ["unmet dependencies"]
-        errors = [line for line in lines if line.startswith("E:")]
-        return Unknown(f"apt-get check: {(errors or lines or ['no output'])[0]}")
+        unmet = [line.strip() for line in lines if _DEPENDENCY.match(line)]
+        if unmet:
+            return unmet
+        if any("Unmet dependencies" in line for line in lines):
+            return ["unmet dependencies"]
+        first = lines[0] if lines else "no output"
+        error = next((line for line in lines if line.startswith("E:")), first)
+        return Unknown(f"apt-get check: {error}")
+
+
+_DEPENDENCY = re.compile("(?!E:).* : ")
 
 
 class Holds(Fact[list[str]]):

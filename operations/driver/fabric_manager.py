@@ -9,6 +9,7 @@ from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.contract.values import ABSENT, Absent
 from gpurig.facts.driver.fabric_manager import PIN, FabricManagerCandidates
 from gpurig.facts.driver.module import DriverUserSpace
+from gpurig.facts.driver.packages import upstream
 from gpurig.facts.host.systemd import Unit, Units
 from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.shared.file import written
@@ -31,11 +32,6 @@ Package: nvidia-fabricmanager*
 Pin: version {version}*
 Pin-Priority: 1001
 """
-
-
-def upstream(version: str) -> str:
-    """The driver's version in a package's: ``1:550.163.01-1`` is ``550.163.01``."""
-    return version.rpartition(":")[2].split("-")[0]
 
 
 @keeps("driver.fabric-manager")

@@ -110,7 +110,8 @@ def filled(place: Place, folder: str, options: str = "") -> str:
         f" {uv} {ONLY_WHEELS} --no-build-isolation -r {SECRETS}.lock &&"
         f" chmod go-w {folder}/.lock &&"  # uv's own, which it makes for everybody
         # Users cannot write here: without it Python would compile anew at each of their imports,
-        # 7 s of a processor for TensorFlow. Some packages ship files that are no Python of today.
+        # 7 s of a processor for TensorFlow. Some packages ship files that this
+        # Python cannot compile (old syntax, templates): its error counts for nothing.
         f" {{ {folder}/bin/python -I -m compileall -q -j 0 {folder}/lib >/dev/null 2>&1 || :; }}"
     )
 

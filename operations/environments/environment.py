@@ -70,8 +70,7 @@ def interpreter(
     ownership.root_alone("environments.folders", _root(path))
     contents = known(EnvironmentContents, path=path)
     known(InstalledPackages, packages="virtualenv")
-    usable = contents and not contents["changing"] and not _rival(contents, rivals)
-    if contents and usable and contents["python"] == python:
+    if contents and contents["python"] == python and _usable(contents, rivals):
         yield from _stands(Place(path), contents)
         return
     added, lost = _extras(contents, lock, {*besides, *rivals}) if keep_extras else ({}, [])
@@ -137,9 +136,7 @@ def packages(
     """
     ownership.root_alone("environments.folders", _root(path))
     contents = known(EnvironmentContents, path=path)
-    if not contents or not contents["python"] or contents["changing"]:
-        return follows(f"environment.{title}.interpreter")
-    if _rival(contents, rivals):
+    if not contents or not contents["python"] or not _usable(contents, rivals):
         return follows(f"environment.{title}.interpreter")
     wanted = locks.pins(lock.text)
     differs = _Difference.of(contents, wanted)
@@ -202,6 +199,11 @@ class _Difference:
 
 def _root(path: str) -> str:
     return path.rpartition("/")[0]
+
+
+def _usable(contents: Contents, rivals: tuple[str, ...]) -> bool:
+    """Whether its packages can be put right where it stands."""
+    return not contents["changing"] and not _rival(contents, rivals)
 
 
 def _rival(contents: Contents, rivals: tuple[str, ...]) -> str:

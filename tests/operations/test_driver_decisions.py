@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from gpurig.facts.driver.packages import upstream
 from gpurig.operations.driver.boot_kernel import with_module
-from gpurig.operations.driver.fabric_manager import upstream
 from gpurig.operations.driver.firmware import needs_gsp
 from gpurig.operations.driver.module_signature import judged
 from gpurig.stack.model import Flavour

@@ -315,7 +315,7 @@ class _HostRun:
                 if self._boot_id() != before:
                     return
             except (HostError, OSError):
-                continue  # not up yet
+                continue  # its SSH does not answer yet
         raise HostError(
             "reboot-lost",
             f"it did not come back within {REBOOT_SECONDS // 60} minutes of its reboot",

@@ -88,7 +88,7 @@ def against(site: Site, toolkit: Toolkit, driver: str | None) -> str | None:
 
 
 def _unserving(site: Site, toolkit: Toolkit) -> str | None:
-    """The same whatever the driver."""
+    """Why the toolkit cannot be used here with any driver, by GPUs and gcc; None where it can."""
     row = toolkit.row
     for gpu in site.kinds:
         if gpu.compute_capability and gpu.compute_capability not in row.capabilities:

@@ -240,7 +240,8 @@ class _Training:
                     raise host.lost()
             if phase.failed:
                 failed_at = failed_at or time.monotonic()
-                # Others fail when a host is gone: so all must show first that they are there.
+                # When a host is gone, programs of the others fail, too. One heartbeat of each
+                # shows first whether it was that, so that the host is named and not a program.
                 if all(host.heard > failed_at + 1 for host in self.hosts.values()):
                     break
         if phase.failed:
