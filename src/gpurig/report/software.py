@@ -87,14 +87,14 @@ def _driver(answer: Stack | None, told: Observed) -> Iterator[Part]:
 
 def _libraries(answer: Stack, told: Observed, result: HostResult) -> Iterator[Part]:
     if (cuda := answer.cuda) and cuda.origin == "wheels":
-        yield _in_wheels("CUDA", cuda.version, "nvidia-cuda-runtime", told)
+        yield _in_wheels("CUDA", cuda.version, "nvidia_cuda_runtime", told)
     elif cuda:
         kits = told.cuda_toolkits if isinstance(told.cuda_toolkits, list) else []
         versions = [kit["version"] for kit in kits if kit["version"]]
         version = ", ".join(versions) or cuda.version
         yield Part("CUDA", version, f"from {_source(cuda.origin)}", bool(versions))
     if (cudnn := answer.cudnn) and cudnn.origin == "wheels":
-        yield _in_wheels("cuDNN", cudnn.version, "nvidia-cudnn", told)
+        yield _in_wheels("cuDNN", cudnn.version, "nvidia_cudnn", told)
     elif cudnn:
         proven = [proof.detail.get("version") for proof in result.proofs
                   if proof.id == "cudnn.version"]  # fmt: skip
@@ -142,7 +142,7 @@ def _environment(wanted: Environment, told: Observed) -> Part:
 def _release(framework: str, wheels: Mapping[str, str]) -> str:
     """The release of a framework that is among these wheels, or nothing."""
     known = frameworks_known().get(framework)
-    names = known.wheels if known else (framework,)
+    names = [wheel.replace("-", "_") for wheel in known.wheels] if known else [framework]
     return next((_upstream(wheels[name]) for name in names if name in wheels), "")
 
 
