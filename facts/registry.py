@@ -104,6 +104,6 @@ def shape(fact: type[Fact[Any]]) -> Any:
     """The type of a fact's values, as its class says: ``list[PciDevice]``."""
     for kind in fact.__mro__:
         for base in vars(kind).get("__orig_bases__", ()):
-            if get_origin(base) is Fact:
+            if isinstance(origin := get_origin(base), type) and issubclass(origin, Fact):
                 return get_args(base)[0]
     raise TypeError(f"{fact.__name__} does not say what its values are")
