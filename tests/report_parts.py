@@ -58,7 +58,7 @@ def installed(*frameworks: str) -> dict[str, Any]:
         "keras": {"keras": "3.15.1", "torch": "2.13.0+cu130"},
         "horovod": {"horovod": "0.28.1", "tensorflow": "2.21.0"},
     }
-    cuda = {"nvidia-cuda-runtime-cu12": "12.9.79", "nvidia-cudnn-cu12": "9.28.0.42"}
+    cuda = {"nvidia_cuda_runtime_cu12": "12.9.79", "nvidia_cudnn_cu12": "9.28.0.42"}
     return {
         "driver_installed": {
             "version": "550.163.01",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import stat
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from gpurig.contract.promise import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, Standing, exit_code
 from gpurig.errors import GpurigError, HostError
-from gpurig.report import run_report
+from gpurig.report import run_report, verdict
 from gpurig.report.html import page
 from gpurig.report.tasks import tasks
 from gpurig.report.units import duration, share, size
@@ -24,6 +26,7 @@ from gpurig.stack.model import Stack
 from report_parts import H100
 from reports import SCENES, right
 
+PAGE = Path(__file__).parents[1] / "docs/reference/report.md"
 PIXEL = "iVBORw0KGgo="
 LOG = "/home/ada/.local/state/gpurig/runs/20261129-212337-352965/log"
 HOSTILE = "<script>alert('x')</script><img src=http://e.example.org onerror='x'>&amp;\""
@@ -145,6 +148,16 @@ def test_a_verdict_is_a_few_words(name: str) -> None:
     line = headline(result, command)
     assert (line.tone, line.title) == HEADLINES[name]
     assert _scene(name).has(line.title, line.sentence.replace("`", ""))
+
+
+def test_every_verdict_is_on_the_page_of_the_report() -> None:
+    """docs/reference/report.md has each title with what it means, and no other."""
+    calls = [node for node in ast.walk(ast.parse(Path(verdict.__file__).read_text()))
+             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Headline"]  # fmt: skip
+    titles = {ast.literal_eval(call.args[1]) for call in calls}
+    table = PAGE.read_text().partition("| verdict |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| ([A-Z][a-z ]+) \|", table, re.MULTILINE)) == titles
+    assert {title for _, title in HEADLINES.values()} <= titles
 
 
 @given(

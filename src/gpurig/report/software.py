@@ -142,7 +142,7 @@ def _environment(wanted: Environment, told: Observed) -> Part:
 def _release(framework: str, wheels: Mapping[str, str]) -> str:
     """The release of a framework that is among these wheels, or nothing."""
     known = frameworks_known().get(framework)
-    names = known.wheels if known else (framework,)
+    names = [wheel.replace("-", "_") for wheel in known.wheels] if known else [framework]
     return next((_upstream(wheels[name]) for name in names if name in wheels), "")
 
 

@@ -15,7 +15,7 @@ from gpurig.stack.model import Stack
 
 Tone = Literal["good", "plain", "attention", "bad"]
 
-_TRAINING = "workloads."  # the ids of proofs that compute
+_PROGRAMS, _PRODUCT = "workloads.", "workloads.matmul"  # all of them train but this one
 _SET_UP = "Everything is set up as wanted"
 _OPEN = (Verdict.DRIFTED, Verdict.FOLLOWS)
 
@@ -41,7 +41,7 @@ DIFFERS = Headline("attention", "Differs", "What was proven works; the settings 
 NOT_PROVEN = Headline("attention", "Not proven", f"{_SET_UP}; not every proof has passed for it.")
 NOTHING_TO_CHANGE = Headline("good", "Nothing to change", f"{_SET_UP}, and every proof passed.")
 READY = Headline("good", "Ready", f"{_SET_UP}, and training works.")
-UNTRAINED = Headline("plain", "Set up", f"{_SET_UP}; no training belongs to it.")
+UNTRAINED = Headline("plain", "Set up", f"{_SET_UP}; no training ran.")
 ASSUMED = Headline("plain", "Set up", f"{_SET_UP}. The GPUs are assumed: none computed anything.")
 
 
@@ -69,7 +69,7 @@ def _without_faults(result: HostResult, command: str) -> Headline:
     if number and command != "verify":
         return _open(command, number)
     if result.standing and (failed := len(result.standing.failed)):
-        sentence = f"{count(failed, 'proof')} failed, and nothing has been repaired since."
+        sentence = f"{count(failed, 'proof')} failed in a run before this one."
         return Headline("bad", "Does not work", sentence)
     if number:
         return DIFFERS
@@ -80,21 +80,25 @@ def _without_faults(result: HostResult, command: str) -> Headline:
         return NOT_PROVEN
     if isinstance(result.answer, Stack) and result.answer.assumed:
         return ASSUMED
-    if command == "plan":
+    if command == "plan" and result.standing:
         return NOTHING_TO_CHANGE
     return _trained(result)
 
 
 def _open(command: str, number: int) -> Headline:
-    title, more = (
-        ("To do", "") if command == "plan" else ("Not changed", ", and none was confirmed")
-    )
-    return Headline("attention", title, f"{count(number, 'change')} to make{more}.")
+    changes = count(number, "change")
+    if command == "plan":
+        return Headline("attention", "To do", f"{changes} to make.")
+    return Headline("attention", "Not changed", f"{changes} to make, and none was confirmed.")
 
 
 def _trained(result: HostResult) -> Headline:
     """Whether training programs passed, in this run or in one before, for this very state."""
-    programs = [proof for proof in result.proofs if proof.id.startswith(_TRAINING)]
+    programs = [
+        proof
+        for proof in result.proofs
+        if proof.id.startswith(_PROGRAMS) and not proof.id.startswith(_PRODUCT)
+    ]
     if any(proof.deferred for proof in programs) and result.standing:
         since = moment(result.standing.since)
         return replace(READY, sentence=f"{_SET_UP}. Training passed on {since}, unchanged since.")

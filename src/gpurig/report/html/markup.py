@@ -21,13 +21,18 @@ def escape(text: object) -> str:
 
 def prose(text: object) -> str:
     """The same; what stands in backticks is code, and a number stays with its unit."""
-    marked = _CODE.sub(r"<code>\1</code>", escape(text))
+    marked = _CODE.sub(lambda found: f"<code{_kept(found[1])}>{found[1]}</code>", escape(text))
     return _QUANTITY.sub(r"<span class=q>\g<0></span>", marked)
 
 
 def whole(text: str) -> str:
     """A name or a version that stays on one line, if it is one that can."""
-    return f"<span class=q>{escape(text)}</span>" if len(text) <= _WHOLE else escape(text)
+    return f"<span{_kept(text)}>{escape(text)}</span>"
+
+
+def _kept(text: str) -> str:
+    """What keeps a short text on one line."""
+    return " class=q" if len(text) <= _WHOLE else ""
 
 
 def dotted(name: object) -> str:

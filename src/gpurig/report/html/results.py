@@ -6,7 +6,7 @@ from gpurig.report.html.markup import card, escape, folded, prose, table
 from gpurig.report.training import Training
 from gpurig.report.units import duration, share
 
-_HEADS = ["framework", "accuracy", "learnt from", "speed", "to the threshold", "on"]
+_HEADS = ["framework", "accuracy", "data", "speed", "to the threshold", "on"]
 
 
 def results(measured: list[Training]) -> str:
