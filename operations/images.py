@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyinfra.api import FileUploadCommand, StringCommand
 
+from gpurig.contract.attended import Attended
 from gpurig.contract.fact import read
 from gpurig.contract.known import known, sure
 from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps, unknown
@@ -52,7 +53,7 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     )
     yield from _private(f"{_RUN}.tar", recipe.context)
     yield from _private(f"{_RUN}.env", _environment(downloads).encode())
-    yield StringCommand(_build(title, recipe))
+    yield Attended(_build(title, recipe))
 
 
 def _daemon_first() -> None:

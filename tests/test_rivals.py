@@ -29,13 +29,13 @@ CONTENTS: dict[str, Any] = {
 @pytest.fixture
 def look(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What an operation states, and its commands, of an environment with these contents."""
-    monkeypatch.setattr(ownership, "waits", lambda *_: False)
+    monkeypatch.setattr(ownership, "root_alone", lambda *_: None)
 
     def looked(operation: Any, contents: object, **options: Any) -> tuple[Finding, list[str]]:
         def read(fact: type, **_: Any) -> Any:
             return contents if fact is EnvironmentContents else ABSENT
 
-        monkeypatch.setattr(environment, "read", read)
+        monkeypatch.setattr(environment, "known", read)
         given = {"title": "trees", "path": "/e/trees", "lock": LOCK, "rivals": ("trees-cpu",)}
         record = Record()
         with recording(record):

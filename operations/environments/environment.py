@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
+from gpurig.contract.attended import Attended
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.contract.values import Absent
@@ -90,7 +91,7 @@ def interpreter(
     place, made_from = Place(path), shlex.quote(executable or f"/usr/bin/python{python}")
     again = [f"{name}=={version}" for name, version in added.items() if name not in lost]
     secured = taken(place) if contents and contents["open"] else ""
-    yield StringCommand(within(secured + built(place, made_from, lock, again, lost)))
+    yield Attended(within(secured + built(place, made_from, lock, again, lost)))
 
 
 def _stands(place: Place, contents: Contents) -> Commands:
@@ -155,7 +156,7 @@ def packages(
     yield from uploaded(locks.build_part(lock.text), f"{SECRETS}.build")
     yield from uploaded(lock.text, f"{SECRETS}.lock")
     site = f"{shlex.quote(path)}/lib/python{contents['python']}/site-packages"
-    yield StringCommand(within(repaired(Place(path), site, lock, differs.broken, gone)))
+    yield Attended(within(repaired(Place(path), site, lock, differs.broken, gone)))
 
 
 @dataclass(frozen=True)

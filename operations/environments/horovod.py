@@ -9,6 +9,7 @@ from io import BytesIO
 
 from pyinfra.api import FileDownloadCommand, FileUploadCommand, FunctionCommand, StringCommand
 
+from gpurig.contract.attended import Attended
 from gpurig.contract.known import known
 from gpurig.contract.promise import drift, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT, Absent
@@ -97,7 +98,7 @@ def _built(path: str, build: Build, place: str, downloads: Downloads) -> _Made:
     source = f"horovod=={build.release} --hash=sha256:{build.sha256}\n"
     yield FileUploadCommand(BytesIO(source.encode()), f"{FOLDER}/source")
     yield from surroundings(downloads)
-    yield StringCommand(compiled(path, build))
+    yield Attended(compiled(path, build))
     made = BytesIO()
     yield FileDownloadCommand(f"{FOLDER}/{build.wheel}", made)
     horovod.keep(build, place, made.getvalue())

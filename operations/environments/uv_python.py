@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from pyinfra.api import StringCommand
-
+from gpurig.contract.attended import Attended
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.environments.uv_python import UvPython
@@ -40,7 +39,7 @@ def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads)
     drift(actual=wrong, wanted=f"Python {python}", will=f"install it in {PYTHONS}")
     yield from surroundings(downloads)
     install = f"{UV} python install --no-bin --no-cache --no-progress --reinstall"
-    yield StringCommand(
+    yield Attended(
         within(
             # A link of somebody's there goes, and nothing that it leads to.
             f"rm -rf {PYTHONS}/cpython-{python}[-.]* &&"
