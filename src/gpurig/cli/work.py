@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gpurig.cli.asked import Asked
 from gpurig.engine.result import HostResult, exit_code
-from gpurig.engine.run import run
+from gpurig.engine.run import Interrupted, run
 from gpurig.engine.runner import prepare_engine
+from gpurig.hosts.greenlets import INTERRUPTED, interruptible
 from gpurig.report import run_log, run_report, summary
 from gpurig.report.facts import readable
 from gpurig.report.screen import Screen
@@ -23,9 +24,15 @@ def work(asked: Asked) -> int:
     options, command = asked.options, asked.options.command
     folder = run_log.open_run(options.debug, secrets_of(spec.data for spec in asked.hosts))
     names = [spec.name for spec in asked.hosts]
-    with Screen(names, quiet=options.as_json, asks=options.ask) as screen:
-        results = run(asked.hosts, options, screen)
-    code = exit_code(command, results)
+    with (
+        interruptible(),
+        Screen(names, quiet=options.as_json, asks=options.ask) as screen,
+    ):
+        try:
+            results = run(asked.hosts, options, screen)
+            code = exit_code(command, results)
+        except Interrupted as interrupted:
+            results, code = interrupted.results, INTERRUPTED
     written = run_report.write(folder, command, results, code)
     if options.as_json:
         say(run_report.text(command, results))
@@ -34,6 +41,8 @@ def work(asked: Asked) -> int:
     for spec, result in zip(asked.hosts, results, strict=True):
         say_lines(summary.ending(result, spec.settings, command))
     say(f"report: {written}")
+    if code not in (0, 3, 4):
+        say(f"log: {folder / 'log'}")
     return code
 
 

@@ -48,8 +48,30 @@ class Listener(Protocol):
     def asked_to_reboot(self, host: str) -> bool: ...
 
 
+# What a person is told of a host whose run they end: when that was, what came of it, what to do.
+_AGAIN = "gpurig up goes on from there"
+_ENDED = {
+    "waiting": ("before it began", "nothing was changed", "run it again"),
+    "connecting": ("while connecting", "nothing was changed", "run it again"),
+    "reading facts": ("while reading facts", "nothing was changed", "run it again"),
+    "asking": ("at the question", "nothing was changed", "run it again"),
+    "changing": ("while changing the host", "what was done stays done", _AGAIN),
+    "rebooting": ("while the host rebooted", "what was done stays done", _AGAIN),
+    "reading again": ("before the host was read again", "what was done stays done", _AGAIN),
+    "proving": ("while proving", "the host is not proven", "gpurig verify runs the proofs again"),
+}
+
+
 class _Stopped(Exception):
     """The person said no."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that a person ended; what is known of its hosts until then."""
+
+    def __init__(self, results: list[HostResult]) -> None:
+        super().__init__()
+        self.results = results
 
 
 def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[HostResult]:
@@ -71,8 +93,11 @@ def run(specs: list[HostSpec], options: Options, listener: Listener) -> list[Hos
             wanting = any(r.planned(Verdict.DRIFTED, Verdict.FOLLOWS) for r in results)
             answer.set(not wanting or listener.asked(results))
         gevent.joinall(greenlets, raise_error=True)
+    except KeyboardInterrupt:
+        gevent.killall(greenlets)  # each lets go of its host
+        raise Interrupted(results) from None
     except BaseException:
-        gevent.killall(greenlets)  # Ctrl-C: let go of every host before the process ends
+        gevent.killall(greenlets)
         raise
     return results
 
@@ -100,6 +125,7 @@ class _HostRun:
         )
         self.deploy = partial(workstation, options)
         self.record: proven.Record = ABSENT  # of what was proven on the host
+        self.doing = "waiting"  # a key of _ENDED
 
     def run(self) -> None:
         started = time.monotonic()
@@ -112,6 +138,8 @@ class _HostRun:
             self.result.errors.append(error)
             if error.code == "sudo-refused":
                 self.result.connected = False  # whoever is not let in has not reached the host
+        except gevent.GreenletExit:
+            self._interrupted()
         except OSError as error:
             self._lost(error)
         except Exception as error:  # a bug on one host must not take the others with it
@@ -131,6 +159,22 @@ class _HostRun:
             self.ready.set()
             self.listener.finished(self.result)
 
+    def _interrupted(self) -> None:
+        when, what, do = _ENDED[self.doing]
+        self.result.errors.append(
+            HostError(
+                "interrupted",
+                f"interrupted {when}; {what}",
+                where=self.spec.name,
+                do=do,
+                host=self.spec.name,
+            )
+        )
+
+    def _stage(self, doing: str) -> None:
+        self.doing = doing
+        self.listener.stage(self.spec.name, doing)
+
     def _lost(self, error: OSError) -> None:
         self.result.errors.append(
             HostError(
@@ -143,11 +187,11 @@ class _HostRun:
         )
 
     def _run(self) -> None:
-        name, options = self.spec.name, self.options
-        self.listener.stage(name, "connecting")
+        options = self.options
+        self._stage("connecting")
         self.link.open()
         self.result.connected = True
-        self.listener.stage(name, "reading facts")
+        self._stage("reading facts")
         if options.command == "facts":
             self.result.facts = self.link.plan(look).answer
             return
@@ -160,6 +204,7 @@ class _HostRun:
             return
         if options.command == "up" and self.result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
             self._check_room(observed)
+            self.doing = "asking"
             if not self.answer.get():
                 raise _Stopped
             self._change()
@@ -174,7 +219,7 @@ class _HostRun:
 
     def _prove(self) -> None:
         name, deferred = self.spec.name, self._deferred()
-        self.listener.stage(name, "proving")
+        self._stage("proving")
         if not deferred:
             self._forget()  # what is interrupted now has not passed
         self.result.proofs = proving.prove(
@@ -207,7 +252,7 @@ class _HostRun:
     def _change(self) -> None:
         self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
         self._forget()
-        self.listener.stage(self.spec.name, "changing")
+        self._stage("changing")
         try:
             self.link.apply(self.deploy)
         except HostError as error:
@@ -244,12 +289,12 @@ class _HostRun:
             for one in (failed if isinstance(failed, list) else [])
         ]
         self.result.notes.append(f"{'; '.join(why) or error.what}; another driver was taken")
-        self.listener.stage(self.spec.name, "changing")
+        self._stage("changing")
         return True
 
     def _read_again(self) -> Observed:
         """How everything stands now."""
-        self.listener.stage(self.spec.name, "reading again")
+        self._stage("reading again")
         final = self.link.plan(self._look)
         self.result.final = list(final.findings.values())
         return self._keep(final.answer)
@@ -303,7 +348,7 @@ class _HostRun:
 
     def _reboot(self) -> None:
         name = self.spec.name
-        self.listener.stage(name, "rebooting")
+        self._stage("rebooting")
         before = self._boot_id()
         self.link.run("systemd-run --on-active=1 systemctl reboot || reboot")
         self.link.close()

@@ -62,7 +62,7 @@ def _style() -> str:
 
 
 def _footer(code: int, log: str) -> str:
-    meaning = EXITS.get(code, "")
+    meaning = EXITS.get(code, "interrupted")
     told = f"gpurig {__version__}. Exit code {code}: {escape(meaning)}."
     data = " <code>report.json</code> beside this page has all of it as data."
     return told + data + (f" Log: <code>{escape(log)}</code>" if log else "")
