@@ -23,6 +23,7 @@ from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
 from gpurig.settings.checks import validate
 from gpurig.settings.options import DEFAULTS, Options
+from gpurig.settings.table import Settings
 from gpurig.stack.model import Refusal, Stack
 from gpurig.stack.observed import Observed
 from gpurig.stack.reading import observe
@@ -46,6 +47,12 @@ def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]
     if isinstance(stack, Refusal):
         return observed, stack
     stack = locks.fitted(stack, settings.pypi_index, renew=options.upgrade)
+    _set_up(stack, settings, options)
+    return observed, stack
+
+
+def _set_up(stack: Stack, settings: Settings, options: Options) -> None:
+    """Each layer that the stack has, in the order in which they stand on each other."""
     for item in stack.left_out:
         left_out(item.component, item.reason)
     if stack.package_manager == "apt":
@@ -55,15 +62,11 @@ def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]
         cuda(stack, settings)
     elif stack.driver:
         dnf_driver(stack, settings)
-    if stack.container_toolkit:  # before Docker: dockerd does not start on a broken CDI spec
-        container_toolkit(stack, settings)
-        podman(stack, settings)
-    if stack.docker:
-        docker(stack, settings, options)
-    if stack.container_toolkit:
-        device_links(stack, settings)
-    if stack.rootless:
-        rootless(stack, settings)
+    container_toolkit(stack, settings)  # before Docker, which does not start on a broken CDI spec
+    podman(stack, settings)
+    docker(stack, settings, options)
+    device_links(stack, settings)
+    rootless(stack, settings)
     users(stack, settings)
     none_wanted = settings.frameworks == () and not settings.components
     if stack.environments or none_wanted:  # what was made and is not wanted any more is named
@@ -72,7 +75,6 @@ def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]
         workloads(stack, settings)
     if stack.images:  # last: a base image that cannot be pulled stops nothing else
         images(stack, settings)
-    return observed, stack
 
 
 if __name__ == "builtins":  # pyinfra runs deploy files without a name of their own

@@ -15,7 +15,7 @@ from gpurig.engine.result import Proof, ProofVerdict, Standing
 from gpurig.facts.host.proven import RECORD, Last, Proven
 from gpurig.settings.programs import own_programs
 from gpurig.settings.table import Settings
-from gpurig.stack.model import Stack
+from gpurig.stack.model import Cuda, Cudnn, Stack
 
 Record = Proven | Absent | Unknown
 
@@ -49,14 +49,19 @@ def state(stack: Stack, settings: Settings, facts: Mapping[str, Any]) -> dict[st
         "kernel": str(kernel.get("running", "")),
         "GPUs": ", ".join(where),
         "driver": _words(driver),
-        "CUDA": stack.cuda.version if stack.cuda and stack.cuda.origin != "wheels" else "",
-        "cuDNN": stack.cudnn.version if stack.cudnn and stack.cudnn.origin != "wheels" else "",
+        "CUDA": _of_the_system(stack.cuda),
+        "cuDNN": _of_the_system(stack.cudnn),
         "Docker": _words(docker),
         "environments": ", ".join(one.lock for one in stack.environments),
         "images": ", ".join(image.name for image in stack.images),
         "programs": ", ".join([*settings.workloads, *own]),
     }
     return {part: text for part, text in found.items() if text}
+
+
+def _of_the_system(part: Cuda | Cudnn | None) -> str:
+    """The version of what does not come with wheels, which stand in the lock."""
+    return part.version if part and part.origin != "wheels" else ""
 
 
 def _words(value: Mapping[str, Any]) -> str:

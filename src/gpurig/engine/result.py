@@ -112,10 +112,18 @@ class HostResult:
             return 1
         if verdicts & {Verdict.DRIFTED, Verdict.FOLLOWS} and command in ("plan", "up"):
             return 3 if command == "plan" else 1
+        return self._remembered() or (4 if self.due else 0)
+
+    @property
+    def due(self) -> bool:
+        """Whether a promise or a proof waits for a person."""
+        verdicts = {finding.verdict for finding in self.now}
+        return Verdict.DUE in verdicts or any(p.verdict is ProofVerdict.DUE for p in self.proofs)
+
+    def _remembered(self) -> int:
+        """The exit code for what is remembered of proofs: 0 where nothing failed or is missing."""
         if self.standing and self.standing.failed:
             return 1
-        if Verdict.DUE in verdicts or ProofVerdict.DUE in proofs:
-            return 4
         return 4 if self.standing and self.standing.missing else 0
 
     def as_json(self) -> dict[str, Any]:

@@ -257,12 +257,14 @@ def _limited(hosts: list[HostSpec], limit: str | None) -> list[HostSpec]:
             if any(fnmatchcase(name, word) for name in (host.name, *host.groups))
         }
         if not found:
-            known = list(
-                dict.fromkeys(name for host in hosts for name in (host.name, *host.groups))
-            )
-            near = difflib.get_close_matches(word, known, n=1)
-            do = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:8])}"
-            what = f"{word!r} matches no host and no group"
-            raise InputError("limit-empty", what, "--limit", do)
+            raise _unmatched(word, hosts)
         chosen |= found
     return [host for host in hosts if host.name in chosen]
+
+
+def _unmatched(word: str, hosts: list[HostSpec]) -> InputError:
+    known = list(dict.fromkeys(name for host in hosts for name in (host.name, *host.groups)))
+    near = difflib.get_close_matches(word, known, n=1)
+    do = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:8])}"
+    what = f"{word!r} matches no host and no group"
+    return InputError("limit-empty", what, "--limit", do)

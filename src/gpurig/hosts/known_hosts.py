@@ -109,16 +109,22 @@ def judge(lines: Sequence[Line], host: str, port: int, alias: str, key: bytes) -
 
 def _judge(lines: Sequence[Line], name: str, key: bytes) -> Answer:
     about = _of(lines, name)
-    if revoked := [one for one in about if one.marker == "@revoked" and one.key == key]:
-        return Answer(Verdict.REVOKED, tuple(revoked))
-    plain = [one for one in about if not one.marker]
-    if same := [one for one in plain if one.key == key]:
-        return Answer(Verdict.KNOWN, tuple(same))
-    if plain:
-        return Answer(Verdict.CHANGED, tuple(plain))
-    if authorities := [one for one in about if one.marker == "@cert-authority"]:
-        return Answer(Verdict.CERTIFIED, tuple(authorities))
-    return Answer(Verdict.NEW)
+    same = [one for one in about if one.key == key]
+    # What counts, before what comes after it.
+    verdicts = (
+        (Verdict.REVOKED, _marked(same, "@revoked")),
+        (Verdict.KNOWN, _marked(same, "")),
+        (Verdict.CHANGED, _marked(about, "")),
+        (Verdict.CERTIFIED, _marked(about, "@cert-authority")),
+    )
+    return next((Answer(verdict, found) for verdict, found in verdicts if found), _NEW)
+
+
+def _marked(lines: Sequence[Line], marker: str) -> tuple[Line, ...]:
+    return tuple(one for one in lines if one.marker == marker)
+
+
+_NEW = Answer(Verdict.NEW)
 
 
 def _of(lines: Sequence[Line], name: str) -> list[Line]:

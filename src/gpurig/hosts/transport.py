@@ -226,17 +226,7 @@ class SSHTransport(Transport):
                 "known-hosts", str(error), name, "make it readable, or name another", name
             ) from error
         except AuthenticationException as error:
-            if "timeout" in str(error):
-                raise self.limits.silent(name, "connect", "it should let us in") from error
-            user = self.client._ssh_config.get("username") or arguments.get("username") or "you"
-            with_what = "password" if arguments.get("password") else "key"
-            raise HostError(
-                "ssh-refused",
-                f"it refuses the {with_what} for user {user}",
-                where=name,
-                do=f"check ssh_user, ssh_key and ssh_password, or try: ssh {user}@{hostname}",
-                host=name,
-            ) from error
+            raise self._refused(error, hostname, arguments) from error
         except socket.gaierror as error:
             raise HostError(
                 "host-unresolved",
@@ -259,6 +249,22 @@ class SSHTransport(Transport):
         if transport is not None:
             transport.set_keepalive(15)
             self.user = transport.get_username() or ""
+
+    def _refused(
+        self, error: AuthenticationException, hostname: str, arguments: dict[str, Any]
+    ) -> HostError:
+        """The sentence for a host that does not let us in."""
+        if "timeout" in str(error):
+            return self.limits.silent(self.name, "connect", "it should let us in")
+        user = self.client._ssh_config.get("username") or arguments.get("username") or "you"
+        with_what = "password" if arguments.get("password") else "key"
+        return HostError(
+            "ssh-refused",
+            f"it refuses the {with_what} for user {user}",
+            where=self.name,
+            do=f"check ssh_user, ssh_key and ssh_password, or try: ssh {user}@{hostname}",
+            host=self.name,
+        )
 
     def _start(self, line: str) -> tuple[Any, Read, Read, Callable[[], int], Callable[[], None]]:
         transport = self.client.get_transport()

@@ -24,26 +24,38 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
     if right:
         lines.append(f"  already right: {right}")
     lines += _verdicts(result)
-    if result.proofs:
-        counts = Counter(proof.verdict for proof in result.proofs)
-        told = ", ".join(f"{counts[v]} {v.value}" for v in ProofVerdict if counts[v])
-        lines.append(f"  proofs: {told}")
-        lines += [
-            f"  {proof.verdict.value}: {proof.title}: {proof.reason}"
-            for proof in result.proofs
-            if proof.verdict in (ProofVerdict.FAILED, ProofVerdict.UNKNOWN)
-            or (proof.verdict is ProofVerdict.PASSED and proof.reason)
-        ]
+    lines += _proofs(result)
     lines += _proven(result)
     lines += [f"  note: {note}" for note in result.notes]
     if isinstance(result.answer, Stack):
-        if result.answer.assumed:
-            gpus = ", ".join(gpu.id for gpu in result.answer.gpus)
-            lines.append(f"  assumed hardware: {gpus} (rig_assume_gpu); nothing was computed on it")
+        lines += _assumed(result.answer)
         lines += [f"  warning: {warning}" for warning in result.answer.warnings]
         if command == "up" and result.exit_code(command) in (0, 4):
             lines += _try(result, result.answer, settings)
     return lines
+
+
+def _proofs(result: HostResult) -> list[str]:
+    """How many proofs ended how, and what those say that did not simply pass."""
+    if not result.proofs:
+        return []
+    counts = Counter(proof.verdict for proof in result.proofs)
+    told = ", ".join(f"{counts[v]} {v.value}" for v in ProofVerdict if counts[v])
+    return [
+        f"  proofs: {told}",
+        *(
+            f"  {proof.verdict.value}: {proof.title}: {proof.reason}"
+            for proof in result.proofs
+            if proof.verdict in (ProofVerdict.FAILED, ProofVerdict.UNKNOWN)
+            or (proof.verdict is ProofVerdict.PASSED and proof.reason)
+        ),
+    ]
+
+
+def _assumed(stack: Stack) -> list[str]:
+    gpus = ", ".join(gpu.id for gpu in stack.gpus)
+    told = f"  assumed hardware: {gpus} (rig_assume_gpu); nothing was computed on it"
+    return [told] if stack.assumed else []
 
 
 def _headline(result: HostResult, command: str) -> str:
@@ -52,18 +64,13 @@ def _headline(result: HostResult, command: str) -> str:
     if result.refused:
         return f"{result.name}: refused"
     code = result.exit_code(command)
-    if code == 4 and not _due(result):
+    if code == 4 and not result.due:
         return f"{result.name}: right, but not proven"
     if code == 4:
         return f"{result.name}: right, except what needs you (below)"
     if code == 3:
         return f"{result.name}: {len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))} to change"
     return f"{result.name}: {'right' if code == 0 else 'not right'}"
-
-
-def _due(result: HostResult) -> bool:
-    verdicts = {finding.verdict for finding in result.now}
-    return Verdict.DUE in verdicts or any(p.verdict is ProofVerdict.DUE for p in result.proofs)
 
 
 def _proven(result: HostResult) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
@@ -56,8 +56,12 @@ def ending(outcome: Outcome) -> list[str]:
     hosts = ", ".join(node.name for node in outcome.nodes) or "no host"
     lines.append(f"{hosts}: {'trained' if ok else 'not trained'} in {outcome.seconds:.0f} s")
     lines += [f"  error: {error}" for error in outcome.errors]
-    if not told:
-        return lines
+    return lines + _told(outcome, told) if told else lines
+
+
+def _told(outcome: Outcome, told: Mapping[str, Any]) -> list[str]:
+    """What the workload told, in words."""
+    lines = []
     if is_number(told.get("accuracy")):
         lines.append(f"  accuracy: {told['accuracy']:.4f} (threshold {told.get('threshold')})")
     data = told.get("data")

@@ -227,17 +227,10 @@ class _Training:
                 self._start(phase, node, command)
         failed_at, heard = 0.0, time.monotonic()
         while phase.open:
-            try:
-                host, told = self.queue.get(timeout=0.5)
-                if told is None or "alive" not in told:
-                    heard = time.monotonic()
-                self._take(phase, host, told)
-            except gevent.queue.Empty:
-                pass
+            if self._spoke(phase):
+                heard = time.monotonic()
             self._refuse_silence(heard)
-            for host in self.hosts.values():
-                if not host.alive:
-                    raise host.lost()
+            self._refuse_lost()
             if phase.failed:
                 failed_at = failed_at or time.monotonic()
                 # When a host is gone, programs of the others fail, too. One heartbeat of each
@@ -247,6 +240,20 @@ class _Training:
         if phase.failed:
             self._failed(phase)
         return phase.told
+
+    def _spoke(self, phase: _Phase) -> bool:
+        """Take the next thing that a host tells; whether there was one beside heartbeats."""
+        try:
+            host, told = self.queue.get(timeout=0.5)
+        except gevent.queue.Empty:
+            return False
+        self._take(phase, host, told)
+        return told is None or "alive" not in told
+
+    def _refuse_lost(self) -> None:
+        for host in self.hosts.values():
+            if not host.alive:
+                raise host.lost()
 
     def _refuse_silence(self, heard: float) -> None:
         """Every host is there, but nothing that was started says a word."""

@@ -82,21 +82,30 @@ class Workload:
         there = ranks(told)
         if told.get("ranks", there) != there:
             wrong.append("its ranks are no list of objects with rank, host and weights_sha256")
-        weights = {rank["weights_sha256"] for rank in there}
-        if len(weights) > 1:
-            each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in there)
-            wrong.append(f"the ranks have different weights ({each})")
+        wrong += _differing(there)
         size = told.get("world_size")  # a process may have several replicas
         count = max(processes, size if isinstance(size, int) else 0)
         if self.program is None and len(there) != count:
             wrong.append(f"{len(there)} ranks told their weights instead of {count}")
-        accuracy, threshold = told.get("accuracy"), told.get("threshold")
         if told.get("passed") is not True:
-            if is_number(accuracy) and is_number(threshold) and accuracy < threshold:
-                wrong.append(f"accuracy {accuracy:.4f} is below {threshold}")
-            elif not wrong:
-                wrong.append("the workload says that it did not pass")
+            below = _below(told.get("accuracy"), told.get("threshold"))
+            wrong += below or ([] if wrong else ["the workload says that it did not pass"])
         return [HostError("training-wrong", what, host, host=host) for what in wrong]
+
+
+def _differing(ranks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """That the ranks have different weights, where they do."""
+    if len({rank["weights_sha256"] for rank in ranks}) < 2:
+        return []
+    each = ", ".join(f"{r['rank']} on {r['host']} {r['weights_sha256'][:8]}" for r in ranks)
+    return [f"the ranks have different weights ({each})"]
+
+
+def _below(accuracy: Any, threshold: Any) -> list[str]:
+    """That the accuracy is not reached, where it is told and is not."""
+    if is_number(accuracy) and is_number(threshold) and accuracy < threshold:
+        return [f"accuracy {accuracy:.4f} is below {threshold}"]
+    return []
 
 
 def ranks(told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -53,12 +54,7 @@ def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel
     for package in tomllib.loads(pylock)["packages"]:
         name = normalised(package["name"])
         hashes = pins[name].hashes if name in pins else frozenset()
-        files = [_wheel(name, one) for one in package.get("wheels", [])]
-        wheels = [wheel for wheel in files if wheel.sha256 in hashes]
-        best = min(wheels, key=lambda wheel: _rank(wheel, rank), default=None)
-        if best is None or _rank(best, rank) == len(rank):
-            source = "sdist" in package and name in lock_text.SOURCES
-            best = _wheel(name, package["sdist"]) if source else None
+        best = _best(name, package, hashes, rank)
         if best is None or best.sha256 not in hashes:
             raise GpurigError(
                 "wheels-unknown",
@@ -75,6 +71,19 @@ def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel
             "wheels-unknown", f"the index answers with what is not in the lock ({error})"
         ) from error
     return found
+
+
+def _best(
+    name: str, package: Mapping[str, Any], hashes: Container[str], rank: dict[Tag, int]
+) -> Wheel | None:
+    """The wheel that comes first among those of the lock, else its source if one may be built."""
+    files = [_wheel(name, one) for one in package.get("wheels", [])]
+    wheels = [wheel for wheel in files if wheel.sha256 in hashes]
+    best = min(wheels, key=lambda wheel: _rank(wheel, rank), default=None)
+    if best is not None and _rank(best, rank) < len(rank):
+        return best
+    source = "sdist" in package and name in lock_text.SOURCES
+    return _wheel(name, package["sdist"]) if source else None
 
 
 def refuse_others(wheels: Sequence[Wheel], lock: str) -> None:
