@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
+from gpurig.contract.driver_versions import branch, upstream
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
@@ -33,7 +34,6 @@ _MODULE = re.compile(
     r"|nvidia-dkms(-\d+)?(-server)?(-open)?|linux-modules-nvidia-\d+.*"
 )
 _LIBRARY = re.compile(r"libcuda1(-\d+)?|libnvidia-compute(-\d+)?(-server)?|libnvidia-.*-cuda1")
-_DRIVER_VERSION = re.compile(r"(?:\d+:)?(\d{3}\.\d+(?:\.\d+)*)")
 _THERE = ("installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
 _LICENCES = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}  # as in facts/driver/module.py
 
@@ -93,17 +93,6 @@ class Installed(TypedDict):
     source: str
     packages: list[str]
     held: list[str]
-
-
-def upstream(version: str) -> str:
-    """The driver's version in a package's: ``550.163.01`` of ``1:550.163.01-2``; else empty."""
-    found = _DRIVER_VERSION.match(version)
-    return found[1] if found else ""
-
-
-def branch(version: str) -> str:
-    """The branch of a driver's version: ``550`` of ``550.163.01-2``, empty where it is none."""
-    return upstream(version).partition(".")[0]
 
 
 class DriverPackages(Always[dict[str, DriverPackage]]):

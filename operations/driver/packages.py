@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
+from gpurig.contract.driver_versions import branch
 from gpurig.contract.fact import read
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
@@ -19,7 +20,6 @@ from gpurig.facts.driver.packages import (
     DriverPackage,
     DriverPackages,
     Installed,
-    branch,
 )
 from gpurig.facts.packages.apt import Candidates, Pins, Sources
 from gpurig.facts.packages.dpkg import Package, Packages
@@ -204,7 +204,7 @@ class _Move:
 
 def _is_elsewhere(package: DriverPackage, driver: Driver) -> bool:
     """Whether a package of the driver is of another source or branch."""
-    other = branch(package["version"]) not in ("", driver.branch)
+    other = branch(package["version"]) not in (0, int(driver.branch))
     return package["own"] and (package["source"] != driver.source or other)
 
 

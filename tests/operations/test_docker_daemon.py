@@ -12,6 +12,7 @@ from gpurig.facts.docker.engine import Daemon
 from gpurig.operations.docker import engine
 from gpurig.operations.shared.daemon_json import (
     NVIDIA_RUNTIME,
+    Change,
     differences,
     merged,
     stopped,
@@ -230,3 +231,56 @@ def test_a_key_that_is_also_a_flag_is_found_as_dockerd_finds_it(
     found = engine.usable("/d", {"log-opts": {}})
 
     assert found == file if not said else isinstance(found, Unknown) and said in found.reason
+
+
+def _change(config: dict[str, Any], containers: int = 0, **said: Any) -> Change:
+    file = DaemonFile(path="/etc/docker/daemon.json", config=config, indent="  ", changed=2.0)
+    known = Read(started=1.0, confirmed=said.pop("confirmed", {}))
+    return Change(file, _daemon(containers_running=containers, **said), {}, known)
+
+
+ALIVE = {"live-restore": True}
+
+
+@pytest.mark.parametrize(
+    ("change", "asked", "stops", "reloads"),
+    [
+        (_change({}), set(), False, True),
+        (_change({"debug": True}), {"debug"}, False, True),
+        (_change({"debug": True}, containers=2), {"debug"}, False, True),
+        (_change({"data-root": "/x"}), {"data-root"}, False, False),
+        (_change({"data-root": "/x"}, containers=2), {"data-root"}, True, True),
+        (_change({"data-root": "/x", "debug": True}, containers=2), {"data-root", "debug"},
+         False, True),
+        (_change(ALIVE | {"log-opts": {"a": "b"}}, containers=2, live_restore=True),
+         {"log-opts"}, False, False),
+        (_change(ALIVE | {"data-root": "/x"}, containers=2, live_restore=True), {"data-root"},
+         True, True),
+    ],
+)  # fmt: skip
+def test_what_a_running_daemon_needs_follows_from_keys_and_containers(
+    change: Change, asked: set[str], stops: bool, reloads: bool
+) -> None:
+    """A reload where dockerd takes the key; a restart where no container stops by it."""
+    assert change.asked == asked
+    assert change.stops_containers(restart=False) is stops
+    assert change.by_reload(restart=False) is reloads
+
+
+def test_a_restart_that_is_asked_for_stops_what_live_restore_does_not_keep() -> None:
+    """With live-restore alone, and keys that containers outlive, they go on running."""
+    kept = _change(ALIVE | {"log-driver": "local"}, containers=2, live_restore=True)
+    lost = _change({"debug": True, "data-root": "/x"}, containers=2)
+
+    assert (kept.kept_alive, kept.stops_containers(restart=True)) == (True, False)
+    assert (lost.kept_alive, lost.stops_containers(restart=True)) == (False, True)
+    assert not lost.by_reload(restart=True)
+
+
+def test_after_a_reload_only_what_was_taken_is_confirmed() -> None:
+    """A key that waits for a restart keeps the hash that it had, or none."""
+    change = _change({"data-root": "/new", "insecure-registries": ["r"]}, containers=1)
+    before = _change({"data-root": "/new"}, confirmed={"data-root": "old"})
+
+    assert change.confirmed_by_reload == untold({"insecure-registries": ["r"]})
+    assert before.confirmed_by_reload == {"data-root": "old"}

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpurig.facts.driver.packages import upstream
+from gpurig.contract.driver_versions import upstream
+from gpurig.contract.values import ABSENT
+from gpurig.facts.driver.dkms import Failure, failed_for
 from gpurig.operations.driver.boot_kernel import with_module
 from gpurig.operations.driver.firmware import needs_gsp
 from gpurig.operations.driver.module_signature import judged
@@ -81,3 +83,15 @@ def test_only_gpus_before_turing_do_without_firmware(
 def test_a_packages_version_holds_the_drivers(version: str) -> None:
     """Epoch and revision are the packager's."""
     assert upstream(version) == "550.163.01"
+
+
+def test_a_build_that_failed_is_told_by_kernel() -> None:
+    """Of this module; of one version where it is named. Without dkms none has failed."""
+    failures = [
+        Failure(module=module, version=version, kernel=kernel, error=f"{module} {version}")
+        for module, version, kernel in [("nvidia", "1", "a"), ("nvidia", "2", "b"), ("x", "1", "c")]
+    ]
+
+    assert failed_for(failures, "nvidia") == {"a": "nvidia 1", "b": "nvidia 2"}
+    assert failed_for(failures, "nvidia", "2") == {"b": "nvidia 2"}
+    assert failed_for(ABSENT, "nvidia") == {}

@@ -15,9 +15,12 @@ from gpurig.operations.container_toolkit.cdi import UNITS, stopped
 from gpurig.operations.container_toolkit.cdi_plan import (
     KEPT,
     REFRESHED,
+    Plan,
     faults,
     foreign,
+    in_doubt,
     kept,
+    of_gpus,
 )
 from gpurig.operations.container_toolkit.device_links import needed
 from gpurig.operations.container_toolkit.toolkit import comments, with_key
@@ -237,3 +240,49 @@ def test_a_mask_hides_nothing_else() -> None:
     unit = {"load": "masked", "active": "inactive", "enabled": "masked", "invocation": ""}
 
     assert lacking({"docker.service": unit}) == ["docker.service is masked"]  # type: ignore[dict-item]
+
+
+def _plan(*specs: Spec, refreshes: bool = False) -> Plan:
+    return Plan(specs, {one["path"]: faults(one, DRIVER, None) for one in specs}, refreshes)
+
+
+def test_one_right_spec_needs_nothing() -> None:
+    """Nothing is done, wherever it is kept."""
+    assert _plan(_spec()).nothing
+    assert _plan(_spec(REFRESHED), refreshes=True).nothing
+
+
+@pytest.mark.parametrize(
+    ("plan", "actual", "will"),
+    [
+        (_plan(), "no CDI spec of this host's GPUs", f"write {KEPT}"),
+        (_plan(refreshes=True), "no CDI spec of this host's GPUs", f"write {REFRESHED}"),
+        (_plan(_spec(devices=["0"])), f"{KEPT}: it has no device all", f"write {KEPT}"),
+        (_plan(_spec(), _spec(REFRESHED)), f"more than one: {KEPT}, {REFRESHED};"
+         f" {REFRESHED} is gone after a reboot", f"move {REFRESHED} aside"),
+        (_plan(_spec(closed=["it is closed"])), "it is closed",
+         "let everybody read it and root alone write it"),
+        (_plan(_spec(REFRESHED)), f"{REFRESHED} is gone after a reboot",
+         f"write {KEPT} and move {REFRESHED} aside"),
+    ],
+)  # fmt: skip
+def test_a_plan_says_what_is_wrong_and_what_it_does(plan: Plan, actual: str, will: str) -> None:
+    """Exactly one spec stays, where it outlives a boot."""
+    assert not plan.nothing
+    assert (plan.actual, plan.will) == (actual, will)
+
+
+def test_specs_of_others_and_those_that_kill_are_not_judged() -> None:
+    """What cannot be read counts only in the usual places, where it is one of ours, cut off."""
+    ours, cut = _spec(), _spec(REFRESHED, kind="", version="")
+    others = [_spec("/etc/cdi/mine.yaml", kind="x/y"), _spec("/etc/cdi/b.yaml", kind=""),
+              _spec("/etc/cdi/c.yaml", deadly=True)]  # fmt: skip
+
+    assert of_gpus([ours, cut, *others]) == [ours, cut]
+
+
+def test_the_driver_is_asked_only_where_the_specs_do_not_say() -> None:
+    """Device nodes outlive a GPU that is gone; without a spec there is nothing to go by."""
+    assert in_doubt([], DRIVER)
+    assert in_doubt([_spec(nodes=[])], DRIVER)
+    assert not in_doubt([_spec()], DRIVER)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
 
+from gpurig.contract.driver_versions import branch
 from gpurig.contract.frameworks import frameworks
 from gpurig.contract.values import as_json
 from gpurig.settings.checks import validate
@@ -25,7 +26,7 @@ from gpurig.stack.observed import Observed
 from gpurig.stack.reading import saved
 from gpurig.stack.resolver import resolve
 from gpurig.stack.tables import tables
-from gpurig.stack.versions import branch_of, numbers
+from gpurig.stack.versions import numbers
 from stack.observations import IDS
 
 UNKNOWN_IDS = ("10de:ffff",)
@@ -409,7 +410,7 @@ def _without_words(stack: Stack) -> Stack:
 def test_every_release_can_be_run_by_some_driver() -> None:
     """A build whose CUDA no branch runs could never be chosen."""
     newest = max(row.number for row in tables().branch)
-    floors = {row.major: branch_of(row.driver) for row in tables().cuda_major}
+    floors = {row.major: branch(row.driver) for row in tables().cuda_major}
     for row in tables().release:
         for build in row.builds:
             if build.cuda:

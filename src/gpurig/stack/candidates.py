@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gpurig.contract.driver_versions import branch
 from gpurig.stack import nvidia
 from gpurig.stack.model import Driver, Flavour, Repository
 from gpurig.stack.rows import BranchRow, DriverRow, NvidiaPackagesRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
-from gpurig.stack.versions import branch_of
 
 # Newest first within a kind; what NVIDIA has ended comes last.
 KINDS = ("LTS", "production", "new feature", "legacy")
@@ -77,7 +77,7 @@ def candidates(site: Site) -> list[Candidate]:
         return found
     if there["source"] in FOREIGN:
         return [_kept(site, there)]
-    same = (there["source"], branch_of(there["version"]), there["flavour"])
+    same = (there["source"], branch(there["version"]), there["flavour"])
     for candidate in found:
         if (candidate.source, candidate.branch, candidate.flavour) == same:
             installed = Candidate(**{**vars(candidate), "installed": True})
@@ -155,7 +155,7 @@ def _kept(site: Site, there: Any) -> Candidate:
     module = "nvidia-current" if debians else "nvidia"
     if debians and there["flavour"] == "open":
         module += "-open"
-    number = branch_of(there["version"])
+    number = branch(there["version"])
     driver = Driver(
         branch=str(number),
         flavour=there["flavour"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gpurig.contract.driver_versions import branch
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
 from gpurig.stack.gpus import called, driven_by, row_of
@@ -12,7 +13,7 @@ from gpurig.stack.nvidia import KEY_WAY
 from gpurig.stack.rows import BrokenRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
-from gpurig.stack.versions import branch_of, numbers
+from gpurig.stack.versions import numbers
 
 
 def of_gpu(gpu: Gpu) -> Demand:
@@ -89,7 +90,7 @@ def of_build(site: Site, boots: Kernel) -> Demand:
         if c.installed and _may_boot_another(site):
             return None  # the newest kernel that has its module becomes the boot default
         for failed in failures if isinstance(failures, list) else []:
-            same = (c.driver.dkms, c.branch) == (failed["module"], branch_of(failed["version"]))
+            same = (c.driver.dkms, c.branch) == (failed["module"], branch(failed["version"]))
             same = same and _is_flavour(site, c, failed["version"])
             if same and failed["kernel"] == boots.release and c.driver.build:
                 said = f"its module {failed['version']} was tried on {boots.release} and"

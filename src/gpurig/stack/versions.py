@@ -11,8 +11,3 @@ def numbers(version: str) -> tuple[int, ...]:
     """The numbers a version begins with: ``6.12.97+deb13-amd64`` is ``(6, 12, 97)``."""
     found = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
-
-
-def branch_of(version: str) -> int:
-    """The branch of a driver's version: 550 of ``550.163.01``; 0 where there is no number."""
-    return next(iter(numbers(version)), 0)
