@@ -56,6 +56,14 @@ def test_the_room_is_known_for_each_accelerator(name: str) -> None:
 
 
 @each_framework
+def test_it_has_a_title(name: str) -> None:
+    """Reports write it as its makers do."""
+    title = frameworks()[name].title
+    assert title != name, f"[[framework]] {name} has no title"
+    assert title.lower() == name
+
+
+@each_framework
 def test_programs_show_that_it_works(name: str) -> None:
     """`proofs` of its row names at least one, and each is a file of workloads/."""
     shown = frameworks()[name].proofs

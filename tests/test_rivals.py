@@ -74,7 +74,7 @@ def test_without_a_rival_nothing_is_made_anew(look: Any) -> None:
 
 def test_the_rivals_are_the_other_wheels_of_the_framework(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the base, where it stands on one; what the lock has is none."""
-    trees = frameworks.Framework("trees", "trees", "trees", (), ("trees", "trees_cpu"), ())
+    trees = frameworks.Framework("trees", "Trees", "trees", "trees", (), ("trees", "trees_cpu"), ())
     monkeypatch.setattr(locks, "frameworks", lambda: {"trees": trees})
     wanted = Environment("x", "x", "trees", "1", "3.13", "cpu", (), "x")
     assert locks.rivals(wanted, LOCK.text) == ("trees-cpu",)

@@ -7,7 +7,7 @@ import shlex
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
-from gpurig.contract.frameworks import frameworks
+from gpurig.contract.frameworks import folder, frameworks
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
 _CUDA = ("nvidia_cuda_runtime", "nvidia_cuda_runtime_cu[0-9]*", "nvidia_cudnn_cu[0-9]*")
@@ -24,8 +24,7 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
     """
 
     def command(self, root: str = "/opt/gpurig/venvs") -> StringCommand:
-        # Folders are called as the wheel with underscores (PEP 427).
-        names = [wheel.replace("-", "_") for one in frameworks().values() for wheel in one.wheels]
+        names = [folder(wheel) for one in frameworks().values() for wheel in one.wheels]
         patterns = " ".join(
             f"*/lib/python3*/site-packages/{name}-[0-9]*.dist-info" for name in (*names, *_CUDA)
         )
@@ -39,7 +38,7 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
             return ABSENT
         found: dict[str, dict[str, str]] = {}
         for line in lines:
-            environment, *_, folder = line.split("/")
-            wheel, _, version = folder.removesuffix(".dist-info").partition("-")
+            environment, *_, there = line.split("/")
+            wheel, _, version = there.removesuffix(".dist-info").partition("-")
             found.setdefault(environment, {})[wheel] = version
         return found

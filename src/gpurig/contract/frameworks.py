@@ -25,7 +25,7 @@ class Framework:
     """
     One framework, whatever its release.
 
-    + name: as settings call it; module: what its programs import
+    + name: as settings call it; title: as it calls itself; module: what its programs import
     + libraries: the folder of site-packages that its libraries are in
     + proofs: the programs of workloads/ that show that it works, by their names
     + wheels: the distributions that it comes as, the usual one first
@@ -33,6 +33,7 @@ class Framework:
     """
 
     name: str
+    title: str
     module: str
     libraries: str
     proofs: tuple[str, ...]
@@ -56,12 +57,18 @@ def _framework(row: Mapping[str, Any], releases: Sequence[Mapping[str, Any]]) ->
     pins = [build["pins"][0] for release in releases for build in release["builds"]]
     return Framework(
         name=row["name"],
+        title=row.get("title", row["name"]),
         module=module,
         libraries=row.get("libraries", module),
         proofs=tuple(row.get("proofs", ())),
         wheels=tuple(dict.fromkeys(Requirement(pin).name for pin in pins)),
         bases=tuple(dict.fromkeys(base for one in releases for base in one.get("bases", ()))),
     )
+
+
+def folder(wheel: str) -> str:
+    """How the name of a wheel begins, and that of its folder in site-packages (PEP 427)."""
+    return wheel.replace("-", "_")
 
 
 def bases() -> dict[str, tuple[str, ...]]:

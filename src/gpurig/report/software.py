@@ -7,20 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpurig.contract.frameworks import folder
 from gpurig.contract.frameworks import frameworks as frameworks_known
 from gpurig.engine.result import HostResult
 from gpurig.report.machine import observed
 from gpurig.stack.model import Environment, Stack
 from gpurig.stack.observed import Observed
 
-LABELS = {
-    "tensorflow": "TensorFlow",
-    "pytorch": "PyTorch",
-    "jax": "JAX",
-    "keras": "Keras",
-    "horovod": "Horovod",
-    "xgboost": "XGBoost",
-}
 _SOURCES = {"distribution": "the distribution", "nvidia": "NVIDIA", "docker": "Docker"}
 _COMPUTES_ON = {"cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU", "tpu": "TPU"}
 
@@ -72,7 +65,8 @@ def frameworks(result: HostResult) -> list[str]:
 
 def label(framework: str) -> str:
     """As its makers write it."""
-    return LABELS.get(framework, framework)
+    known = frameworks_known().get(framework)
+    return known.title if known else framework
 
 
 def _driver(answer: Stack | None, told: Observed) -> Iterator[Part]:
@@ -142,7 +136,7 @@ def _environment(wanted: Environment, told: Observed) -> Part:
 def _release(framework: str, wheels: Mapping[str, str]) -> str:
     """The release of a framework that is among these wheels, or nothing."""
     known = frameworks_known().get(framework)
-    names = [wheel.replace("-", "_") for wheel in known.wheels] if known else [framework]
+    names = [folder(wheel) for wheel in known.wheels] if known else [framework]
     return next((_upstream(wheels[name]) for name in names if name in wheels), "")
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gpurig.contract.frameworks import DEFAULT, frameworks
+from gpurig.contract.frameworks import DEFAULT, folder, frameworks
 from gpurig.errors import InputError
 from gpurig.settings.table import Settings
 from gpurig.stack.gpus import called, row_of, runs_code
@@ -154,8 +154,7 @@ def holding(site: Site, option: Option) -> str:
 def _is(installed: Mapping[str, str], row: ReleaseRow, build: BuildRow | None) -> bool:
     """Whether a release is among what is installed; a build's own part of the version aside."""
     wheel = Requirement((build or row.builds[0]).pins[0]).name
-    folder = wheel.replace("-", "_")  # as the fact has it
-    return installed.get(folder, "").partition("+")[0] == row.version
+    return installed.get(folder(wheel), "").partition("+")[0] == row.version
 
 
 def lock_stem(option: Option, platform: str) -> str:

@@ -324,12 +324,14 @@ class FrameworkRow(Row):
     """
     A framework, whatever its release; `gpurig.contract.frameworks` has what follows from it.
 
+    + title: as it calls itself
     + module: what its programs import, if it is not called as the framework
     + libraries: the folder of site-packages that its libraries are in, if it is not the module's
     + proofs: the programs of workloads/ that show that it works
     """
 
     name: str
+    title: str = ""
     proofs: list[str] = field(default_factory=list)
     module: str | None = None
     libraries: str | None = None
