@@ -11,7 +11,7 @@ from gpurig.contract.frameworks import folder
 from gpurig.contract.frameworks import frameworks as frameworks_known
 from gpurig.engine.result import HostResult
 from gpurig.report.machine import observed
-from gpurig.stack.model import Environment, Stack
+from gpurig.stack.model import Cuda, Cudnn, Environment, Stack
 from gpurig.stack.observed import Observed
 
 _SOURCES = {"distribution": "the distribution", "nvidia": "NVIDIA", "docker": "Docker"}
@@ -80,21 +80,29 @@ def _driver(answer: Stack | None, told: Observed) -> Iterator[Part]:
 
 
 def _libraries(answer: Stack, told: Observed, result: HostResult) -> Iterator[Part]:
-    if (cuda := answer.cuda) and cuda.origin == "wheels":
-        yield _in_wheels("CUDA", cuda.version, "nvidia_cuda_runtime", told)
-    elif cuda:
-        kits = told.cuda_toolkits if isinstance(told.cuda_toolkits, list) else []
-        versions = [kit["version"] for kit in kits if kit["version"]]
-        version = ", ".join(versions) or cuda.version
-        yield Part("CUDA", version, f"from {_source(cuda.origin)}", bool(versions))
-    if (cudnn := answer.cudnn) and cudnn.origin == "wheels":
-        yield _in_wheels("cuDNN", cudnn.version, "nvidia_cudnn", told)
-    elif cudnn:
-        proven = [proof.detail.get("version") for proof in result.proofs
-                  if proof.id == "cudnn.version"]  # fmt: skip
-        version = str(proven[0]) if proven and proven[0] else ""
-        more = f"from {_source(cudnn.origin)}"
-        yield Part("cuDNN", version or cudnn.version, more, bool(version))
+    if answer.cuda:
+        yield _cuda(answer.cuda, told)
+    if answer.cudnn:
+        yield _cudnn(answer.cudnn, told, result)
+
+
+def _cuda(cuda: Cuda, told: Observed) -> Part:
+    if cuda.origin == "wheels":
+        return _in_wheels("CUDA", cuda.version, "nvidia_cuda_runtime", told)
+    kits = told.cuda_toolkits if isinstance(told.cuda_toolkits, list) else []
+    versions = [kit["version"] for kit in kits if kit["version"]]
+    version = ", ".join(versions) or cuda.version
+    return Part("CUDA", version, f"from {_source(cuda.origin)}", bool(versions))
+
+
+def _cudnn(cudnn: Cudnn, told: Observed, result: HostResult) -> Part:
+    if cudnn.origin == "wheels":
+        return _in_wheels("cuDNN", cudnn.version, "nvidia_cudnn", told)
+    proven = [proof.detail.get("version") for proof in result.proofs
+              if proof.id == "cudnn.version"]  # fmt: skip
+    version = str(proven[0]) if proven and proven[0] else ""
+    more = f"from {_source(cudnn.origin)}"
+    return Part("cuDNN", version or cudnn.version, more, bool(version))
 
 
 def _in_wheels(name: str, bounds: str, wheel: str, told: Observed) -> Part:
