@@ -38,4 +38,4 @@ def driver_module(stack: Stack, settings: Settings) -> None:
     if wanted.fabric_manager and wanted.stream is None:
         fabric_manager.fabric_manager(package=wanted.fabric_manager, starts=not stack.assumed)
     elif wanted.fabric_manager:
-        left_out("driver.fabric-manager", "with dnf's module streams it is not yet set up")
+        left_out("driver.fabric-manager", "gpurig does not set it up with dnf's module streams yet")

@@ -14,7 +14,7 @@ from gpurig.stack.model import Stack
 def users(stack: Stack, settings: Settings) -> None:
     """Let the given users use Docker, where there is Docker, and name who uses another one."""
     if stack.rootless is not None:
-        left_out("users.docker-group", "with rig_docker_rootless each user has their own Docker")
+        left_out("users.docker-group", "rig_docker_rootless gives each user their own Docker")
     elif stack.docker is not None and settings.users:
         operations.docker_group(users=settings.users)
         docker_context.contexts(users=settings.users)

@@ -127,7 +127,7 @@ class CudaLibraries(Always[list[str]]):
 
     def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         if code == 3:
-            return Unknown("ldconfig is not there")
+            return Unknown("the host has no ldconfig")
         return list(dict.fromkeys(lines))
 
 

@@ -44,7 +44,7 @@ class CudnnLibraries(Always[list[Library]]):
 
     def parse(self, lines: list[str], code: int) -> list[Library] | Unknown:
         if code == 3:
-            return Unknown("ldconfig is not there")
+            return Unknown("the host has no ldconfig")
         found = []
         for line in lines:
             path, version, package = line.split("|")

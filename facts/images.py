@@ -53,9 +53,9 @@ class ContainerImage(Fact[Found]):
 
     def parse(self, lines: list[str], code: int) -> Found | Absent | Unknown:
         if code == 3:
-            return Unknown("docker.service does not run")
+            return Unknown("docker.service is not running")
         if code == 4:
-            return Unknown("there is no command docker")
+            return Unknown("the host has no command docker")
         if code and any("no such image" in line.lower() for line in lines):
             return ABSENT
         if code:

@@ -66,7 +66,7 @@ class RootlessUnit(Fact[str]):
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code == 3:
             return ABSENT
-        return Unknown(f"{UNIT} could not be read") if code else "\n".join(lines) + "\n"
+        return Unknown(f"{UNIT} cannot be read") if code else "\n".join(lines) + "\n"
 
 
 class CdiFolder(Always[bool]):

@@ -41,8 +41,9 @@ def packages(packages: Sequence[str], home: str | None) -> Commands:
     complete = isinstance(found, dict) and not missing(packages, found)
     if complete and not _there(toolkits, home):
         return unknown(
-            f"{', '.join(packages)} is installed and {home or '/usr'} has no nvcc; find its"
-            " package with dpkg-query -S bin/nvcc and run apt-get install --reinstall PACKAGE"
+            f"{', '.join(packages)} is installed, but {home or '/usr'}"
+            " has no nvcc. Find its package with dpkg-query -S"
+            " bin/nvcc, then run apt-get install --reinstall PACKAGE"
         )
     yield from installed(packages)
 
@@ -57,8 +58,8 @@ def link(home: str) -> Commands:
     toolkits, found = known(CudaToolkits), known(CudaLink)
     if found["kind"] == "folder":
         return unknown(
-            f"{LINK} is a folder of its own; move it to /usr/local/cuda-VERSION, and the link"
-            " can take its place"
+            f"{LINK} is a real folder. Move it to"
+            " /usr/local/cuda-VERSION, so that gpurig can make the link"
         )
     if not _there(toolkits, home):
         return follows("cuda.packages")
@@ -68,7 +69,7 @@ def link(home: str) -> Commands:
     drift(
         actual=f"{LINK} leads to {found['target']}" if found["target"] else f"no {LINK}",
         wanted=f"{LINK} leads to {home}",
-        will=f"let {LINK} lead to {home}",
+        will=f"make {LINK} lead to {home}",
         leaves="every toolkit",
     )
     name, target, staged = QuoteString(LINK), QuoteString(home), QuoteString(f"{LINK}.gpurig-new")
@@ -97,10 +98,10 @@ def loader(home: str | None) -> Commands:
     if ours:
         return holds(f"ldconfig finds {ours[0]}")
     drift(
-        actual="libcudart is not found by the loader"
+        actual="the loader does not find libcudart"
         if not libraries
         else f"the loader finds {libraries[0]}",
-        wanted=f"libcudart of {home or 'the distribution'} is found",
+        wanted=f"the loader finds libcudart of {home or 'the distribution'}",
         will=f"write {LOADER_FILE} and run ldconfig" if home else "run ldconfig",
         leaves="every other file of the loader",
     )
@@ -120,7 +121,7 @@ def profile(home: str | None, gcc: int | None = None) -> Commands:
     """
     found, text = known(CudaProfile), _profile(home, gcc)
     if found is ABSENT and not text:
-        return holds("nvcc is in /usr/bin, and needs no file for login shells")
+        return holds("nvcc is in /usr/bin; login shells need no file")
     if found and found["text"] == text and int(found["mode"], 8) & 0o444 == 0o444:
         return holds(f"{PROFILE} names {home}")
     drift(

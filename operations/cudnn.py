@@ -48,8 +48,8 @@ def packages(packages: Sequence[str], maximum: str | None = None) -> Commands:
     if wrong:
         if read(CudnnDownloader):
             return unknown(
-                "Debian's nvidia-cudnn has files of the same names; run apt-get purge nvidia-cudnn,"
-                " or set rig_cudnn to wheels"
+                "Debian's nvidia-cudnn has files with the same names. Run"
+                " apt-get purge nvidia-cudnn, or set rig_cudnn to wheels"
             )
         movable(held(found))
         yield from _moved(packages, maximum, wrong)
@@ -65,14 +65,14 @@ def _kept(
         return holds(f"{', '.join(packages)} {version}")
     if maximum:
         drift(
-            actual=f"apt is not told to stay at {version}",
+            actual=f"apt is not pinned to {version}",
             wanted=f"at most {maximum}",
             will=f"write {PREFERENCES}",
         )
         yield from written(PREFERENCES, _stanza(packages, version))
     else:
         drift(
-            actual=f"apt is told to stay at {pin}",
+            actual=f"apt is pinned to {pin}",
             wanted="installed",
             will=f"remove {PREFERENCES}",
         )
@@ -109,7 +109,7 @@ def _wrong(found: dict[str, Package], packages: Sequence[str], maximum: str | No
             wrong.append(f"{name} is {found[name]['version']}")
     versions = {found[name]["version"] for name in packages if name in found}
     if not wrong and len(versions) > 1:
-        wrong.append(f"{' and '.join(sorted(versions))} are mixed")
+        wrong.append(f"the packages have different versions ({' and '.join(sorted(versions))})")
     return wrong
 
 
@@ -176,9 +176,9 @@ def library(packages: Sequence[str]) -> Commands:
     if not isinstance(found, dict) or missing(packages, found):
         return follows("cudnn.packages")
     drift(
-        actual="libcudnn is not found by the loader"
+        actual="the loader does not find libcudnn"
         if not libraries else f"the loader finds {libraries[0]['path']}",
-        wanted=f"libcudnn of {packages[0]} is found",
+        wanted=f"the loader finds libcudnn of {packages[0]}",
         will="run ldconfig",
     )  # fmt: skip
     yield StringCommand("ldconfig")
@@ -188,11 +188,12 @@ def _by_hand(downloader: Downloader | Absent) -> str:
     """What a person does to have Debian's cuDNN."""
     if downloader:
         return (
-            f"nvidia-cudnn {downloader['version']} is {downloader['state']} without its"
-            " library; run update-nvidia-cudnn -u, which asks for a yes to NVIDIA's licence,"
-            " or set rig_cudnn to wheels"
+            f"nvidia-cudnn {downloader['version']} is"
+            f" {downloader['state']} but its library is missing. Run"
+            " update-nvidia-cudnn -u and accept NVIDIA's licence, or"
+            " set rig_cudnn to wheels"
         )
     return (
-        "cuDNN is not there; install nvidia-cudnn, which asks for a yes to NVIDIA's licence,"
-        " or set rig_cudnn to wheels"
+        "cuDNN is missing; install nvidia-cudnn and accept NVIDIA's"
+        " licence, or set rig_cudnn to wheels"
     )

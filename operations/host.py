@@ -24,9 +24,9 @@ def resolves() -> Commands:
     if there["addresses"]:
         return holds(f"{name} is {', '.join(there['addresses'])}")
     drift(
-        actual=f"nothing is found for {name}",
+        actual=f"{name} has no address",
         wanted=f"{name} has an address",
-        will=f"name it {ADDRESS} in {HOSTS}",
+        will=f"add it as {ADDRESS} to {HOSTS}",
         leaves="all other lines there",
     )
     others = [line for line in there["hosts"] if not line.rstrip().endswith(_MARK)]

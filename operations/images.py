@@ -39,9 +39,7 @@ def built(title: str, recipe: Recipe, downloads: Downloads) -> Commands:
     base = known(ContainerImage, reference=recipe.base)
     wanted = recipe.labels["gpurig.framework"]
     if there and RECIPE not in there["labels"]:
-        return unknown(
-            f"{recipe.reference} is an image that gpurig did not build; give it another name"
-        )
+        return unknown(f"gpurig did not build the image {recipe.reference}; rename that image")
     if there and there["labels"][RECIPE] == recipe.labels[RECIPE]:
         return holds(f"{recipe.reference} has {wanted}")
     pull = f"pull {recipe.base} and " if base is ABSENT else ""
@@ -65,7 +63,7 @@ def _daemon_first() -> None:
     if sure(daemon) is not ABSENT:
         return
     if masked_by_hand("docker.service"):  # which stays, so that nothing will bring the image about
-        due("docker.service is masked: unmask it, or name docker in rig_components")
+        due("docker.service is masked; run systemctl unmask, or list docker in rig_components")
     else:
         follows("docker.service")
     raise Ended
@@ -144,8 +142,8 @@ def loaded(title: str, saved: Saved) -> Commands:
         taken = known(ContainerImage, reference=tag)
         if taken and not _is(taken, saved) and taken["id"] not in ours:
             return unknown(
-                f"{tag} is another image on the host than in {saved.path}, and gpurig did not load"
-                " it; give it another name"
+                f"the host has another image {tag} than {saved.path}, and"
+                " gpurig did not load it; rename that image"
             )
     drift(
         actual=f"no {name}" if there is ABSENT else f"{name} is another image",

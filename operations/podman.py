@@ -26,21 +26,23 @@ def cdi(reads: Mapping[str, str]) -> Commands:
     yield from ()
     version = read(Podman)
     if version is ABSENT:
-        return holds("there is no podman")
+        return holds("Podman is not installed")
     version, specs = sure(version), known(CdiSpecs)
     ours = [spec for spec in specs if spec["kind"] == KIND]
     if not ours:
         return follows("container-toolkit.cdi")
     taken = [spec for first, spec in reads.items() if numbers(first) <= numbers(version)]
     if not taken:
-        return due(f"podman {version} knows no CDI devices, which came with {next(iter(reads))}")
+        return due(f"Podman {version} has no CDI devices (Podman {next(iter(reads))} added them)")
     newest = taken[-1]
     for spec in ours:
         if numbers(spec["version"]) > numbers(newest):
             return due(
-                f"podman {version} reads CDI specs up to {newest}, and {spec['path']} is of"
-                f" {spec['version']}; install a newer podman, or write the spec anew without what"
-                " needs its version: nvidia-ctk cdi generate"
-                f" --feature-flags=no-additional-gids-for-device-nodes --output={spec['path']}"
+                f"Podman {version} reads CDI specs up to {newest}, and"
+                f" {spec['path']} has {spec['version']}. Install a newer"
+                " Podman, or write a spec of a lower version: nvidia-ctk"
+                " cdi generate"
+                " --feature-flags=no-additional-gids-for-device-nodes"
+                f" --output={spec['path']}"
             )
-    holds(f"podman {version} reads CDI specs up to {newest}")
+    holds(f"Podman {version} reads CDI specs up to {newest}")

@@ -66,7 +66,7 @@ def user(user: str) -> Commands:
     if known(GroupMembership, user=user, group="root") is not ABSENT:
         return holds(f"{user} exists")
     if user != USER:
-        return unknown(f"there is no user {user}; make the account or take it out of rig_users")
+        return unknown(f"user {user} does not exist; make the user, or remove it from rig_users")
     drift(actual=f"no user {USER}", wanted=f"user {USER}", will=f"make the system user {USER}")
     yield StringCommand(
         f"useradd --system --user-group --no-create-home --home-dir {DATA}"
@@ -88,7 +88,7 @@ def programs() -> Commands:
     told = _told(sorted(differing, key=lambda name: name in there), there)
     drift(
         actual=told if there.keys() & sums.keys() else f"none in {FOLDER}",
-        wanted="as in this version",
+        wanted="those of this version of gpurig",
         will=f"write {few(sorted(differing))} into {FOLDER}",
         leaves="other files there" if there.keys() - sums.keys() else "",
     )
@@ -114,14 +114,14 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
     try:
         contents = {program.file: Path(program.path).read_bytes() for program in programs}
     except OSError as error:
-        return unknown(f"{error.filename} cannot be read any more ({error.strerror})")
+        return unknown(f"{error.filename} cannot be read ({error.strerror})")
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     differing = [name for name, checksum in sums.items() if there.get(name) != checksum]
     if not differing:
         return holds(f"{', '.join(sorted(contents))} in {OWN}")
     drift(
         actual=_told(differing, there),
-        wanted="as on the control machine",
+        wanted="those of the control machine",
         will=f"write {', '.join(differing)} into {OWN}",
         leaves="other files there" if there.keys() - sums.keys() else "",
     )
@@ -155,7 +155,7 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
     drift(
         actual=actual,
         wanted="the originals",
-        will=f"hand over {len(wrong)} archives of MNIST",
+        will=f"copy {len(wrong)} archives of MNIST",
         leaves="other files there" if there.keys() - ARCHIVES.keys() else "",
     )
     if found and found["owner"] != user:
@@ -174,7 +174,10 @@ def _originals(mirror: str | None, seconds: int, actual: str) -> Path:
         return datasets.archives(mirror, seconds)
     except datasets.Unreached as error:
         # Said and left: neither an error nor a drift that no run could repair.
-        left_out("workloads.archives", f"{actual}; {error}; programs look for themselves")
+        left_out(
+            "workloads.archives",
+            f"{actual}; {error}. The programs look for the archives themselves",
+        )
         raise Ended from error
     except GpurigError as error:
         ends_unknown(str(error))
@@ -204,7 +207,7 @@ def seems(archive: Archive | None) -> str:
         return "is missing"
     if archive["head"].startswith("3c"):
         return "is a web page"
-    return "is truncated or changed" if archive["head"] == "1f8b" else "is no gzip archive"
+    return "is truncated or changed" if archive["head"] == "1f8b" else "is not a gzip archive"
 
 
 @keeps("workloads.data")
@@ -219,10 +222,10 @@ def data(user: str) -> Commands:
     if account is ABSENT:
         return follows("workloads.user")
     if folder and folder["owner"] == user and folder["mode"] == "755":
-        return holds(f"{DATA} is {user}'s")
+        return holds(f"{DATA} belongs to {user}")
     drift(
         actual=f"{DATA} is {folder['owner']}'s, mode {folder['mode']}" if folder else f"no {DATA}",
-        wanted=f"{DATA} is {user}'s, mode 755",
+        wanted=f"{DATA} belongs to {user}, mode 755",
         will=f"give {DATA} to {user}" if folder else f"make {DATA}",
     )
     name = QuoteString(user)

@@ -89,7 +89,7 @@ class ToolkitConfig(Fact[ToolkitConfigFile]):
         if code == 3:
             return ABSENT
         if code:
-            return Unknown(f"{CONFIG} could not be read")
+            return Unknown(f"{CONFIG} cannot be read")
         text = "\n".join(lines[2:]) + "\n"
         try:
             said: dict[str, Any] = tomllib.loads(text)

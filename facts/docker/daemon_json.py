@@ -57,7 +57,7 @@ class DaemonConfig(Fact[DaemonFile]):
         if code == 3:
             return ABSENT
         if code:
-            return Unknown(_UNREAD.get(code, "it could not be read"))
+            return Unknown(_UNREAD.get(code, "it cannot be read"))
         path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
         config = _read(text)
         if isinstance(config, Unknown):
@@ -68,13 +68,13 @@ class DaemonConfig(Fact[DaemonFile]):
         )
 
 
-_UNREAD = {4: "it is a link that leads nowhere", 5: "it is not a file"}
+_UNREAD = {4: "it is a broken link", 5: "it is not a file"}
 
 
 def _read(text: str) -> dict[str, Any] | Unknown:
     """What a daemon.json says, where dockerd would read it and it can be written back as it was."""
     if "\ufffd" in text:  # what stands for bytes that are not UTF-8; they would be lost
-        return Unknown("it is not written in UTF-8")
+        return Unknown("it is not UTF-8")
     try:
         config = json.loads(
             text if text.strip() else "{}", object_pairs_hook=_once, parse_constant=_not_json
@@ -98,7 +98,7 @@ def _misshapen(config: dict[str, Any]) -> str:
     try:
         json.dumps(config, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return "it has half a surrogate pair in a text"
+        return "it has half a surrogate pair in a string"
     for key in ("runtimes", "features"):
         if not isinstance(config.get(key, {}), dict):
             return f"its {key} is not an object"
@@ -125,7 +125,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"it names {twice!r} twice in one object")
+        raise ValueError(f"it has {twice!r} twice in one object")
     return dict(pairs)
 
 

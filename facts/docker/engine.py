@@ -59,18 +59,19 @@ class DockerInstalled(Fact[Installed]):
         for package, version in packages.items():
             return Installed(package=package, version=version, source=_SOURCES[package])
         by_hand = _by_hand(rows)
-        return Unknown(f"{by_hand} belongs to no package that is known here") if by_hand else ABSENT
+        return Unknown(f"{by_hand} belongs to no package that gpurig knows") if by_hand else ABSENT
 
 
 def _unclear(packages: Mapping[str, str], files: Sequence[str]) -> str:
     """Why it cannot be told which Docker this is, in a sentence; else empty."""
     if "/snap/bin/docker" in files:
         return (
-            "Docker is a snap here (/snap/bin/docker), which has its own daemon.json and sees"
-            " no NVIDIA runtime; remove the snap first, its images go with it"
+            "Docker is a snap here (/snap/bin/docker), with its own"
+            " daemon.json and without the NVIDIA runtime. Remove the"
+            " snap first; this deletes its images"
         )
     if "podman-docker" in packages:
-        return "the command docker is Podman's here (package podman-docker)"
+        return "the command docker is Podman here (package podman-docker)"
     if len(packages) > 1:
         return f"two packagings of Docker are installed: {' and '.join(packages)}"
     if packages and files:
@@ -136,7 +137,7 @@ class DockerInfo(Fact[Daemon]):
         if code == 3:
             return ABSENT
         if code == 4:
-            return Unknown("there is no command docker")
+            return Unknown("the host has no command docker")
         said = first_object(lines)
         if code or not said.get("ServerVersion"):
             errors = "".join(f": {error}" for error in said.get("ServerErrors") or [])

@@ -21,5 +21,5 @@ class ContainerShims(Always[int]):
 
     def parse(self, lines: list[str], code: int) -> int | Unknown:
         if code or not (lines[-1].isascii() and lines[-1].isdigit()):
-            return Unknown("the processes of containers cannot be counted")
+            return Unknown("gpurig cannot count the processes of containers")
         return int(lines[-1])

@@ -94,7 +94,7 @@ class DkmsFailures(Fact[list[Failure]]):
         if code == 3:
             return ABSENT
         if code:
-            return Unknown("the logs of dkms could not be read")
+            return Unknown("the logs of dkms cannot be read")
         found: list[Failure] = []
         for line in filter(str.strip, lines):
             module, version, kernel, error = line.split(" ", 3)
@@ -120,7 +120,7 @@ class DkmsStatus(Fact[list[Built]]):
         for line in filter(str.strip, lines):
             said = _LINE.fullmatch(line)
             if said is None:
-                return Unknown(f"dkms says {line}")
+                return Unknown(f"dkms printed: {line}")
             found.append(
                 Built(
                     module=said["module"],

@@ -89,7 +89,7 @@ class KernelModules(Always[list[KernelModule]]):
                     found[-1]["resolved"] = _module(said)
                     found[-1]["signer"] = said["signer"]
                     found[-1]["key"] = serial(said["sig_key"])
-        return found if not code else Unknown("the modules could not be looked up")
+        return found if not code else Unknown("gpurig cannot look up the kernel modules")
 
 
 def _module(said: dict[str, str]) -> Module:

@@ -26,11 +26,11 @@ class Mig(Fact[dict[str, str]]):
         if code in (3, 9):
             return ABSENT
         if code:
-            return Unknown(f"nvidia-smi says {' '.join(lines)[:120] or f'exit status {code}'}")
+            return Unknown(f"nvidia-smi printed: {' '.join(lines)[:120] or f'exit status {code}'}")
         modes: dict[str, str] = {}
         for line in filter(str.strip, lines):
             index, _, mode = line.partition(",")
             if not (index.isascii() and index.isdigit()) or not mode.strip():
-                return Unknown(f"nvidia-smi says {line}")
+                return Unknown(f"nvidia-smi printed: {line}")
             modes[index] = mode.strip()
         return modes

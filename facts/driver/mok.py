@@ -80,10 +80,10 @@ class Mok(Always[Keys]):
             said[word].append(rest)
         own = said["own"][0].strip() if said["own"] else ""
         if own and not own.startswith("serial="):
-            return Unknown(f"{said['certificate'][0]} is no certificate: {own[:80]}")
+            return Unknown(f"{said['certificate'][0]} is not a certificate: {own[:80]}")
         failed = [text for text in said["enrolled"] + said["new"] if text.startswith("Failed")]
         if failed:
-            return Unknown(f"mokutil says {failed[0]}")
+            return Unknown(f"mokutil printed: {failed[0]}")
         return Keys(
             certificate=said["certificate"][0],
             serial=serial(own.removeprefix("serial=")),

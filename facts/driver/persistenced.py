@@ -48,7 +48,7 @@ class PersistencedUser(Fact[Daemon]):
         if code == 3:
             return ABSENT
         if code:
-            return Unknown("the unit of nvidia-persistenced could not be read")
+            return Unknown("the unit of nvidia-persistenced cannot be read")
         said = {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
         user = said["user"]
         return Daemon(user=user, there=not user or "there" in said, package=said["package"])

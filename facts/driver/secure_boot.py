@@ -39,8 +39,8 @@ _SENTENCES: dict[str, State] = {
 }
 
 _WHY = {
-    "hidden": "the firmware cannot be seen from here",
-    "": "the EFI variables cannot be read and mokutil is not installed",
+    "hidden": "the firmware is not visible from here",
+    "": "the EFI variables cannot be read, and mokutil is not installed",
 }
 
 

@@ -46,6 +46,6 @@ class Pythons(Always[list[Interpreter]]):
         for line in lines:
             path, name, version = line.split()
             if name != "Python":
-                return Unknown(f"{path} -V says {name} {version}")
+                return Unknown(f"{path} -V printed {name} {version}")
             found.append({"path": path, "version": version})
         return found

@@ -31,6 +31,8 @@ class Leftovers(Fact[dict[str, int]]):
 
     def parse(self, lines: list[str], code: int) -> dict[str, int] | Absent | Unknown:
         if code and code != 3:
-            return Unknown("the size of an environment that is not wanted cannot be read")
+            return Unknown(
+                "the size of an environment that the settings do not name cannot be read"
+            )
         found = {line.split("\t", 1)[1]: int(line.split("\t", 1)[0]) for line in lines}
         return found or ABSENT

@@ -52,7 +52,7 @@ class Account(Always[Login]):
         said = dict(line.split(" ", 1) for line in lines)
         sudo = said["sudo"]
         if sudo not in ("not-needed", "missing", "free", "asks"):
-            return Unknown(f"whether sudo works is not told: {sudo}")
+            return Unknown(f"gpurig cannot tell whether sudo works: {sudo}")
         return {
             "name": said["name"] or said["uid"],
             "uid": int(said["uid"]),

@@ -70,7 +70,7 @@ class Disk(Always[list[Room]]):
         for path, blocks, inodes in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
             space, count = _LINE.fullmatch(blocks), _LINE.fullmatch(inodes)
             if not path.startswith("path /") or not space or not count:
-                return Unknown(f"df says {blocks} and {inodes} of {path}")
+                return Unknown(f"df printed {blocks} and {inodes} for {path}")
             rooms.append(
                 {
                     "path": path.removeprefix("path "),

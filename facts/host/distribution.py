@@ -48,7 +48,7 @@ class Distribution(Fact[OsRelease]):
             release = LinuxDistribution(include_lsb=False, os_release_file=file.name)
             said = release.os_release_info()
         if not said.get("id"):
-            return Unknown("os-release names no ID")
+            return Unknown("os-release has no ID")
         return {
             "id": said["id"],
             "version": said.get("version_id", ""),

@@ -43,5 +43,5 @@ class Machine(Fact[Hardware]):
     def parse(self, lines: list[str], code: int) -> Hardware | Absent | Unknown:
         told = {word: text for word, _, text in (line.partition(" ") for line in lines)}
         if code or not told["name"]:
-            return Unknown("it does not tell its name")
+            return Unknown("the host does not report its name")
         return Hardware(name=told["name"], cpu=told["cpu"], cpus=int(told["cpus"] or 0))

@@ -26,7 +26,7 @@ class Memory(Always[Bytes]):
     def parse(self, lines: list[str], code: int) -> Bytes | Unknown:
         kilobytes = {words[0]: int(words[1]) for words in map(str.split, lines)}
         if code or len(kilobytes) != 2:
-            return Unknown("/proc/meminfo does not tell")
+            return Unknown("/proc/meminfo does not have it")
         return {
             "total_bytes": kilobytes["MemTotal:"] * 1024,
             "available_bytes": kilobytes["MemAvailable:"] * 1024,

@@ -44,5 +44,5 @@ class HostName(Always[OwnName]):
             kind, _, rest = line.partition(" ")
             told[kind].append(rest)
         if code or not told["name"]:
-            return Unknown("its name or /etc/hosts cannot be read")
+            return Unknown("the host's name or /etc/hosts cannot be read")
         return OwnName(name=told["name"][0], addresses=told["address"], hosts=told["hosts"])

@@ -44,7 +44,7 @@ guarded() {
     for each in "$@"; do way "$each"; done | while read -r uid owner bits mode file; do
         case $uid:$bits in
             0:l*|0:?????-??-?|0:d????????[tT]|-:*) continue ;;
-            0:*) echo "others may write $file, mode $mode" ;;
+            0:*) echo "others can write $file, mode $mode" ;;
             *) echo "$file belongs to $owner" ;;
         esac
         break
@@ -54,7 +54,7 @@ within() {
     why=$(guarded "$1")
     [ -z "$why" ] || { echo "open $why"; return; }
     found=$(find "$1/" -ignore_readdir_race ! -uid 0 -printf 'open %p belongs to %u\n' -o \
-        ! -type l -perm /022 -printf 'open others may write %p, mode %m\n' -o \
+        ! -type l -perm /022 -printf 'open others can write %p, mode %m\n' -o \
         \( -type d ! -perm -005 -o -type f ! -perm -004 \) \
         -printf 'closed users cannot read %p, mode %m\n' 2>/dev/null) ||
         found="unseen $1 cannot be looked through"
@@ -113,7 +113,7 @@ class Ways(Always[dict[str, list[Step]]]):
                 continue
             uid, owner, bits, mode, path = line.split(" ", 4)
             if uid == "?":
-                return Unknown(f"{path} cannot be looked at")
+                return Unknown(f"{path} cannot be read")
             kind = {"d": "folder", "l": "link", "-": "missing" if uid == "-" else "file"}
             steps.append(
                 Step(

@@ -30,7 +30,7 @@ class RebootRequired(Fact[Asked]):
         if lines == ["none"]:
             return ABSENT
         if not lines or lines[0] != "required":
-            return Unknown("/run/reboot-required could not be looked for")
+            return Unknown("gpurig cannot look for /run/reboot-required")
         return {"packages": sorted({line.strip() for line in lines[1:]} - {""})}
 
 

@@ -17,4 +17,8 @@ class ServiceManager(Fact[str]):
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if lines == ["systemd"]:
             return "systemd"
-        return ABSENT if lines == ["none"] else Unknown("the service manager could not be told")
+        return (
+            ABSENT
+            if lines == ["none"]
+            else Unknown("gpurig cannot tell which service manager runs")
+        )

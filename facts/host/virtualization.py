@@ -93,4 +93,4 @@ def _without_systemd(dmi: list[str], flag: list[str]) -> Kind | Unknown:
         return {"kind": "vm", "name": "vm-other"}
     if dmi:  # a maker that is known for no virtual machines
         return {"kind": "none", "name": ""}
-    return Unknown("nothing here tells whether this is a virtual machine")
+    return Unknown("gpurig cannot tell whether this is a virtual machine")

@@ -59,7 +59,7 @@ class Kernel(Always[BootKernels]):
             kind, release = line.split(" ", 1)
             found[kind].append(release)
         if code or not any(found["running"]):
-            return Unknown("the installed kernels could not be listed")
+            return Unknown("gpurig cannot list the installed kernels")
         installed = found["installed"]
         newest = installed[-1] if installed else None
         chosen = default(lines)

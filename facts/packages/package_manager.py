@@ -28,7 +28,11 @@ class PackageManager(Fact[str]):
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code == 3:
             return ABSENT
-        return lines[0] if lines[:1] in (["apt"], ["dnf"]) else Unknown("it cannot be told")
+        return (
+            lines[0]
+            if lines[:1] in (["apt"], ["dnf"])
+            else Unknown("gpurig cannot tell which one it is")
+        )
 
 
 class Installed(TypedDict):
@@ -63,7 +67,7 @@ class InstalledPackages(Always[Installed]):
             return Unknown("this host has neither apt nor dnf")
         manager, *framed_lines = lines
         if manager not in ("apt", "dnf"):
-            return Unknown("its package manager cannot be told")
+            return Unknown("gpurig cannot tell which package manager the host has")
         fact = dpkg.Packages() if manager == "apt" else rpm.RpmPackages()
         found = fact.process(framed_lines)
         if isinstance(found, Unknown):

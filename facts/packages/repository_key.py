@@ -57,7 +57,7 @@ class Keys(Fact[KeyFile]):
         if code == 3:
             return ABSENT
         if code == 5:
-            return Unknown(f"it is larger than {LARGEST} bytes, which no key is")
+            return Unknown(f"it is larger than {LARGEST} bytes, too large for a key")
         if code or not lines:
             return Unknown("it cannot be read")
         int(lines[0], 8)  # for its ValueError
@@ -116,7 +116,7 @@ class AptFinds(Always[Found]):
 
     def parse(self, lines: list[str], code: int) -> Found | Unknown:
         if code == 3:
-            return Unknown("neither sqv nor gpgv is there, with which apt verifies")
+            return Unknown("the host has neither sqv nor gpgv, which apt verifies with")
         asked, *said = lines
         text = "\n".join(said)
         gpgv = f"KEY_CONSIDERED {asked}" in text
@@ -145,7 +145,9 @@ class RpmFinds(Always[Found]):
 
     def parse(self, lines: list[str], code: int) -> Found | Unknown:
         if code:
-            return Unknown("this distribution has no rpm" if code == 3 else "no room for rpm's")
+            return Unknown(
+                "this distribution has no rpm" if code == 3 else "no temporary folder for rpm"
+            )
         text = "\n".join(lines)
         said, *keys = f"\n{text}".split("\nkey\n")
         found = [one for key in keys for one in fingerprints(key.strip().encode())]

@@ -74,7 +74,7 @@ class DockerContexts(Fact[list[Elsewhere]]):
         for line in lines:
             user, kind, file, *what = line.split("\t")
             if kind == "hidden":
-                return Unknown(f"{file}, the home of {user}, is closed to root")
+                return Unknown(f"root cannot read {file}, the home of {user}")
             if kind not in ("context", "variable"):
                 return Unknown(f"unexpected output: {line}")
             value = what[0].partition("=")[2] if kind == "variable" else what[0]

@@ -58,13 +58,16 @@ def readable() -> Commands:
     found = known(CdiSpecs)
     deadly = [spec["path"] for spec in found if spec["deadly"]]
     if not deadly:
-        return holds("; ".join(f"{path} cannot be read, and stays" for path in foreign(found)))
+        return holds(
+            "; ".join(f"{path} cannot be read; gpurig leaves it" for path in foreign(found))
+        )
     drift(
-        actual=f"dockerd and nvidia-ctk crash on {', '.join(deadly)}: a list has an empty entry,"
-        " as in a file that was cut off",
-        wanted="no CDI spec that stops them",
-        will=" and ".join(f"move {path} aside to {path}.broken" for path in deadly),
-        leaves="what stands in it",
+        actual=f"dockerd and nvidia-ctk crash on {', '.join(deadly)}, which"
+        " has an empty entry in a list (as after a write that was"
+        " cut off)",
+        wanted="no CDI spec that crashes them",
+        will=" and ".join(f"rename {path} to {path}.broken" for path in deadly),
+        leaves="its content",
     )
     for path in deadly:
         yield _aside(path, "broken")
@@ -76,16 +79,16 @@ def refresh() -> Commands:
     installed_first()
     units, possible = known(Units, units=" ".join(UNITS)), known(RefreshPossible)
     if units is ABSENT:
-        return unknown("systemd does not run here, so nobody would start them")
+        return unknown("systemd is not running here, so the units cannot start")
     wrong = stopped(units, possible)
     if not wrong:
         return holds(_unchanged(units, possible))
     if possible and not _gpus():
-        return due(f"{', '.join(wrong)}: it can run once the NVIDIA driver answers (reboot)")
+        return due(f"{', '.join(wrong)}; reboot: the units need a running NVIDIA driver")
     drift(
         actual=", ".join(wrong),
         wanted="the units renew the spec",
-        will="enable and start them" if possible else "start what failed again",
+        will="enable and start them" if possible else "start the failed unit again",
     )
     names = [name for name in UNITS if units[name]["load"] == "loaded"]
     # A unit that failed too often in a row is only started again after this.
@@ -101,14 +104,15 @@ def _unchanged(units: dict[str, Unit], possible: bool) -> str:
     """Why nothing is done about the units."""
     loads = {unit["load"] for unit in units.values()}
     if loads == {"not-found"}:
-        return f"this toolkit brings no such units; the spec is in {KEPT}"
+        return f"this toolkit has no such units; the spec is in {KEPT}"
     if "masked" in loads:
-        return f"they are masked by hand, and stay so; the spec is in {KEPT}"
+        return f"the units are masked and stay masked; the spec is in {KEPT}"
     if possible:
-        return "they renew the spec"
+        return "the units renew the spec"
     return (
-        "they are skipped here: the running kernel has"
-        f" no nvidia.ko or nvidia-current.ko; the spec is in {KEPT}"
+        "systemd skips the units here, because the running kernel"
+        " has no nvidia.ko or nvidia-current.ko; the spec is in"
+        f" {KEPT}"
     )
 
 
@@ -126,9 +130,9 @@ def spec() -> Commands:
     gpus = _gpus() if in_doubt(specs, driver) else None
     plan = Plan(specs, {one["path"]: faults(one, driver, gpus) for one in specs}, refreshes)
     if plan.nothing:
-        return holds(f"{plan.path} names the GPUs and the libraries of {driver['version']}")
+        return holds(f"{plan.path} has the GPUs and the libraries of {driver['version']}")
     if not plan.fresh and not _gpus():
-        return due("the CDI spec can only be made once the NVIDIA driver answers (reboot)")
+        return due("reboot: the CDI spec needs a running NVIDIA driver")
     drift(
         actual=plan.actual,
         wanted=f"one CDI spec, {plan.path}, for driver {driver['version']}",

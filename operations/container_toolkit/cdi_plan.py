@@ -23,14 +23,14 @@ def faults(spec: Spec, driver: DriverOnHost, gpus: int | None = None) -> list[st
     """
     if not spec["version"] or not spec["kind"]:
         return ["it cannot be read"]
-    found = [f"it names {path}, which is not there" for path in spec["missing"][:1]]
+    found = [f"it names {path}, which does not exist" for path in spec["missing"][:1]]
     unnamed = sorted(set(driver["libraries"]) - set(spec["libraries"]))
     if unnamed:
         found.append(f"it does not name the installed {unnamed[0]}")
     if gpus and gpus != len(spec["nodes"]):
-        found.append(f"it names {len(spec['nodes'])} GPUs, and there are {gpus}")
+        found.append(f"it names {len(spec['nodes'])} GPUs, but the host has {gpus}")
     if "all" not in spec["devices"]:
-        found.append("it has no device all")
+        found.append("it lacks the device all")
     return found
 
 
@@ -94,10 +94,10 @@ class Plan:
     def actual(self) -> str:
         """What is not as it should be, in words."""
         told = [f"{path}: {found[0]}" for path, found in self.wrong.items() if found]
-        told += [f"more than one: {', '.join(self.wrong)}"] * (len(self.specs) > 1)
+        told += [f"more than one spec: {', '.join(self.wrong)}"] * (len(self.specs) > 1)
         told += self.closed
         passing = (spec["path"] for spec in self._right if self.path == KEPT != spec["path"])
-        told += [f"{path} is gone after a reboot" for path in passing]
+        told += [f"{path} does not survive a reboot" for path in passing]
         return "; ".join(told) or "no CDI spec of this host's GPUs"
 
     @property
@@ -105,7 +105,7 @@ class Plan:
         """What is done, in words."""
         steps = {
             f"write {self.path}": not self.fresh,
-            "let everybody read it and root alone write it": self.closed,
+            "let every user read it and only root write it": self.closed,
         }
         return " and ".join([*those(steps), *(f"move {other} aside" for other in self.others)])
 

@@ -47,10 +47,10 @@ def device_links() -> Commands:
     installed_first()
     links = known(DeviceLinks)
     if links is ABSENT:
-        return follows("docker.packages", "known after docker.packages, which brings runc")
+        return follows("docker.packages", "known after docker.packages, which installs runc")
     if not links["cgroup_driver"]:
         if masked_by_hand("docker.service"):
-            return holds("Docker is masked, so that no container of its runs")
+            return holds("Docker is masked, so it runs no containers")
         return follows("docker.service")
     if why := _unneeded(links):
         return holds(why)
@@ -62,11 +62,14 @@ def device_links() -> Commands:
     )
     if not wrong and links["unruled"]:
         return due(
-            f"{', '.join(links['unruled'])} started before there were links in /dev/char and"
-            " keeps no GPU over systemctl daemon-reload; run docker restart when it may stop"
+            f"{', '.join(links['unruled'])} started before /dev/char had"
+            " the links, and would lose its GPUs at systemctl"
+            " daemon-reload; run docker restart when it may stop"
         )
     if not wrong:
-        return holds(f"each device node has its link in /dev/char; at boot by {links['rule']}")
+        return holds(
+            f"each device node has its link in /dev/char; {links['rule']} makes the links at boot"
+        )
     steps = those({"make the links": links["missing"], f"write {RULE}": not links["rule"]})
     drift(
         actual=f"{'; '.join(wrong)}, and runc {links['runc']} needs them",

@@ -84,7 +84,7 @@ def _at_least(minimum: str, package: str, there: str) -> str:
     right = next(iter(offered), "")
     if numbers(right) < numbers(minimum):
         have = ", ".join(offered) or "none"
-        ends_unknown(f"{there} is older than {minimum}, and apt's lists have {have}")
+        ends_unknown(f"{there} is older than {minimum}; apt's lists have {have}")
     return right
 
 
@@ -94,7 +94,7 @@ def _rewritten() -> dict[str, str]:
     mine = comments(file["text"]) if isinstance(file, dict) else []
     if not mine:
         return {}
-    told = f"NVIDIA's script then writes {CONFIG} again, with its values and without your comments"
+    told = f"NVIDIA's script then writes {CONFIG} again: your values stay, your comments do not"
     return {"nvidia-container-toolkit-base": f"{told}: {few(mine)}"}
 
 
@@ -141,7 +141,7 @@ def config(mode: str) -> Commands:
     if "nvidia-container-toolkit-base" not in packages:
         return follows("container-toolkit.packages")
     if file is ABSENT:
-        return holds(f"there is no {CONFIG}: the toolkit's own defaults count")
+        return holds(f"{CONFIG} does not exist; the toolkit uses its own defaults")
     text, wrong, wanted = file["text"], [], []
     named, right = file["ldconfig"], f"@{file['ldconfig_found']}"
     if named and not _usable(file):

@@ -51,8 +51,12 @@ def packages(packages: Sequence[str]) -> Commands:
     if found is not ABSENT and client is ABSENT:
         if "docker-cli" not in packages or found["package"] not in packages:
             # The command is part of the daemon's package: mending it would restart the daemon.
-            return unknown(f"{found['package']} is installed, but there is no command docker")
-        drift("there is no command docker", "docker is installed", "install docker-cli again")
+            return unknown(f"{found['package']} is installed, but the host has no command docker")
+        drift(
+            "the host has no command docker",
+            "the command docker is installed",
+            "install docker-cli again",
+        )
         yield StringCommand(f"{ENVIRONMENT} {APT} install --reinstall docker-cli")
     elif found is not ABSENT and found["package"] not in packages:
         holds(f"{found['package']} {found['version']} is installed")
@@ -71,11 +75,11 @@ def service(unmask: bool = True) -> Commands:
         return follows("docker.packages")
     units = known(Units, units=" ".join(UNITS))
     if units is ABSENT:
-        return unknown("systemd does not run here, so Docker has nobody to start it")
+        return unknown("systemd is not running here, so Docker cannot start")
     # Packagings without socket activation have only the service.
     units = {name: unit for name, unit in units.items() if unit["load"] != "not-found"}
     if UNITS[1] not in units:
-        return unknown("there is no docker.service")
+        return unknown("the host has no docker.service")
     wrong, hidden = lacking(units), " and ".join(masked(units))
     if not wrong:
         return holds("docker.service is enabled and active")
@@ -83,7 +87,7 @@ def service(unmask: bool = True) -> Commands:
         return due(_MASKED.format(hidden))
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
-        return unknown(f"{', '.join(wrong)}, and cannot start: {file.reason}")
+        return unknown(f"{', '.join(wrong)}; Docker cannot start: {file.reason}")
     drift(
         actual=", ".join(wrong),
         wanted="docker.service is enabled and active",
@@ -92,9 +96,7 @@ def service(unmask: bool = True) -> Commands:
     yield from running(units, list(units))
 
 
-_MASKED = (
-    "{} is masked, as by somebody who wants no Docker: unmask it, or name it in rig_components"
-)
+_MASKED = "{} is masked; run systemctl unmask, or list docker in rig_components"
 
 
 @keeps("docker.daemon-config")
@@ -108,10 +110,10 @@ def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
     known(DockerInstalled)
     file = usable(path, keys)
     if isinstance(file, Unknown):
-        return unknown(f"{file.reason}; it is left as it is")
+        return unknown(f"{file.reason}; gpurig leaves it as it is")
     differing = daemon_json.differences(file["config"], keys)
     if not differing:
-        return holds(f"{path} has {', '.join(keys)}" if keys else "nothing is asked of it")
+        return holds(f"{path} has {', '.join(keys)}" if keys else "no keys are needed")
     drift(
         actual=", ".join(is_ for _, is_, _ in differing),
         wanted=", ".join(should for _, _, should in differing),
@@ -157,7 +159,7 @@ def running_config(
         return holds(f"the daemon uses {path}")
     stops = stopping() if change.stops_containers(restart) else ""
     if stops and not restart:
-        return due(f"{change.told}: `up --restart-docker` restarts Docker, which stops {stops}")
+        return due(f"{change.told}; `up --restart-docker` restarts Docker and stops {stops}")
     if change.by_reload(restart):
         yield from _reloaded(change, path)
     else:
@@ -193,8 +195,8 @@ def _restarted(change: Change, path: str, restart: bool, stops: str) -> Commands
     drift(
         change.told,
         wanted=f"uses {path}",
-        will=f"restart Docker, which stops {stops}" if stops else "restart Docker",
-        leaves="the containers, which live-restore keeps running" if change.kept_alive else "",
+        will=f"restart Docker and stop {stops}" if stops else "restart Docker",
+        leaves="the containers running (live-restore)" if change.kept_alive else "",
     )
     if change.kept_alive and not change.daemon["live_restore"]:
         yield StringCommand(_RELOAD)
@@ -273,9 +275,11 @@ def usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Unk
         # dockerd adds up the runtimes of both places
         if isinstance(flags, dict) and key in flags and key != "runtimes":
             return Unknown(
-                f"{key} stands in {path} and as a flag in {flags[key]}, and dockerd refuses both"
+                f"{key} is in {path} and also a flag in {flags[key]};"
+                " dockerd does not start with both"
                 if key in _named(found["config"])
-                else f"{key} is asked for and stands as a flag in {flags[key]}; remove it there"
+                else f"rig_docker_daemon sets {key}, which is also a flag in"
+                f" {flags[key]}; remove the flag"
             )
     return found
 

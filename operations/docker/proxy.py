@@ -34,20 +34,20 @@ def proxy(url: str | None) -> Commands:
     there = bool(found["drop_in"] or found["secret"])
     if not _is_ours(found, url):
         theirs = " and ".join(found["theirs"])
-        by = f"{theirs} gives dockerd its proxy" if theirs else "no proxy is asked for"
+        by = f"{theirs} sets dockerd's proxy" if theirs else "rig_proxy is not set"
         if not there:
             return holds(by)
-        drift(actual=f"{DROP_IN} is there", wanted=by, will="remove it", leaves=theirs)
+        drift(actual=f"{DROP_IN} exists", wanted=by, will="remove it", leaves=theirs)
         yield StringCommand(f"rm -f {DROP_IN} {SECRET} && systemctl daemon-reload")
         return
     text = _environment(url or "")
     secret = found["secret"] == _digest(text) and found["access"] == "600 root:root"
     if secret and found["drop_in"] == _UNIT:
-        return holds("it stands in a drop-in of gpurig's")
+        return holds("gpurig's drop-in sets it")
     drift(
-        actual="differs" if there else "dockerd is given no proxy",
+        actual="differs" if there else "dockerd gets no proxy",
         wanted="the proxy of rig_proxy",
-        will=f"write {SECRET} for root alone, and {DROP_IN}",
+        will=f"write {SECRET} (readable only by root) and {DROP_IN}",
         leaves="every other drop-in",
     )
     if not secret:
@@ -77,14 +77,16 @@ def running_proxy(url: str | None, restart: bool = False) -> Commands:
         return follows("docker.service")
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown):
-        return unknown(f"Docker cannot be restarted: {file.reason}")
+        return unknown(f"gpurig cannot restart Docker: {file.reason}")
     ours = _is_ours(found, url)
     actual = f"the daemon {'lacks the proxy' if ours else 'still has the proxy of rig_proxy'}"
     if daemon["containers_running"] and not restart:
-        return due(f"{actual}: `up --restart-docker` restarts Docker, with {stopping()}")
+        return due(f"{actual}; `up --restart-docker` restarts Docker and stops {stopping()}")
     drift(
         actual,
-        wanted="the daemon uses the proxy of rig_proxy" if ours else "none of gpurig's",
+        wanted="the daemon uses the proxy of rig_proxy"
+        if ours
+        else "the daemon uses no proxy of gpurig",
         will="restart Docker",
     )
     yield restarted(whatever_runs=restart)
@@ -99,7 +101,7 @@ def _found(url: str | None) -> Proxy:
     if url:
         follows("docker.packages")
     else:
-        holds("no proxy is asked for")
+        holds("rig_proxy is not set")
     raise Ended
 
 
@@ -118,12 +120,16 @@ def _in_place(found: Proxy, url: str | None) -> bool:
 def _right(found: Proxy, url: str | None) -> str:
     """Why the daemon that runs needs no restart, in words; empty where it needs one."""
     if not found["pid"]:
-        return "no daemon runs; the next one takes what stands in the files"
+        return "no daemon is running; the next one reads the files"
     if _is_ours(found, url):
-        return "the daemon has it" if found["running"] == _digest(_lines(url or "")) else ""
+        return "the daemon uses it" if found["running"] == _digest(_lines(url or "")) else ""
     if found["marked"]:
         return ""
-    return "the daemon has the user's" if found["theirs"] else "none of gpurig's"
+    return (
+        "the daemon uses the user's proxy"
+        if found["theirs"]
+        else "the daemon uses no proxy of gpurig"
+    )
 
 
 def _environment(url: str) -> str:

@@ -29,14 +29,14 @@ def socket() -> Commands:
         return follows("docker.packages")
     if found is ABSENT:
         if masked_by_hand("docker.socket", "docker.service"):
-            return holds("Docker is masked: there is no socket")
+            return holds("Docker is masked, so it has no socket")
         return follows("docker.service")
     mode, group = _wrong_mode(found), _wrong_group(found)
     if mode or group:
         drift(
-            actual=f"{SOCKET} is {found['mode']} and of the group {found['group']}",
-            wanted=f"660 and of the group {GROUP if group else found['group']}",
-            will="set it right",
+            actual=f"{SOCKET} has mode {found['mode']} and group {found['group']}",
+            wanted=f"mode 660 and group {GROUP if group else found['group']}",
+            will="set mode and group",
             leaves=" and ".join(sorted({one["file"] for one in found["declared"].values()})),
         )
         if group:
@@ -46,7 +46,7 @@ def socket() -> Commands:
         return
     if wrong := _undone(found):
         return due(wrong)
-    holds(f"{SOCKET} is for root and the group {found['group']}")
+    holds(f"only root and the group {found['group']} can use {SOCKET}")
 
 
 def _wrong_mode(socket: Socket) -> bool:
@@ -66,12 +66,14 @@ def _undone(socket: Socket) -> str:
     private = mode is None or re.fullmatch("[0-7]*0", mode["value"])
     if mode and not private:
         return (
-            f"{mode['file']} has SocketMode={mode['value']}, which makes everybody on this host"
-            " root at the next start of docker.socket; remove it there"
+            f"{mode['file']} has SocketMode={mode['value']}, which makes"
+            " every user of this host root after the next start of"
+            " docker.socket; remove that line"
         )
     if group and group["value"] != GROUP:
         return (
-            f"{group['file']} gives the socket to the group {group['value']}: rig_users, who are in"
-            f" the group {GROUP}, cannot use it; remove it there"
+            f"{group['file']} gives the socket to the group"
+            f" {group['value']}, so rig_users in the group {GROUP}"
+            " cannot use it; remove that line"
         )
     return ""

@@ -80,7 +80,7 @@ def source(source: str, packages: Sequence[str]) -> Commands:
     drift(
         actual=actual,
         wanted=wanted,
-        will=f"replace {', '.join(other)} by {', '.join(packages)}",
+        will=f"replace {', '.join(other)} with {', '.join(packages)}",
         leaves="images, containers, volumes and daemon.json",
     )
     words = [*packages, *(f"{name}-" for name in other)]

@@ -44,7 +44,7 @@ def boot_kernel(dkms: str, boot: str) -> Commands:
     if libraries is ABSENT:
         return follows("driver.packages")
     if not kernel["installed"]:
-        return holds("there is no kernel in /boot to choose from")
+        return holds("/boot has no kernels")
     modules = known(KernelModules, releases=" ".join(kernel["installed"]))
     working = with_module(modules, libraries["libcuda"])
     newest, default = kernel["installed"][-1], str(kernel["next"])
@@ -56,8 +56,9 @@ def boot_kernel(dkms: str, boot: str) -> Commands:
             return holds(f"{default} is the boot default and has the module")
     elif newest in working:
         return due(
-            f"GRUB boots {default} by default, which has no module; {newest} has it: make it"
-            " GRUB_DEFAULT, or remove that setting, and run update-grub"
+            f"GRUB boots {default} by default, which has no module;"
+            f" {newest} has it. Set GRUB_DEFAULT to {newest}, or remove"
+            " GRUB_DEFAULT, then run update-grub"
         )
     error = failed_for(failures, dkms).get(newest)
     if not working or error is None:
@@ -70,8 +71,9 @@ def _without_newest(kept: str, newest: str, error: str, menu: Boot | Absent, boo
     why = f"the module does not build for {newest} ({error})"
     if boot != "with-driver":
         return due(
-            f"{why}; {kept} has it: choose that one in the boot menu, or set"
-            ' rig_boot_kernel = "with-driver" to keep it as the boot default'
+            f"{why}; {kept} has it. Choose {kept} in the boot menu, or"
+            ' set rig_boot_kernel = "with-driver" to keep it as the'
+            " boot default"
         )
     yield from _kept(kept, why, newest, menu)
 
@@ -83,10 +85,10 @@ def _settled(menu: Boot | Absent, default: str) -> bool:
 
 def _taken_back(default: str, newest: str, has_module: bool) -> Commands:
     """GRUB's default is again what it was without gpurig."""
-    has = "has" if has_module else "has not"
+    has = "has" if has_module else "does not have"
     drift(
-        actual=f"{default} is the boot default, and the newest, {newest}, {has} the module",
-        wanted="the boot default as without gpurig",
+        actual=f"{default} is the boot default; the newest kernel, {newest}, {has} the module",
+        wanted="the boot default that the host has without gpurig",
         will=f"remove {DROP_IN} and run update-grub",
     )
     yield StringCommand(f"rm -f {DROP_IN}")
@@ -97,12 +99,13 @@ def _kept(kept: str, why: str, newest: str, menu: Boot | Absent) -> Commands:
     """Make this kernel GRUB's default until the newest has the module."""
     if not menu or kept not in menu["entries"] or not menu["update"]:
         return due(
-            f"{why}; {kept} has it, and only GRUB's default can be set here: make it the default"
-            " of this host's boot loader"
+            f"{why}; {kept} has it. gpurig can set only GRUB's default:"
+            f" make {kept} the default of this host's boot loader"
+            " yourself"
         )
     drift(
-        actual=f"{newest} boots next, and {why}",
-        wanted=f"{kept} is the boot default, the newest that has the module",
+        actual=f"{newest} boots next, but {why}",
+        wanted=f"{kept} is the boot default, the newest kernel with the module",
         will=f"write {DROP_IN} and run update-grub",
         leaves=f"/etc/default/grub, and {newest} in the boot menu",
     )

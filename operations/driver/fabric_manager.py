@@ -54,10 +54,10 @@ def fabric_manager(package: str, starts: bool) -> Commands:
     service = _shown(units, starts)
     off = lacking(service) if right else []
     if right and pinned and not off:
-        return holds(f"{package} {version}, held there, " + ("runs" if starts else "enabled"))
+        return holds(f"{package} {version}, pinned, " + ("runs" if starts else "enabled"))
     wrong = {
         f"{package} is {there}": not right,
-        "it is not held at the driver's version": not pinned,
+        "it is not pinned to the driver's version": not pinned,
     }
     steps = {
         f"write {PIN}": not pinned,
@@ -66,9 +66,9 @@ def fabric_manager(package: str, starts: bool) -> Commands:
     }
     drift(
         actual=", ".join(those(wrong) + off),
-        wanted=f"{package} {version}, held there, enabled" + " and active" * starts,
+        wanted=f"{package} {version}, pinned, enabled" + " and active" * starts,
         will=" and ".join(those(steps)),
-        leaves="the driver, which is never moved for it",
+        leaves="the driver (gpurig does not move it for this)",
     )
     if not pinned:
         yield from written(PIN, TEXT.format(version=version))

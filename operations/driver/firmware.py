@@ -31,16 +31,16 @@ def firmware(needed: bool) -> Commands:
     + needed: whether this host's GPUs load it, by `needs_gsp`
     """
     if not needed:
-        return holds("these GPUs have no GSP to load firmware into")
+        return holds("these GPUs have no GSP, and need no firmware")
     modules = loadable(known(Kernel)["may_boot"])
     missing = sorted({image for one in modules for image in one["missing"]})
     wanted = sorted({image for one in modules for image in one["firmware"]})
     if not missing:
-        return holds(", ".join(wanted) or "the module asks for no firmware")
+        return holds(", ".join(wanted) or "the module needs no firmware")
     drift(
         actual=f"/lib/firmware has no {', '.join(missing)}",
         wanted="the firmware of the module's version",
-        will="reinstall the package that brings it",
+        will="reinstall the package of the firmware",
     )
     for version, images in _by_version(missing).items():
         yield StringCommand(_restored(version, images))

@@ -24,13 +24,16 @@ def initramfs() -> Commands:
     if image is ABSENT:
         return holds("the kernel that boots next has no initramfs")
     if image["made_for"] == config["checksum"]:
-        return holds(f"that of {image['release']} was made with it")
+        return holds(f"the initramfs of {image['release']} has modprobe's current configuration")
     if not image["updatable"]:
-        return unknown(f"that of {image['release']} has no update-initramfs or dracut to make it")
+        return unknown(
+            "the host has neither update-initramfs nor dracut to make"
+            f" the initramfs of {image['release']}"
+        )
     drift(
-        actual=f"that of {image['release']} was made with another configuration",
-        wanted="modprobe's present configuration",
-        will=f"make that of {image['release']} anew",
+        actual=f"the initramfs of {image['release']} has an older configuration of modprobe",
+        wanted="modprobe's current configuration",
+        will=f"make the initramfs of {image['release']} again",
     )
     record = f"{RECORD}.new"
     yield StringCommand(

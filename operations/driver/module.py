@@ -55,8 +55,8 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
         if following not in fits:
             return follows("driver.boot-kernel")
         return due(
-            f"the module does not build for {newest} ({error}); {following}, which has it, is kept"
-            " as the boot default"
+            f"the module does not build for {newest} ({error});"
+            f" {following}, which has it, stays the boot default"
         )
     drift(
         actual="; ".join(_told(modules, lacking)),
@@ -109,7 +109,9 @@ def persistenced(starts: bool) -> Commands:
     """
     units, account = known(Units, units=PERSISTENCED), known(PersistencedUser)
     if units is ABSENT:
-        return left_out("driver.persistenced", "systemd does not run here; its package enables it")
+        return left_out(
+            "driver.persistenced", "systemd is not running here; the daemon's package enables it"
+        )
     if units[PERSISTENCED]["load"] == "not-found":
         return follows("driver.packages")
     if account is not ABSENT and not account["there"]:
@@ -135,9 +137,9 @@ def persistenced(starts: bool) -> Commands:
 def _account_back(account: Daemon) -> Commands:
     """The account comes back with the package that makes it."""
     if not account["package"]:
-        ends_unknown(f"its account {account['user']} is gone, and no package makes it")
+        ends_unknown(f"its account {account['user']} is missing, and no package makes it")
     drift(
-        actual=f"its account {account['user']} is gone",
+        actual=f"its account {account['user']} is missing",
         wanted=f"{PERSISTENCED} runs as {account['user']}",
         will=f"reinstall {account['package']}, which makes the account",
     )
@@ -167,9 +169,9 @@ def loaded() -> Commands:
     if now["version"] == version:
         return holds(f"{version} is loaded")
     if now["version"]:
-        return due(f"reboot: {now['version']} is loaded, {version} is on disk")
+        return due(f"reboot: module {now['version']} is loaded, {version} is installed")
     if now["nouveau"]:
-        return due("reboot: nouveau has the GPU until then")
+        return due("reboot: nouveau uses the GPU until then")
     if now["here"] != version:
         module = read(ModuleForNextBoot)
         if isinstance(module, dict) and module["resolved"] is None:

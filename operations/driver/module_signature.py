@@ -53,11 +53,11 @@ def module_signature(dkms: str) -> Commands:
     """
     secure, kernel, keys = _secure_boot(), known(Kernel), read(Mok)
     if secure != "enabled":
-        return holds(f"Secure Boot is {secure}: the kernel takes modules as they are")
+        return holds(f"Secure Boot is {secure}; the kernel loads modules without a signature")
     keys, modules = sure(keys), loadable(kernel["may_boot"])
     states = {one["release"]: judged(one, keys) for one in modules}
     if set(states.values()) == {"trusted"}:
-        return holds(f"signed by {_signers(modules)}, a key that is enrolled")
+        return holds(f"signed with the enrolled key {_signers(modules)}")
     wrong = [one for one in modules if states[one["release"]] in ("unsigned", "foreign")]
     if alien := _alien(wrong):
         return due(alien)
@@ -65,12 +65,11 @@ def module_signature(dkms: str) -> Commands:
     if not wrong and not lacks:
         return due(_steps(keys["certificate"], "pending" in states.values()))
     actual = [f"the module of {one['release']} is {states[one['release']]}" for one in wrong]
-    steps = [f"build {dkms} for {one['release']} anew, signed" for one in wrong]
+    steps = [f"build {dkms} for {one['release']} again, with a signature" for one in wrong]
     drift(
         actual=", ".join(actual + ["mokutil is not installed"] * lacks),
-        wanted=f"signed with dkms's key {keys['certificate']}, and mokutil to enrol it",
-        will=" and ".join(steps + ["install mokutil"] * lacks)
-        + "; enrolling the key stays with you",
+        wanted=f"signed with dkms's key {keys['certificate']}, and mokutil installed to enroll it",
+        will=" and ".join(steps + ["install mokutil"] * lacks) + "; you then enroll the key",
     )
     if lacks:
         yield install(["mokutil"])
@@ -85,7 +84,7 @@ def _secure_boot() -> str:
     """Whether it is on; a container, which does not see it, ends the operation as left out."""
     secure, inside = read(SecureBoot), read(Virtualization)
     if isinstance(secure, Unknown) and isinstance(inside, dict) and inside["kind"] == "container":
-        left_out("driver.module-signature", "a container does not see the firmware of its machine")
+        left_out("driver.module-signature", "a container cannot read the firmware of its machine")
         raise Ended
     return sure(secure)
 
@@ -95,8 +94,9 @@ def _alien(wrong: Sequence[KernelModule]) -> str:
     for one in wrong:
         if one["resolved"] and "/dkms/" not in one["resolved"]["path"]:
             return (
-                f"the module of {one['release']} is signed by {one['signer'] or 'nobody'} and was"
-                " not built by dkms: enrol that key with mokutil --import and its certificate"
+                f"{one['signer'] or 'an unknown key'} has signed the module of"
+                f" {one['release']}, which dkms did not build; enroll that"
+                " key with mokutil --import and its certificate"
             )
     return ""
 
@@ -117,12 +117,13 @@ def _signed(dkms: str, modules: Sequence[KernelModule]) -> Commands:
 def _steps(certificate: str, pending: bool) -> str:
     """What a person does to enrol the key."""
     console = (
-        "reboot, and on the blue screen at the console choose Enroll MOK, Continue, Yes, and type"
-        " that password"
+        "reboot, choose Enroll MOK, Continue, Yes on the blue"
+        " screen at the console, and type the password"
     )
     if pending:
-        return f"the key waits to be confirmed: {console} given to mokutil --import"
+        return f"confirm the key: {console} that you gave to mokutil --import"
     return (
-        "Secure Boot takes only modules signed by an enrolled key: run"
-        f" mokutil --import {certificate} (it asks for a password to be used once), {console}"
+        "Secure Boot loads only modules that an enrolled key has"
+        f" signed. Run mokutil --import {certificate} (it asks for a"
+        f" new password, for one use), {console}"
     )

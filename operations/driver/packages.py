@@ -142,13 +142,15 @@ def _users_own(here: Installed | Absent) -> str:
     """Why the driver that is there is not gpurig's to move, in a sentence; else empty."""
     if here and here["source"] == "runfile":
         return (
-            f"a .run file brought the driver {here['version'] or '(of unknown version)'};"
-            " run nvidia-uninstall to have it from packages"
+            "a .run file installed the driver"
+            f" {here['version'] or '(of unknown version)'}; run"
+            " nvidia-uninstall, so that gpurig can install packages"
         )
     if here and here["source"] == "other":
         return (
-            f"the driver {here['version']} is neither the distribution's nor NVIDIA's;"
-            " remove its packages to have it from there"
+            f"the driver {here['version']} is neither the distribution's"
+            " nor NVIDIA's; remove its packages, so that gpurig can"
+            " install another"
         )
     return ""
 
@@ -216,7 +218,7 @@ def _moved(driver: Driver, move: _Move) -> Commands:
         yield StringCommand(UPDATE)
         suitable = _suitable(driver, names)
     if lacking := [name for name in driver.packages if name not in suitable]:
-        yield _refusal(f"apt has no candidate of {told(driver)} for {', '.join(lacking)}")
+        yield _refusal(f"apt has no candidate from {told(driver)} for {', '.join(lacking)}")
         return
     yield move.transaction(driver.packages, suitable)
 

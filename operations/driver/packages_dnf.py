@@ -34,7 +34,7 @@ def module_stream(stream: str) -> Commands:
     """
     modules = known(DnfModules)
     if modules is ABSENT:
-        return unknown("this dnf knows no module streams")
+        return unknown("this dnf has no module streams")
     module, _, wanted = stream.rpartition(":")
     module = module or "nvidia-driver"
     enabled = modules.get(module)
@@ -127,8 +127,9 @@ def _removed(specs: Sequence[str]) -> list[str]:
     removes = known(DnfTransaction, specs=" ".join(specs))["removes"]
     if foreign := [name for name in removes if not NVIDIA.match(name)]:
         ends_unknown(
-            f"installing {', '.join(specs)} would remove {', '.join(foreign)}; remove it yourself"
-            " if it may go"
+            f"installing {', '.join(specs)} would remove"
+            f" {', '.join(foreign)}; remove it yourself if you do not"
+            " need it"
         )
     return removes
 

@@ -113,8 +113,9 @@ def contradiction(driver: Driver) -> str | Unknown:
         right = _fitting(driver, choice, hosts(sources))
         if right and choice["candidate"] not in right:
             return (
-                f"{others[name]} makes apt choose {name} {choice['candidate'] or '(none)'}"
-                f" instead of {told(driver)} {right[0]}; take it out there"
+                f"{others[name]} makes apt choose {name}"
+                f" {choice['candidate'] or '(none)'} instead of"
+                f" {told(driver)} {right[0]}; remove that pin"
             )
     return ""
 

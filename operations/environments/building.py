@@ -98,7 +98,7 @@ def _alone(place: Place) -> str:
     return (
         f"mkdir -p {folder} && (umask 077; : >> {lock})"
         f" && chmod 600 {lock} && exec 8>>{lock} && {{ flock -w {PATIENCE} 8 ||"
-        f" {{ echo E: another process holds {lock}, end it >&2; exit 1; }}; }}"
+        f" {{ echo E: another process holds {lock}: end that process >&2; exit 1; }}; }}"
     )
 
 
@@ -177,7 +177,7 @@ def _with_extras(place: Place, extras: Sequence[str], lost: Sequence[str]) -> st
     return (
         f"( {index}; missing={shlex.quote(' '.join(lost))}; {install}"
         f' {forgotten}; [ -z "$missing" ] ||'
-        f' {{ echo "not to be had again: $missing";'
+        f' {{ echo "these packages could not be reinstalled: $missing";'
         f" printf '%s\\n' \"${{missing# }}\" > {place.quoted}/{MISSING}; }} ) &&"
     )
 

@@ -76,12 +76,12 @@ def interpreter(
         return
     added, lost = _extras(contents, lock, {*besides, *rivals}) if keep_extras else ({}, [])
     if contents and not contents["record"]:
-        lost.append("whatever gpurig did not put there")
+        lost.append("files that gpurig did not install")
     warning = f" ({lock.warning})" * bool(lock.warning)
     drift(
         actual=_wrong(path, contents, python, rivals),
         wanted=f"Python {python}, and packages {lock.locked}",
-        will=f"make {path}" + " anew and swap it in" * bool(contents) + warning,
+        will=f"make {path}" + " again and swap it in" * bool(contents) + warning,
         leaves=_leaves(path, list(added), lost),
     )
     yield from surroundings(downloads, lock, python)
@@ -100,9 +100,9 @@ def _stands(place: Place, contents: Contents) -> Commands:
     if not contents["unfinished"] and not contents["closed"]:
         return holds(f"{right} in {place.path}{_aside(contents)}")
     drift(
-        actual=contents["closed"] or "what a run that was cut off left beside it",
+        actual=contents["closed"] or "files of a run that was cut off",
         wanted=right + ", for all users" * bool(contents["closed"]),
-        will="let users read it" if contents["closed"] else "clear that away",
+        will="make it readable for all users" if contents["closed"] else "remove these files",
     )
     yield StringCommand(f"{cleared(place)} && chmod -R go+rX {place.quoted}")
 
@@ -147,9 +147,9 @@ def packages(
         return holds(f"{len(wanted)} packages {lock.locked}")
     steps = {f"install {few(differs.todo)}": differs.todo, f"remove {few(gone)}": gone}
     drift(
-        actual=differs.told(gone) or "no record of the lock that it was made from",
+        actual=differs.told(gone) or "no record of its lock",
         wanted=f"{len(wanted)} packages {lock.locked}",
-        will=" and ".join(those(steps)) or f"note {lock.key}",
+        will=" and ".join(those(steps)) or f"record {lock.key}",
         leaves=few(added) if keep_extras else "",
     )
     yield from surroundings(downloads, lock, contents["python"], differs.todo)
@@ -229,13 +229,17 @@ def _leaves(path: str, added: Sequence[str], lost: Sequence[str]) -> str:
     """What becomes of what the user added to an environment that is made anew."""
     words = []
     if again := [name for name in added if name not in lost]:
-        words.append(f"{few(again)}, installed again")
+        words.append(f"{few(again)} (installed again)")
     if lost:
-        words.append(f"the old one in {path}.gpurig-old, for {few(lost)}")
+        words.append(f"the old environment in {path}.gpurig-old, because of {few(lost)}")
     return "; ".join(words)
 
 
 def _aside(contents: Contents) -> str:
     if not contents["aside"]:
         return ""
-    return f"; an old one stays beside it for what could not be had again: {contents['aside']}"
+    return (
+        "; the previous environment is kept beside it, because"
+        " these packages could not be reinstalled:"
+        f" {contents['aside']}"
+    )

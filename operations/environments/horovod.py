@@ -49,22 +49,22 @@ def wheel(title: str, path: str, build: Build, downloads: Downloads) -> Commands
         return follows(f"environment.{title}.packages")
     wrong = _wrong(there.get("horovod"), "horovod" in contents["broken"], build)
     if not wrong and left is ABSENT:
-        return holds(f"Horovod {build.release}, built against {build.against}")
+        return holds(f"Horovod {build.release}, built for {build.against}")
     place = f"{system['id']}-{system['version']}"
     if not wrong:
         drift(
-            actual=f"a build was cut off and left {_listed(left)}",
-            wanted="nothing of a build is left",
+            actual=f"a build that was cut off left {_listed(left)}",
+            wanted="no files of a build",
             will="remove it",
         )
         yield StringCommand(f"{CLEARED}cleared")
         return
     drift(
         actual=wrong,
-        wanted=f"built against {build.against}",
-        will="install the wheel that was built for hosts like this"
+        wanted=f"built for {build.against}",
+        will="install the wheel that was built for such hosts"
         if horovod.kept(build, place)
-        else "build it, once for all hosts like this, and install it",
+        else "build it once for all such hosts, and install it",
     )
     yield FunctionCommand(_turn, (build, place), {})
     made = horovod.kept(build, place)

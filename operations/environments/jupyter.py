@@ -49,7 +49,7 @@ def kernels(venv_root: str, wanted: dict[str, dict[str, Any]]) -> Commands:
     specs = {f"gpurig-{name}": one for name, one in wanted.items()}
     theirs = [name for name, kernel in there.items() if not kernel["ours"]]
     if foreign := [name for name in specs if name in theirs]:
-        return unknown(f"{KERNELS}/{foreign[0]} is not gpurig's; rename or remove it")
+        return unknown(f"{KERNELS}/{foreign[0]} is not from gpurig; rename or remove it")
     write, remove, names = (
         _written(there, specs),
         _left_over(there, specs),

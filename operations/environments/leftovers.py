@@ -32,8 +32,8 @@ def leftovers(root: str, wanted: tuple[str, ...], prune: bool) -> Commands:
     names = ", ".join(found)
     size = f"{sum(found.values()) / GB:.1f} GB"
     if not prune:
-        return holds(f"{names} can be deleted with --prune ({size})")
-    drift(actual=f"{names} ({size}), not wanted", wanted="none", will=f"delete {names}")
+        return holds(f"`up --prune` can delete {names} ({size})")
+    drift(actual=f"{names} ({size}), not in rig_frameworks", wanted="none", will=f"delete {names}")
     for name in found:
         # The record goes last: what is cut off is deleted by the next --prune.
         path = shlex.quote(f"{root}/{name}")

@@ -29,7 +29,10 @@ def whole(flavour: str = "") -> Commands:
     if not half and not unmet:
         return holds("no package is half installed")
     if flavour and half and _stuck(half, flavour):
-        return follows("driver.packages", "a module of the driver does not build and is moved")
+        return follows(
+            "driver.packages",
+            "a module of the driver does not build; driver.packages moves the driver",
+        )
     wrong = [f"half installed: {', '.join(half)}"] if half else []
     drift(
         actual="; ".join(wrong + unmet),

@@ -32,11 +32,11 @@ def components(components: Sequence[str], archive: Archive, mirror: str | None =
     wanted = _missing(others, components, distribution, mirror)
     ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
     if not any(_suites(source, distribution) for source in others):
-        return unknown(f"apt has no source of {distribution} main to go by")
+        return unknown(f"apt has no source of {distribution} main")
     if ours == wanted:
-        return holds(f"{', '.join(components) or 'main'} of {distribution} can be seen")
+        return holds(f"apt sees {', '.join(components) or 'main'} of {distribution}")
     drift(
-        actual="differs" if ours else f"{_components(wanted)} not among apt's sources",
+        actual="differs" if ours else f"apt's sources lack {_components(wanted)}",
         wanted=", ".join(components),
         will=f"write {COMPONENTS_FILE}",
         leaves="every other source",

@@ -35,7 +35,7 @@ def daemon_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comman
     file, goal = _config(user, keys, cdi_files)
     differing = daemon_json.differences(file["config"], goal)
     if not differing:
-        return holds(f"{_shown(user)} has {', '.join(goal)}" if goal else "nothing is asked of it")
+        return holds(f"{_shown(user)} has {', '.join(goal)}" if goal else "no keys are needed")
     drift(
         actual=", ".join(is_ for _, is_, _ in differing),
         wanted=", ".join(should for _, _, should in differing),
@@ -87,8 +87,10 @@ def running_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comma
     actual = f"the daemon uses {', '.join(asked.values())}"
     if daemon["containers_running"]:
         return due(
-            f"{actual}: it must be restarted, and {daemon['containers_running']} of {user}'s"
-            " containers would stop: systemctl --user restart docker.service"
+            f"{actual}; a restart would stop"
+            f" {daemon['containers_running']} containers of {user}. When"
+            f" they may stop, {user} runs systemctl --user restart"
+            " docker.service"
         )
     drift(actual, wanted=f"uses {_shown(user)}", will=f"restart the Docker of {user}")
     # A container that was started since is not stopped for this: the next look says it is due.
@@ -115,7 +117,7 @@ def _config(
     account(user)
     script, file = known(RootlessScript), read(UserDaemonConfig, user=user)
     if isinstance(file, Unknown):
-        ends_unknown(f"{_shown(user)}: {file.reason}; it is left as it is")
+        ends_unknown(f"{_shown(user)}: {file.reason}; gpurig leaves it as it is")
     if script is ABSENT:
         follows(bringing())
         raise Ended

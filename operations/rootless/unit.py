@@ -24,8 +24,8 @@ def cdi_folder() -> Commands:
     if known(CdiFolder):
         return holds("/run/cdi is made at every boot")
     drift(
-        actual="/run/cdi is made late, or not at all",
-        wanted="there before any user's Docker starts",
+        actual="/run/cdi is made too late, or not at all",
+        wanted="it exists before any user's Docker starts",
         will=f"write {FOLDER_FILE} and make the folder",
     )
     yield from written(FOLDER_FILE, "d /run/cdi 0755 root root -\n")
@@ -77,14 +77,14 @@ def unit() -> Commands:
         return follows(bringing())
     goal = unit_text(script["path"])
     if text is not ABSENT and not text.startswith(MARK):
-        return holds(f"{UNIT} is somebody else's, and stays")
+        return holds(f"{UNIT} is not from gpurig; gpurig leaves it")
     if text == goal:
         return holds(f"{UNIT} starts {script['path']}")
     drift(
-        actual=f"no {UNIT}" if text is ABSENT else f"{UNIT} is another one",
+        actual=f"no {UNIT}" if text is ABSENT else f"{UNIT} differs",
         wanted=f"it starts {script['path']}",
         will=f"write {UNIT}",
-        leaves="units in the homes of users, which come before it",
+        leaves="units in the homes of users, which win over it",
     )
     yield from written(UNIT, goal)
 

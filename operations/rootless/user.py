@@ -29,7 +29,7 @@ def ids(user: str) -> Commands:
     drift(
         actual=", ".join(f"{has[name]} {name}" for name in few),
         wanted=f"{IDS} of each",
-        will=f"give {user} a range that nobody has, in /etc/subuid and /etc/subgid",
+        will=f"give {user} an unused range in /etc/subuid and /etc/subgid",
         leaves="all other ranges",
     )
     for name in few:
@@ -56,17 +56,21 @@ def service(user: str) -> Commands:
         return follows(f"rootless.{user}.ids")
     if not owner["namespaces"]:
         return unknown(
-            f"{user} may not make a user namespace here: see the sysctls user.max_user_namespaces"
-            " and kernel.unprivileged_userns_clone"
+            f"{user} cannot make a user namespace here; check the"
+            " sysctls user.max_user_namespaces and"
+            " kernel.unprivileged_userns_clone"
         )
     if owner["load"] == "masked":
-        return due(f"{user} has masked docker.service: systemctl --user unmask docker.service")
+        return due(
+            f"{user} has masked docker.service; to unmask it, {user}"
+            " runs systemctl --user unmask docker.service"
+        )
     wrong = those(
         {
-            f"{user} does not linger": not owner["lingers"],
+            f"lingering is off for {user}": not owner["lingers"],
             "docker.service is not enabled": owner["enabled"] != "enabled",
             f"it is {owner['active'] or 'not running'}": owner["active"] != "active",
-            "its systemd has an older unit": owner["stale"],
+            "systemd of {user} has an older unit": owner["stale"],
         }
     )
     if not wrong:
@@ -74,7 +78,7 @@ def service(user: str) -> Commands:
     drift(
         actual=", ".join(wrong),
         wanted=f"the docker.service of {user} is enabled and active",
-        will="reload their systemd, enable and start it, with lingering",
+        will="switch lingering on, reload systemd, enable and start the unit",
     )
     if not owner["lingers"]:
         yield StringCommand(acting_as(user), 'loginctl enable-linger "$u"')
@@ -113,8 +117,8 @@ def context(user: str) -> Commands:
     if found["current"] != "default":
         return holds(f"{user} uses the context {found['current']}")
     drift(
-        actual=f"the docker of {user} talks to the system's daemon",
-        wanted="to their own",
+        actual=f"the docker command of {user} uses the system's daemon",
+        wanted="it uses their own daemon",
         will="make the context rootless and use it",
         leaves="their other contexts",
     )
@@ -130,5 +134,7 @@ def account(user: str) -> Owner:
     """What the user has for a Docker of their own; without such a user the operation ends."""
     owner = known(RootlessOwner, user=user)
     if owner is ABSENT:
-        ends_unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
+        ends_unknown(
+            f"user {user} does not exist; make the user first, or remove it from rig_users"
+        )
     return owner

@@ -17,12 +17,12 @@ from gpurig.stack.model import Repository
 
 # What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
 _REFUSED = (
-    ("*SHA1*", "its key is certified by SHA-1, which this apt no longer accepts; use the"
-     " repository of this release of the distribution"),
+    ("*SHA1*", "SHA-1 certifies its key, which this apt no longer accepts;"
+        " use the repository for this release of the distribution"),
     ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*' expired on '*|*xpired*",
-     "its signing key has expired; only who runs it can sign it anew"),
+     "its signing key has expired; only the owner of the repository can renew it"),
     ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",
-     "it is signed by another key than the accepted one"),
+     "another key than the accepted one has signed it"),
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def _trusted(sources: list[Source], repository: Repository) -> repository_key.St
     if theirs := _theirs(sources, repository):
         if wrong := _distrusted(theirs[0], repository):
             return repository_key.State("unknown", wrong)
-        told = f"{theirs[0]['file']} has this repository with a key of its own"
+        told = f"{theirs[0]['file']} has this repository with its own key"
         return repository_key.State("holds", told)
     return repository_key.stands(keyring_path(repository), repository, repository_key.BINARY)
 
@@ -78,8 +78,8 @@ def repository(promise: str, keyring: str, repository: Repository, architecture:
     if len({source["signed_by"] for source in theirs}) > 1:
         files = " and ".join(dict.fromkeys(source["file"] for source in theirs))
         return unknown(
-            f"{files} have {repository.uri} with different Signed-By, and apt reads neither;"
-            " remove one of them"
+            f"{files} have {repository.uri} with different Signed-By, so"
+            " apt reads neither; remove one of them"
         )
     if theirs and ours:
         drift(
@@ -91,7 +91,7 @@ def repository(promise: str, keyring: str, repository: Repository, architecture:
         yield StringCommand("rm -f", QuoteString(file))
         return
     if _trusted(sources, repository).verdict != "holds":
-        return follows(keyring, f"{repository.uri} is set up once {keyring} holds")
+        return follows(keyring, f"gpurig sets up {repository.uri} after {keyring} holds")
     if theirs:
         return holds(f"{theirs[0]['file']} has it")
     wanted = Source(
@@ -133,11 +133,11 @@ def _distrusted(source: Source, repository: Repository) -> str:
     keys = read(Keys, path=path)
     where = f"{source['file']} has {repository.uri} signed by {path}"
     if keys is ABSENT:
-        return f"{where}, which is not there; remove one or bring the other back"
+        return f"{where}, which does not exist; remove the source, or restore that file"
     if not isinstance(keys, dict):
         return f"{path} cannot be read"
     if not keys["fingerprints"]:
-        return f"{where}, in which no key can be told ({keys['refused']}); remove the source"
+        return f"{where}, which has no readable key ({keys['refused']}); remove the source"
     if repository.fingerprint not in keys["fingerprints"]:
         told = ", ".join(keys["fingerprints"])
         return f"{where}, which has {told} instead of {repository.fingerprint}; remove the source"

@@ -172,7 +172,7 @@ def stopped(policies: Mapping[str, str]) -> str:
     back = sorted(name for name, one in policies.items() if one in ("always", "unless-stopped"))
     gone = sorted(policies.keys() - set(back))
     said = [few(gone, 5)] if gone else []
-    said += [f"{few(back, 5)} (started again, as restart={policies[back[0]]})"] if back else []
+    said += [f"{few(back, 5)} (start again, restart={policies[back[0]]})"] if back else []
     return f"{count}: {'; '.join(said)}"
 
 
@@ -233,7 +233,7 @@ class Change:
         return ", ".join(
             f"the daemon uses {key} {self._otherwise[key]}"
             if key in self._otherwise
-            else f"{key} may not be in use"
+            else f"the daemon may not use {key}"
             for key in sorted(self.asked)
         )
 

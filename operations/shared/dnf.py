@@ -50,7 +50,7 @@ def keyring(promise: str, repository: Repository) -> Commands:
 def _trusted(repositories: list[DnfRepository], repository: Repository) -> repository_key.State:
     """How the key file stands that dnf checks this repository with: the user's, else ours."""
     if theirs := _theirs(repositories, repository):
-        told = f"{theirs['file']} has this repository with a key of its own"
+        told = f"{theirs['file']} has this repository with its own key"
         return repository_key.State("holds", told)
     return repository_key.stands(key_path(repository), repository, repository_key.ARMOUR)
 
@@ -73,7 +73,7 @@ def repository(
         checked = theirs["gpgcheck"] or theirs["repo_gpgcheck"]
         return holds(f"{theirs['file']} has it" + ("" if checked else ", without any signature"))
     if _trusted(repositories, repository).verdict != "holds":
-        return follows(keyring, f"{repository.uri} is set up once {keyring} holds")
+        return follows(keyring, f"gpurig sets up {repository.uri} after {keyring} holds")
     file, name = repository_path(repository), f"gpurig-{repository.name}"
     wanted = DnfRepository(
         file=file,
@@ -100,7 +100,7 @@ def repository(
 def _actual(file: str, ours: list[DnfRepository], wanted: DnfRepository) -> str:
     """What stands in our file instead, in words."""
     if not ours:
-        return "not known to dnf"
+        return "dnf does not know it"
     pairs = (pair for each in ours for pair in _keys(each).items())
     differs = [f"{key} is {value}" for key, value in pairs if value != _keys(wanted)[key]]
     return f"{file} differs: {', '.join(differs) or 'sections'}"

@@ -35,15 +35,15 @@ def folders(promise: str, paths: tuple[str, ...]) -> Commands:
         return holds(", ".join(paths))
     drift(
         actual=", ".join(_seen(path, ways[path][-1]) for path in wrong_ones),
-        wanted="root's, mode 755",
-        will=f"make {', '.join(wrong_ones)} root's, with mode 755",
+        wanted="owner root, mode 755",
+        will=f"set owner root and mode 755 for {', '.join(wrong_ones)}",
     )
     for path in wrong_ones:
         folder = shlex.quote(path)
         # Its parent is root's by now; a link that somebody put there before is not followed.
         yield StringCommand(
             f'if [ -L {folder} ] && [ "$(stat -c %u {folder})" != 0 ]; then'
-            f" echo {shlex.quote(f'{path} has just become a link; remove it')} >&2; exit 1; fi;"
+            f" echo {shlex.quote(f'{path} is now a link; remove it')} >&2; exit 1; fi;"
             f" mkdir -p {folder} && chown root:root {folder} && chmod 755 {folder}"
         )
 
@@ -77,7 +77,7 @@ def _wrong(step: Step, own: Container[str]) -> str:
 
 
 def _no_folder(step: Step) -> str:
-    return f"{step['path']} is no folder" if step["kind"] == "file" else ""
+    return f"{step['path']} is not a folder" if step["kind"] == "file" else ""
 
 
 def _foreign(step: Step) -> str:
@@ -85,11 +85,11 @@ def _foreign(step: Step) -> str:
     path, owner, mode = step["path"], step["owner"], step["mode"]
     name = shlex.quote(path)
     if step["kind"] == "link":
-        return f"{path} is a link of {owner}'s; run: rm {name}" if _open(step) else ""
+        return f"{path} is a link of {owner}; run: rm {name}" if _open(step) else ""
     if owner != "root" and step["kind"] != "missing":
         return f"{path} belongs to {owner}, mode {mode}; run: chown root {name}"
     if _open(step):
-        return f"others may write {path}, mode {mode}; run: chmod go-w {name}"
+        return f"others can write {path}, mode {mode}; run: chmod go-w {name}"
     if step["kind"] == "folder" and not _bits(step) & 0o001:
         return f"users cannot enter {path}, mode {mode}; run: chmod o+x {name}"
     return _no_folder(step)
@@ -102,7 +102,7 @@ def _right(step: Step) -> bool:
 def _seen(path: str, step: Step) -> str:
     if step["kind"] == "missing":
         return f"no {path}"
-    return f"{path} is {step['owner']}'s, mode {step['mode']}"
+    return f"{path} has owner {step['owner']}, mode {step['mode']}"
 
 
 def _bits(step: Step) -> int:

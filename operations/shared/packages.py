@@ -76,7 +76,7 @@ def installed(
     movable(held(found, (*lacking, *other)), _RELEASE[manager])
     words = [_word(name, versions.get(name), manager) for name in moved]
     scripts = [told for name, told in besides.items() if name in moved]
-    exactly = f"all at {', '.join(sorted(set(versions.values())))}".removesuffix("-*")
+    exactly = f"all in version {', '.join(sorted(set(versions.values())))}".removesuffix("-*")
     drift(
         actual=_actual(packages, lacking, [f"{n} is {found[n]['version']}" for n in other]),
         wanted=exactly if other else "installed",
@@ -119,13 +119,15 @@ def held(found: Mapping[str, Package], names: Iterable[str] | None = None) -> li
 def movable(names: Sequence[str], release: str = "apt-mark unhold") -> None:
     """End an operation that would move packages on hold, which is the user's word."""
     if names:
-        ends_unknown(f"{', '.join(names)} is on hold; run {release} to let it be moved")
+        ends_unknown(f"{', '.join(names)} is on hold; run {release} to let gpurig move it")
 
 
 def settled(found: Mapping[str, Package]) -> None:
     """End an operation on packages that are half installed: packages.dpkg comes first."""
     if any(package["state"] in HALF_WAY for package in found.values()):
-        follows("packages.dpkg", "known after the interrupted installation is finished")
+        follows(
+            "packages.dpkg", "known after packages.dpkg has finished the interrupted installation"
+        )
         raise Ended
 
 

@@ -60,16 +60,16 @@ def stands(path: str, repository: Repository, form: str) -> State:
     if not isinstance(keys, dict):
         return State("drifted", "no keyring")
     if keys["refused"]:
-        return State("drifted", f"{path} is refused, since {keys['refused']}")
+        return State("drifted", f"gpurig refuses {path}: {keys['refused']}")
     if keys["fingerprints"] != [repository.fingerprint]:
         return State("drifted", f"a keyring with {keys['fingerprints'][0]}")
     if keys["form"] != form:
         return State("drifted", f"{path} has the key in another form")
     mode = int(keys["mode"], 8)
     if mode & 0o444 != 0o444:
-        return State("drifted", f"{path} cannot be read by everybody")
+        return State("drifted", f"some users cannot read {path}")
     if mode & 0o022:
-        return State("drifted", f"{path} can be written by others than root")
+        return State("drifted", f"users other than root can write to {path}")
     return _found(path, repository.fingerprint, form)
 
 
@@ -114,10 +114,11 @@ def staged(repository: Repository) -> str:
 
 def _refusal(keys: object, repository: Repository) -> str:
     if isinstance(keys, Unknown):
-        return f"the key at {repository.key_url} is refused: {keys.reason}"
+        return f"gpurig refuses the key at {repository.key_url}:"
+        f" {keys.reason}"
     if not isinstance(keys, dict):
-        return f"{repository.key_url} brought no file"
+        return f"{repository.key_url} gave no file"
     if keys["fingerprints"] and repository.fingerprint not in keys["fingerprints"]:
         told = ", ".join(keys["fingerprints"])
         return f"{repository.key_url} has {told} instead of {repository.fingerprint}"
-    return f"the key at {repository.key_url} is refused: {keys['refused']}"
+    return f"gpurig refuses the key at {repository.key_url}: {keys['refused']}"

@@ -22,14 +22,14 @@ def contexts(users: Sequence[str]) -> Commands:
     """
     found = known(DockerContexts, users=" ".join(users))
     if found is ABSENT:
-        return holds("they talk to the system's daemon")
+        return holds("the docker command of rig_users uses the system's daemon")
     left_out("users.docker-context", "; ".join(map(_told, found)))
     yield from ()
 
 
 def _told(one: Elsewhere) -> str:
     if one["kind"] == "context":
-        back = f"{one['user']} goes back by docker context use default"
-        return f"docker of {one['user']} talks to the context {one['what']}; {back}"
-    back = f"{one['user']} goes back by removing that line"
-    return f"docker of {one['user']} has {one['what']} in {one['file']}; {back}"
+        back = f"to go back, {one['user']} runs docker context use default"
+        return f"the docker command of {one['user']} uses the context {one['what']}; {back}"
+    back = f"to go back, {one['user']} removes that line"
+    return f"{one['user']} has {one['what']} for the docker command in {one['file']}; {back}"

@@ -24,11 +24,13 @@ def docker_group(users: Sequence[str]) -> Commands:
     for user in users:
         membership = read(GroupMembership, user=user, group="docker")
         if membership is ABSENT:
-            return unknown(f"there is no user {user}; make it first, or leave it out of rig_users")
+            return unknown(
+                f"user {user} does not exist; make the user first, or remove it from rig_users"
+            )
         if isinstance(membership, Unknown):
             return unknown(f"groups of {user}: {membership.reason}")
         if not membership["group"]:
-            return follows("docker.packages", "the group docker comes with Docker")
+            return follows("docker.packages", "Docker's package makes the group docker")
         if not membership["member"]:
             missing.append(user)
         elif membership["sessions_without"] and user != "root":
@@ -36,14 +38,14 @@ def docker_group(users: Sequence[str]) -> Commands:
     if missing:
         drift(
             actual=f"not in the group docker: {', '.join(missing)}",
-            wanted="may use Docker",
-            will="add them to the group docker (as good as root), valid from the next login",
+            wanted="in the group docker",
+            will="add them to the group docker (means root), from their next login on",
             leaves="all other groups and members",
         )
         for user in missing:
             # gpasswd and not usermod: it also takes users of a directory service
             yield StringCommand("gpasswd --add", QuoteString(user), "docker")
     elif waiting:
-        due(f"{', '.join(waiting)} must log in again to have the group docker")
+        due(f"{', '.join(waiting)} must log in again to get the group docker")
     else:
-        holds(f"{', '.join(users)} in the group docker" if users else "no users are given")
+        holds(f"{', '.join(users)} in the group docker" if users else "rig_users is empty")

@@ -67,16 +67,16 @@ def refuse_foreign(path: Path) -> None:
         if found.st_uid not in ours:
             raise InputError(
                 "file-foreign",
-                f"is not used, {because} belongs to {_user(found.st_uid)}",
+                f"gpurig does not use it, {because} belongs to {_user(found.st_uid)}",
                 str(path),
-                "make it yours, or use a copy in a folder of yours",
+                "change its owner to you, or use a copy in a folder of yours",
             )
         if _open_to_others(step, found, ours):
             raise InputError(
                 "file-open",
-                f"is not used, {because} can be written by others",
+                f"gpurig does not use it, {because} can be changed by other users",
                 str(path),
-                f"look who changed it, then run: chmod go-w {shlex.quote(str(step))}",
+                f"check that its content is right, then run: chmod go-w {shlex.quote(str(step))}",
             )
 
 
@@ -184,8 +184,8 @@ def one_at_a_time(key: str) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > until:
-                    what = f"another process has held it for more than {_PATIENCE} s"
-                    raise GpurigError("lock-held", what, str(file), "end it") from error
+                    what = f"another process has held this lock for more than {_PATIENCE} s"
+                    raise GpurigError("lock-held", what, str(file), "end that process") from error
                 time.sleep(0.1)  # waiting in flock itself would hold up every greenlet
         yield
 

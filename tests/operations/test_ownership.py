@@ -55,10 +55,10 @@ def tree(tmp_path: Path) -> Path:
 
 
 WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
-    "its file": (lambda t: (t / "opt/tool").chmod(0o775), "others may write {}/opt/tool, mode 775"),
-    "its folder": (lambda t: (t / "opt").chmod(0o757), "others may write {}/opt, mode 757"),
+    "its file": (lambda t: (t / "opt/tool").chmod(0o775), "others can write {}/opt/tool, mode 775"),
+    "its folder": (lambda t: (t / "opt").chmod(0o757), "others can write {}/opt, mode 757"),
     "its owner": (lambda t: os.chown(t / "opt/tool", ANN, 0), "{}/opt/tool belongs to"),
-    "a folder between": (lambda t: (t / "a b").chmod(0o777), "others may write {}/a b, mode 777"),
+    "a folder between": (lambda t: (t / "a b").chmod(0o777), "others can write {}/a b, mode 777"),
     "a link between": (lambda t: os.lchown(t / "other/second", ANN, 0), "{}/other/second belongs"),
     "a circle": (lambda t: ((t / "opt/tool").unlink(), (t / "opt/tool").symlink_to("tool"))[1],
                  "{}/opt/tool belongs to ?"),
@@ -90,7 +90,7 @@ def test_every_file_below_is_looked_at(tree: Path) -> None:
     (tree / "a b" / "deep").mkdir(mode=0o750)
     assert _told("within", tree) == f"closed users cannot read {tree}/a b/deep, mode 750"
     (tree / "opt" / "tool").chmod(0o757)
-    assert _told("within", tree) == f"open others may write {tree}/opt/tool, mode 757"
+    assert _told("within", tree) == f"open others can write {tree}/opt/tool, mode 757"
     assert _told("within", tree / "missing").startswith("unseen")
 
 
@@ -161,7 +161,7 @@ def _modes(host: Passes) -> str:
 
 
 def test_the_host_s_umask_decides_nothing(host: Passes) -> None:
-    """From bare under 077, 027 and 000: the same modes, nothing that others may write, usable."""
+    """From bare under 077, 027 and 000: the same modes, nothing that others can write, usable."""
     modes = {"077": _modes(host)}
     for umask in ("027", "000"):
         _with_umask(host, umask)
@@ -192,13 +192,13 @@ DRIFTS: dict[str, tuple[Callable[[Passes], object], set[str], str]] = {
         f"{uv.UV} belongs to ann"),
     "uv may be written": (
         lambda host: _replace(host, uv.UV, "root", "777"), {"environments.tools"},
-        f"others may write {uv.UV}, mode 777"),
+        f"others can write {uv.UV}, mode 777"),
     "its interpreter is a user's": (
         lambda host: _replace(host, f"{PATH}/bin/python", "ann", "755"), {INTERPRETER},
         f"{PATH}/bin/python belongs to ann"),
     "a module may be written": (
         lambda host: host.shell(f"rm -f {TRACE}; chmod 666 {SITE}/six.py"), {INTERPRETER},
-        f"others may write {SITE}/six.py, mode 666"),
+        f"others can write {SITE}/six.py, mode 666"),
     "users cannot read it": (
         lambda host: host.shell(f"rm -f {TRACE}; chmod 700 {SITE}"), {INTERPRETER},
         f"users cannot read {SITE}, mode 700"),
@@ -230,14 +230,14 @@ def test_what_others_could_write_is_made_again_and_never_run(host: Passes, drift
 
 
 FOREIGN = {
-    "777": "others may write /opt, mode 777; run: chmod go-w /opt",
+    "777": "others can write /opt, mode 777; run: chmod go-w /opt",
     "750": "users cannot enter /opt, mode 750; run: chmod o+x /opt",
 }
 
 
 @pytest.mark.parametrize("mode", FOREIGN)
 def test_a_parent_that_is_not_gpurig_s_is_named_and_left(host: Passes, mode: str) -> None:
-    """Nothing is changed; where others may write to it, nothing below it is run or built either."""
+    """Nothing is changed; where others can write to it, nothing below it is run or built either."""
     assert all_hold(host.plan(deployed))
     for program in (uv.UV, f"{PATH}/bin/python"):
         _replace(host, program, "root", "755")

@@ -50,11 +50,11 @@ def build(
         return 0
     if "/" not in name and not folder.is_dir():
         near = difflib.get_close_matches(name.lower(), IMAGES, n=1, cutoff=0.5)
-        do = f"did you mean {near[0]}?" if near else f"there are {' and '.join(IMAGES)}"
-        what = f"{name!r} is neither an image that gpurig builds nor a folder with a Dockerfile"
+        do = f"did you mean {near[0]}?" if near else f"gpurig builds {' and '.join(IMAGES)}"
+        what = f"{name!r} is no image that gpurig builds, and no folder with a Dockerfile"
         raise InputError("image-wrong", what, do=do)
     if not (folder / "Dockerfile").is_file():
-        raise InputError("image-wrong", "there is no Dockerfile in it", name)
+        raise InputError("image-wrong", "the folder has no Dockerfile", name)
     store.refuse_foreign(folder / "Dockerfile")
     named = _named(tag or folder.resolve().name.lower())
     arguments = {"BASE": settings.base_image} if settings.base_image else {}
@@ -70,7 +70,7 @@ def _image(name: str, settings: Settings, offered: docker_api.Offer) -> Image:
     python = "3.13" if settings.python == "auto" else settings.python
     rows = [row for row in tables().distribution if row.docker and python in row.pythons]
     if not rows:
-        raise InputError("image-wrong", f"no distribution of the tables has Python {python}")
+        raise InputError("image-wrong", f"no distribution in gpurig's tables has Python {python}")
     row = rows[0]
     gpus = settings.accelerator == "cuda" or (offered.gpus and settings.accelerator != "cpu")
     components = ("docker", "container-toolkit") if gpus else ("docker",)
@@ -93,7 +93,9 @@ def run(name: str, command: Sequence[str], gpus: str | None, volumes: Sequence[s
     """Run an image as the calling user, in the folder that the caller is in."""
     _named(name)
     if gpus not in (None, "all", "none") and not re.fullmatch(r"[1-9][0-9]?", gpus or ""):
-        raise InputError("gpus-wrong", f"{gpus!r} is not all, none or a number of GPUs", "--gpus")
+        raise InputError(
+            "gpus-wrong", f"{gpus!r} is neither all, none nor a number of GPUs", "--gpus"
+        )
     mounts = {"/workspace": str(Path.cwd())} | dict(map(_mount, volumes))
     client = docker_api.connect(Limits.training)  # what runs there may be somebody's training
     found = docker_api.find(client, images.reference(name), name)
@@ -125,7 +127,11 @@ def save(name: str, file: str) -> int:
     found = docker_api.find(client, images.reference(name), name)
     names = [tag for tag in found.tags if tag in (images.reference(name), name, f"{name}:latest")]
     if not names:  # it was found by its id
-        raise InputError("image-missing", f"{name} is no name of an image", do="name it by a tag")
+        raise InputError(
+            "image-missing",
+            f"{name} is an id, not a name of an image",
+            do="name the image by a tag",
+        )
     saved = names[0]
     docker_api.save(found, saved, Path(file))
     say(f"saved {saved} in {file}")

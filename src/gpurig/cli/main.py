@@ -61,17 +61,18 @@ def _work(verb: str, options: dict[str, Any]) -> None:
 @click.option("--reboot", type=click.Choice(["never", "ask", "if-needed"]),
               help="Whether to reboot a host that needs it; default: rig_reboot.")  # fmt: skip
 @click.option("--restart-docker", is_flag=True,
-              help="Restart Docker where needed, although containers stop.")  # fmt: skip
+              help="Restart Docker if needed, even if containers stop.")  # fmt: skip
 @click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
 @click.option("--prune", is_flag=True,
               help="Delete gpurig's environments that the settings no longer name.")  # fmt: skip
 @click.option("--prove", type=click.Choice(["auto", "always", "never"]), default=Options.prove,
-              help="Whether to run proofs; auto: without training if nothing changed.")  # fmt: skip
+              help="Which proofs to run; auto: no training that has passed for"
+        " this state.")  # fmt: skip
 @_PREFETCH
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")
 @_target
 def up(**options: Any) -> None:
-    """Set hosts up, or repair what has drifted, and prove it."""
+    """Set hosts up or repair what has drifted, then prove them."""
     _work("up", options)
 
 
@@ -95,7 +96,7 @@ def verify(**options: Any) -> None:
 @gpurig.command()
 @_target
 def facts(**options: Any) -> None:
-    """Show what is there."""
+    """Show what hosts have."""
     greenlets.patch()
     from gpurig.cli.asked import Asked
     from gpurig.cli.work import facts
@@ -107,18 +108,19 @@ def facts(**options: Any) -> None:
 @click.option("--facts", "saved", type=click.Path(), metavar="FILE",
               help="Resolve for the hosts in a file of `facts --json`.")  # fmt: skip
 @click.option("--os", metavar="ID:VERSION",
-              help="Resolve for a described machine: its distribution, as debian:13.")  # fmt: skip
+              help="Resolve for a described machine, by its distribution:"
+        " debian:13.")  # fmt: skip
 @click.option("--arch", metavar="MACHINE", help="Its architecture: x86_64 (default) or aarch64.")
-@click.option("--kernel", metavar="RELEASE", help="The kernel that it boots next.")
+@click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
 @click.option("--gpu", "gpus", multiple=True, metavar="10de:ID",
-              help="A GPU of it by PCI id; can be repeated.")  # fmt: skip
+              help="A GPU by its PCI id; can be repeated.")  # fmt: skip
 @click.option("--python", metavar="VERSION", help="The version of its python3.")
-@click.option("--secure-boot", is_flag=True, default=None, help="It boots with Secure Boot.")
+@click.option("--secure-boot", is_flag=True, default=None, help="Secure Boot is on.")
 @click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]),
               help="What it runs in; default: none.")  # fmt: skip
 @_target
 def resolve(**options: Any) -> None:
-    """Show which stack fits hosts, saved facts or a described machine, and the reasons."""
+    """Show which stack fits hosts, saved facts or a described machine, and why."""
     greenlets.patch()
     from gpurig.cli.asked import Asked
     from gpurig.cli.resolve import resolve
@@ -131,7 +133,7 @@ def resolve(**options: Any) -> None:
 @gpurig.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def tables(as_json: bool) -> None:
-    """List the tables that versions are chosen by, and how old they are."""
+    """List the tables that gpurig chooses versions by, and how old they are."""
     from gpurig.cli.tables import show_tables
 
     sys.exit(show_tables(as_json))
@@ -141,7 +143,7 @@ def tables(as_json: bool) -> None:
 @click.option("-y", "yes", is_flag=True, help="Trust the keys shown without asking.")
 @_target
 def trust(**options: Any) -> None:
-    """Show and trust the SSH host keys of hosts seen for the first time."""
+    """Show new SSH host keys, and trust them after a yes."""
     greenlets.patch()
     from gpurig.cli.asked import Asked
     from gpurig.cli.trust import trust
@@ -171,11 +173,12 @@ class _WithProgram(click.Command):
 @click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
               help="Do not train with one process first.")  # fmt: skip
 @click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
-              help="A variable of the program; no value: as here; can be repeated.")  # fmt: skip
+              help="A variable for the program; without a value: the one set"
+        " here; can be repeated.")  # fmt: skip
 @_target
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
-    """Train on all hosts together, with an engine that their environments have."""
+    """Train on all hosts together, with torchrun, Horovod or multi-worker TensorFlow."""
     greenlets.patch()
     from gpurig.cli.asked import Asked
     from gpurig.cli.train import run, wish
@@ -187,19 +190,19 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
 @gpurig.group()
 def image() -> None:
-    """Build, run and save container images, on this machine or where DOCKER_HOST says."""
+    """Build, run and save container images, with the Docker of DOCKER_HOST or of this machine."""
 
 
 @image.command()
 @click.argument("name", metavar="NAME|PATH")
 @click.option("--base", metavar="IMAGE", help="Build on this image; default: rig_base_image.")
 @click.option("--index", metavar="URL", help="Read wheels from here; default: rig_pypi_index.")
-@click.option("--tag", metavar="NAME", help="Call the image so; default: gpurig/NAME.")
+@click.option("--tag", metavar="NAME", help="Name the image; default: gpurig/NAME.")
 @click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE",
               help="Set a setting; can be repeated.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def build(name: str, debug: bool, **options: Any) -> None:
-    """Build an image: tensorflow, pytorch, or of the Dockerfile in a folder."""
+    """Build an image: tensorflow, pytorch, or a folder with a Dockerfile."""
     from gpurig.cli.image import build
 
     sys.exit(build(name, **options))
@@ -210,12 +213,13 @@ def build(name: str, debug: bool, **options: Any) -> None:
     "--gpus", metavar="all|none|N", help="GPUs of the container; default: all that Docker offers."
 )
 @click.option("-v", "--volume", "volumes", multiple=True, metavar="FOLDER:/FOLDER",
-              help="A folder of the container; can be repeated; $PWD is /workspace.")  # fmt: skip
+              help="A folder in the container; can be repeated; $PWD is"
+        " /workspace.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) -> None:
-    """Run an image as yourself, in the folder you are in; its exit code is the command's."""
+    """Run an image as yourself, in the current folder; end with its exit code."""
     from gpurig.cli.image import run
 
     sys.exit(run(name, command, **options))
@@ -226,7 +230,7 @@ def run_image(name: str, command: tuple[str, ...], debug: bool, **options: Any) 
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def save(name: str, file: str, debug: bool) -> None:
-    """Write an image into a file, which rig_images may name."""
+    """Write an image into a file, for rig_images."""
     from gpurig.cli.image import save
 
     sys.exit(save(name, file))
@@ -248,7 +252,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        say("gpurig: interrupted; what was done stays done, run it again", err=True)
+        say("gpurig: interrupted. Changes so far stay. Run it again to finish.", err=True)
         sys.exit(130)
 
 

@@ -44,7 +44,7 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
         raise InputError("facts-unreadable", f"cannot be read ({error.strerror})", file) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
-            "facts-invalid", "is not what `gpurig facts --json` writes", file, "write it again"
+            "facts-invalid", "is not output of `gpurig facts --json`", file, "write it again"
         ) from error
     return [_answered(name, observed, wishes) for name, observed in found.items()]
 

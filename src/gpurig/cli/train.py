@@ -38,13 +38,14 @@ def wish(
     """What the options ask for; InputError before any host is contacted."""
     environment = env or DEFAULT_ENVIRONMENT[engine]
     if not _NAME.fullmatch(environment):
-        raise InputError("training-wish", f"{environment!r} is no name", "--env",
-                         "name an environment of rig_frameworks, as pytorch")  # fmt: skip
+        raise InputError("training-wish", f"{environment!r} is no name of an environment", "--env",
+                         "name an environment of rig_frameworks, such as pytorch")  # fmt: skip
     if engine == "multiworker" and processes not in (None, 1):
         raise InputError(
             "training-wish",
-            f"multiworker has one process on each host, which uses all its GPUs, not {processes}",
-            "--processes-per-host", "leave it out",
+            "multiworker runs one process on each host, not"
+        f" {processes}; it uses all GPUs of the host",
+            "--processes-per-host", "leave the option out",
         )  # fmt: skip
     program = Workload.of(workload, arguments)
     return Wish(engine, environment, program, processes, baseline, dict(map(_variable, variables)))
@@ -54,7 +55,7 @@ def _variable(word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")  # the value may be secret, and is said nowhere
     if not _VARIABLE.fullmatch(name):
         raise InputError("training-wish", f"{name!r} is no name of a variable", "-x",
-                         "write -x NAME=VALUE, or -x NAME for the value it has here")  # fmt: skip
+                         "write -x NAME=VALUE, or -x NAME for the value set here")  # fmt: skip
     if not equals and name not in os.environ:
         raise InputError("training-wish", f"{name} is not set here", "-x",
                          f"set it, or write -x {name}=VALUE")  # fmt: skip

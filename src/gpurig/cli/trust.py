@@ -26,9 +26,12 @@ def trust(asked: Asked) -> int:
             return True
         if not sys.stdin.isatty():
             raise InputError(
-                "trust-unasked", "nobody can be asked whether to trust this key", host, "use -y"
+                "trust-unasked",
+                "there is no terminal to ask whether to trust this key",
+                host,
+                "use -y",
             )
-        return bool(Confirm.ask("Is that the fingerprint the host itself shows?", default=False))
+        return bool(Confirm.ask("Does the host itself show this fingerprint?", default=False))
 
     code = 0
     for spec in asked.hosts:

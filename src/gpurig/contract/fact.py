@@ -21,7 +21,7 @@ _UNEXPECTED = (ValueError, LookupError, TypeError, AttributeError, RecursionErro
 
 def late(limits: Limits) -> str:
     """What is put in place of the output of a fact that did not answer in time."""
-    return f"{_LATE}it was not read within {limits.fact} s; {limits.raised('fact')}"
+    return f"{_LATE}no answer within {limits.fact} s; {limits.raised('fact')}"
 
 
 def framed(script: str | StringCommand) -> StringCommand:
@@ -84,5 +84,5 @@ def read(fact: type[Fact[T]], **arguments: Any) -> T | Absent | Unknown:
     """The fact's value on the current host; a broken transport is Unknown, never nothing."""
     value = host.get_fact(fact, **arguments)
     if value is None:
-        return Unknown("the connection broke while it was read")
+        return Unknown("the connection broke during the reading")
     return value

@@ -35,7 +35,7 @@ class Limits:
         told = f" while {doing}" if doing else ""
         return HostError(
             "host-silent",
-            f"it said nothing for {getattr(self, key)} s{told}",
+            f"no answer for {getattr(self, key)} s{told}",
             host,
             self.raised(key),
             host=host,
@@ -48,7 +48,7 @@ class Limits:
 
     def raised(self, key: str) -> str:
         """How a person raises a limit."""
-        return f'if that is right there, raise rig_limits = {{"{key}": {2 * getattr(self, key)}}}'
+        return f'if that is normal there, raise rig_limits = {{"{key}": {2 * getattr(self, key)}}}'
 
 
 KEYS = tuple(field.name for field in fields(Limits))

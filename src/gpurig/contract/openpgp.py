@@ -53,15 +53,17 @@ def certificate(data: bytes) -> Certificate:
         if tag in _SECRET:
             raise ValueError(f"it holds {_SECRET[tag]}")
         if tag not in (_SIGNATURE, _KEY, _USER_ID, _SUBKEY, _ATTRIBUTE):
-            raise ValueError(f"it holds a packet of type {tag}, which no public key has")
+            raise ValueError(
+                f"it holds a packet of type {tag}, which does not belong in a public key"
+            )
     tags = [tag for tag, _ in packets]
     if tags.count(_KEY) > 1:
         raise ValueError(f"it holds {tags.count(_KEY)} keys instead of one")
     shape = "".join({_KEY: "K", _SUBKEY: "k", _SIGNATURE: "s"}.get(tag, "u") for tag in tags)
     if not re.fullmatch("Ks*(u+s+)+(ks+)*", shape):
-        raise ValueError("it is not one key, then its signed user ids, then its signed subkeys")
+        raise ValueError("it is not one key with its signed user ids and signed subkeys")
     if packets[0][1][:1] != b"\x04":
-        raise ValueError("its key is not of version 4, which is what apt and rpm read")
+        raise ValueError("its key is not of version 4; apt and rpm read only version 4")
     binary = b"".join(_packet(tag, body) for tag, body in packets)
     return Certificate(_fingerprint(packets[0][1]), binary)
 
@@ -148,7 +150,7 @@ def _fingerprint(body: bytes) -> str:
     elif body[:1] == b"\x06":
         digest = hashlib.sha256(b"\x9b" + len(body).to_bytes(4, "big") + body)
     else:
-        raise ValueError("its key is of a version that is not known")
+        raise ValueError("its key has an unknown version")
     return digest.hexdigest().upper()
 
 
@@ -186,11 +188,11 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
                 length = _octets(data, at, 4)
                 at += 4
             else:
-                raise ValueError("it has a packet of open length")
+                raise ValueError("it has a packet without a length")
         else:
             tag, size = (head >> 2) & 0x0F, 1 << (head & 3)
             if size == 8:
-                raise ValueError("it has a packet of open length")
+                raise ValueError("it has a packet without a length")
             length = _octets(data, at, size)
             at += size
         body = data[at : at + length]

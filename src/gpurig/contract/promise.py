@@ -189,7 +189,7 @@ def keeps(
 def _must_be(name: str, record: Record, drifted: bool) -> None:
     finding = record.findings.get(name)
     if finding is None:
-        raise InternalError("promise-silent", f"the operation for {name} did not say how it stands")
+        raise InternalError("promise-silent", f"the operation for {name} stated no verdict")
     if (finding.verdict is Verdict.DRIFTED) is not drifted:
         said, did = finding.verdict.value, "commands" if drifted else "no commands"
         raise InternalError("promise-lies", f"{name} was stated as {said} with {did}")

@@ -95,15 +95,15 @@ def check(
             where=name,
             do=_DO_DOCKER
             if mount in dockers
-            else "make room, or name another folder (rig_venv_root)",
+            else "free disk space, or set rig_venv_root to another folder",
             host=name,
         )
 
 
 # Never by itself: what Docker keeps is the user's.
 _DO_DOCKER = (
-    "make room (`docker system df` shows what Docker keeps), or name another data-root in"
-    " rig_docker_daemon"
+    "free disk space (`docker system df` shows what Docker"
+    " uses), or set another data-root in rig_docker_daemon"
 )
 
 

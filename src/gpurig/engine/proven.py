@@ -78,7 +78,7 @@ def _sum(file: Path) -> str:
 def standing(record: Record, now: Mapping[str, str]) -> Standing:
     """What a record says of a host that is in this state now."""
     if isinstance(record, Unknown):
-        return Standing(missing=f"the record of its proofs is unreadable ({record.reason})")
+        return Standing(missing=f"the record of its proofs cannot be read ({record.reason})")
     if isinstance(record, Absent) or not record["proofs"]:
         return Standing(missing="its proofs have not run to the end since the last change")
     if moved := _moved(record["state"], now):

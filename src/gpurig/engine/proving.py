@@ -89,14 +89,14 @@ def prove(
     logger.debug("%s: proofs: %s", spec.name, said)
     if code not in (0, 1):  # pytest: all passed, some failed; all else is our own fault
         lines = said.strip().splitlines() or ["no output"]
-        raise InternalError("proofs", f"the proofs could not be run ({lines[-1]})", spec.name)
+        raise InternalError("proofs", f"the proofs could not run ({lines[-1]})", spec.name)
     return proofs
 
 
 def _lines(spec: HostSpec, descriptor: int) -> Iterator[str]:
     """What the child says. Its own bounds on the host are as long, and come first."""
     limits = Limits(**spec.settings.limits)
-    late = limits.silent(spec.name, "command", "it was proven")
+    late = limits.silent(spec.name, "command", "proving the host")
 
     def read() -> bytes:
         with gevent.Timeout(limits.command + LATER, late):

@@ -132,7 +132,7 @@ class _HostRun:
         try:
             self._run()
         except _Stopped:
-            self.result.notes.append("nothing was changed: not confirmed")
+            self.result.notes.append("nothing was changed: you did not confirm")
         except GpurigError as error:
             error.host = self.spec.name
             self.result.errors.append(error)
@@ -181,7 +181,7 @@ class _HostRun:
                 "connection-lost",
                 f"the connection broke ({error})",
                 where=self.spec.name,
-                do="run it again; what was done stays done",
+                do="run it again; changes so far stay",
                 host=self.spec.name,
             )
         )
@@ -254,17 +254,21 @@ class _HostRun:
         self._forget()
         self._stage("changing")
         try:
-            self.link.apply(self.deploy)
+            self._apply()
         except HostError as error:
             if not self._learnt(error):
                 raise
-            self.link.apply(self.deploy)
+            self._apply()
         self._converged()
         if self._reboot_is_due() and self._may_reboot():
             self._reboot()
             self.link.lock(f"{getpass.getuser()} on {socket.gethostname()} since {_now()}")
-            self.link.apply(self.deploy)
+            self._apply()
             self._converged()
+
+    def _apply(self) -> None:
+        self.result.final = []  # what was read before says nothing of what comes now
+        self.link.apply(self.deploy)
 
     def _learnt(self, error: HostError) -> bool:
         """
@@ -288,7 +292,7 @@ class _HostRun:
             f"{one['module']} {one['version']} does not build for {one['kernel']}: {one['error']}"
             for one in (failed if isinstance(failed, list) else [])
         ]
-        self.result.notes.append(f"{'; '.join(why) or error.what}; another driver was taken")
+        self.result.notes.append(f"{'; '.join(why) or error.what}; gpurig took another driver")
         self._stage("changing")
         return True
 
@@ -307,7 +311,7 @@ class _HostRun:
             self.result.errors.append(
                 HostError(
                     "not-converged",
-                    f"{finding.id} is still not right"
+                    f"{finding.id} does not hold after the changes"
                     f" ({finding.reason or f'{finding.actual} instead of {finding.wanted}'})",
                     where=self.spec.name,
                     do="see the log",
@@ -333,7 +337,7 @@ class _HostRun:
         asked = self.options.command == "verify" or self.options.prove == "always"
         if asked or standing is None or not standing.proven:
             return ""
-        return f"passed {standing.since}, nothing has changed since; `gpurig verify` runs it again"
+        return f"passed {standing.since}, unchanged since; `gpurig verify` runs it again"
 
     def _reboot_is_due(self) -> bool:
         return any(f.verdict is Verdict.DUE and f.id in REBOOT_PROMISES for f in self.result.final)
@@ -363,9 +367,9 @@ class _HostRun:
                 continue  # its SSH does not answer yet
         raise HostError(
             "reboot-lost",
-            f"it did not come back within {REBOOT_SECONDS // 60} minutes of its reboot",
+            f"the host did not come back within {REBOOT_SECONDS // 60} minutes of its reboot",
             where=name,
-            do="look at its console",
+            do="check its console",
             host=name,
         )
 

@@ -67,7 +67,7 @@ def ssh_config(spec: HostSpec) -> Path:
 
 def _append(path: str, line: str) -> None:
     if not path:
-        what = "ssh_config names no file of known hosts to write to"
+        what = "ssh_config names no known_hosts file to write to"
         raise GpurigError("known-hosts", what, do="set UserKnownHostsFile")
     file = Path(path)
     try:
@@ -78,5 +78,5 @@ def _append(path: str, line: str) -> None:
             known.write(("" if not old or old.endswith(b"\n") else "\n") + line + "\n")
     except OSError as error:
         raise GpurigError(
-            "known-hosts", f"could not be written ({error.strerror})", str(file), "check its owner"
+            "known-hosts", f"cannot be written ({error.strerror})", str(file), "check its owner"
         ) from error

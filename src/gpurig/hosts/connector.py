@@ -144,7 +144,7 @@ class GpurigConnector(BaseConnector):
             self.failure = ("reading facts", output.output_lines)
             raise sudo_error(self.host.name, output.output_lines) or HostError(
                 "facts-unreadable",
-                f"no shell could be run ({' '.join(output.output_lines[-1:])})",
+                f"no shell runs there ({' '.join(output.output_lines[-1:])})",
                 where=self.host.name,
                 host=self.host.name,
             )
@@ -264,7 +264,7 @@ class GpurigConnector(BaseConnector):
             try:
                 code, output = self.execute(command, arguments, each=write)
             except ValueError as error:
-                self.failure = (str(command), [f"it is no base64: {error}"])
+                self.failure = (str(command), [f"it is not base64: {error}"])
                 return False
         if code:
             self.failure = (str(command), output.output_lines)
@@ -288,23 +288,26 @@ class GpurigConnector(BaseConnector):
         what = " ".join(answer[1:])
         if answer[0] == "stranger":
             raise HostError(
-                "host-locked", f"its lock {LOCK} is held by {what}, which is no run of gpurig",
+                "host-locked", f"{what} holds its lock {LOCK}, and is no run of gpurig",
                 name, "end that process", host=name,
             )  # fmt: skip
         if answer[0] == "foreign":
             raise HostError(
-                "host-unlockable", f"its lock cannot be taken: {LOCK} {what}",
-                name, "look who made it so, and remove it", host=name,
+                "host-unlockable", f"gpurig cannot take its lock: {LOCK} {what}",
+                name, "find out who did that, then remove the file", host=name,
             )  # fmt: skip
         if answer[0] != "held":
             raise sudo_error(name, answer) or HostError(
-                "host-unlockable", f"its lock cannot be taken ({' '.join(answer)})", name, host=name
+                "host-unlockable",
+                f"gpurig cannot take its lock ({' '.join(answer)})",
+                name,
+                host=name,
             )
         raise HostError(
             "host-locked",
-            f"another run is at work there: {what or 'somebody'}",
+            f"another run of gpurig works there: {what or 'another user'}",
             where=name,
-            do="wait until it has ended",
+            do="wait until that run has ended",
             host=name,
         )
 
@@ -315,11 +318,11 @@ def sudo_error(host: str, lines: list[str]) -> HostError | None:
     if "incorrect password" in text or "Sorry, try again" in text:
         what, do = "sudo refuses the password", "check _sudo_password"
     elif "a password is required" in text or "authentication is required" in text:
-        what, do = "sudo wants a password", "set _sudo_password for this host, or log in as root"
+        what, do = "sudo needs a password", "set _sudo_password for this host, or log in as root"
     elif "not in the sudoers file" in text or "may not run sudo" in text:
-        what, do = "this user may not use sudo", "log in as root or as a user who may"
+        what, do = "this user may not use sudo", "log in as root or as a user who may use sudo"
     elif "sudo: not found" in text or "sudo: command not found" in text:
-        what, do = "root is needed and there is no sudo", "log in as root, or install sudo"
+        what, do = "gpurig needs root, and the host has no sudo", "log in as root, or install sudo"
     else:
         return None
     return HostError("sudo-refused", what, where=host, do=do, host=host)

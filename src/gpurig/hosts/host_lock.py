@@ -20,7 +20,7 @@ me=$(id -u)
 folder=${{lock%/*}}
 case "$(is %u:%A "$folder")" in
   0:?????-??-?|$me:?????-??-?) ;;
-  *) told foreign "lies in $folder, which others may write to" ;;
+  *) told foreign "is in $folder, which others can write to" ;;
 esac
 if [ -L "$lock" ] || [ -e "$lock" ]; then
   case "$(is %u:%F "$lock")" in

@@ -143,7 +143,7 @@ class _Checking(SSHClient):
         for file in self._option("revokedhostkeys"):
             data = _bytes(file, missing_is_empty=False)
             if data.startswith(_KRL):
-                raise UnreadableKnownHosts(f"{file} is a KRL, which only ssh reads")
+                raise UnreadableKnownHosts(f"{file} is a KRL, which gpurig cannot read")
             text = data.decode("utf-8", "replace")
             listed = "\n".join(f"* {line.strip()}" for line in text.split("\n"))
             for line in read_lines(listed, file):
@@ -199,7 +199,7 @@ def _bytes(file: str, missing_is_empty: bool) -> bytes:
     except FileNotFoundError as error:
         if missing_is_empty:
             return b""
-        raise UnreadableKnownHosts(f"{file} is not there") from error
+        raise UnreadableKnownHosts(f"{file} is missing") from error
     except OSError as error:
         raise UnreadableKnownHosts(f"{file} cannot be read ({error.strerror})") from error
 
@@ -218,7 +218,7 @@ def untrusted_key_error(host: str, error: UntrustedHostKey) -> HostError:
                 "host-key-revoked",
                 f"the SSH host key of {error.name} is revoked in {where} ({shown})",
                 where=host,
-                do=f"whoever has that key may pose as {error.name}; give the host a new one",
+                do=f"anyone with that key can impersonate {error.name}: give the host a new key",
                 host=host,
             )
         case Verdict.CHANGED:
@@ -226,17 +226,20 @@ def untrusted_key_error(host: str, error: UntrustedHostKey) -> HostError:
             file = lines[0].where.rpartition(":")[0]
             return HostError(
                 "host-key-changed",
-                f"the SSH host key of {error.name} has changed: {seen} instead of {known}"
-                f" ({where}); the host was installed again, or somebody is in between",
+                f"the SSH host key of {error.name} has changed: {seen}"
+                f" instead of {known} ({where}). Either the host was"
+                " reinstalled, or someone is intercepting the connection",
                 where=host,
-                do=f"if you know why, run: ssh-keygen -R {shlex.quote(error.name)}"
-                f" -f {shlex.quote(file)} and then: {trust} {line}",
+                do="if you know the cause, run: ssh-keygen -R"
+                f" {shlex.quote(error.name)} -f {shlex.quote(file)} and"
+                f" then: {trust} {line}",
                 host=host,
             )
         case Verdict.CERTIFIED:
             what = (
-                f"for {error.name} only certificates are trusted ({where}), which gpurig does"
-                f" not verify; it shows the key {shown}"
+                "known_hosts has only a certificate authority for"
+                f" {error.name} ({where}), and gpurig does not verify"
+                f" certificates; the host shows the key {shown}"
             )
             return HostError("host-key-unknown", what, where=host, do=compare, host=host)
         case _:

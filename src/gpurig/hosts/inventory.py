@@ -117,7 +117,9 @@ def _from_names(source: str, overrides: dict[str, Any]) -> list[HostSpec]:
 def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
     file = str(path)
     if not path.is_file():
-        raise InputError("inventory-missing", "there is no such inventory", file, "check the path")
+        raise InputError(
+            "inventory-missing", "the inventory does not exist", file, "check the path"
+        )
     group_data = path.parent / "group_data"
     for each in (path, group_data, *sorted(group_data.glob("*.py"))):
         store.refuse_foreign(each)
@@ -135,7 +137,9 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
     for name, (transport, address) in targets.items():
         host = inventory.hosts.get(name)
         if host is None:
-            raise InputError("inventory-host", f"{name} is not in the group all", file, "add it")
+            raise InputError(
+                "inventory-host", f"{name} is missing in the group all", file, "add it to the group"
+            )
         data = programs.anchored(host.data.dict(), folder)
         groups = sorted(g for g in {*host.groups} if g != "all" and not g.startswith("@"))
         hosts.append(HostSpec.of(name, transport, address, data, groups, where=file))
@@ -157,9 +161,9 @@ def _groups(path: Path) -> dict[str, Any]:
         if not right or (isinstance(value, tuple) and not _is_pair(value)):
             raise InputError(
                 "inventory-group",
-                f"{name} is not a list of hosts, nor such a list with its data",
+                f"{name} is neither a list of hosts nor a list of hosts with data",
                 str(path),
-                f"write it as {name} = ['gpu01'], or call it _{name} if it is no group",
+                f"write {name} = ['gpu01'], or rename it to _{name} if it is no group",
             )
     return groups
 
@@ -176,10 +180,12 @@ def _names(groups: Mapping[str, Any], file: str) -> Iterator[str]:
         names = [host[0] if isinstance(host, tuple) else host for host in hosts]
         for name in names:
             if not isinstance(name, str):
-                raise InputError("inventory-host", f"{group} names a host that is no text", file)
+                raise InputError(
+                    "inventory-host", f"{group} has a host whose name is no text", file
+                )
             if names.count(name) > 1:
                 raise InputError(
-                    "inventory-duplicate", f"{group} names {name} twice", file, "drop one of them"
+                    "inventory-duplicate", f"{group} has {name} twice", file, "remove one of them"
                 )
             if name not in seen:
                 seen.add(name)
@@ -205,7 +211,7 @@ def _run(path: Path, load: Any) -> Any:
 
 def _python_error(file: str, line: int | None, said: str) -> InputError:
     where = f"{file}, line {line}" if line else file
-    return InputError("inventory-python", f"the inventory cannot be run ({said})", where)
+    return InputError("inventory-python", f"the inventory cannot run ({said})", where)
 
 
 def _target(name: str, where: str) -> tuple[Transport, str]:
@@ -216,7 +222,7 @@ def _target(name: str, where: str) -> tuple[Transport, str]:
     if connector not in ("@ssh", "@gpurig"):
         raise InputError(
             "inventory-connector",
-            f"{name} asks for a connector that is not supported",
+            f"{name} has a connector that gpurig does not support",
             where,
             "use @local, @ssh/HOST or a plain host name",
         )
@@ -240,9 +246,9 @@ def _refuse_duplicates(hosts: list[HostSpec], source: str) -> None:
         address = str(host.data.get("ssh_hostname", host.address))
         place = (host.transport, address, str(host.data.get("ssh_port", "")))
         if place in seen:
-            both = f"{seen[place]} and {host.name} are the same host"
+            both = f"{seen[place]} and {host.name} name the same host"
             what = f"{host.name} is named twice" if seen[place] == host.name else both
-            raise InputError("inventory-duplicate", what, source, "drop one of them")
+            raise InputError("inventory-duplicate", what, source, "remove one of them")
         seen[place] = host.name
 
 
@@ -265,6 +271,6 @@ def _limited(hosts: list[HostSpec], limit: str | None) -> list[HostSpec]:
 def _unmatched(word: str, hosts: list[HostSpec]) -> InputError:
     known = list(dict.fromkeys(name for host in hosts for name in (host.name, *host.groups)))
     near = difflib.get_close_matches(word, known, n=1)
-    do = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:8])}"
+    do = f"did you mean {near[0]}?" if near else f"the inventory has {', '.join(known[:8])}"
     what = f"{word!r} matches no host and no group"
     return InputError("limit-empty", what, "--limit", do)

@@ -35,7 +35,7 @@ GRACE = 10  # seconds for letting go, and beyond a bound that the host itself sh
 FILE = 256  # how often `Limits.answer` a file from a host may have
 STEPS = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")  # as paramiko names them
 STEPS_TOGETHER = 4
-LOCKING = "its lock should be taken"
+LOCKING = "taking its lock"
 
 # In front of every command line, also behind sudo, which may set one of its own: the modes of what
 # gpurig makes do not depend on the host's. What only root may read says `umask 077` itself.
@@ -91,13 +91,15 @@ class Transport:
         room = Room(self.limits.answer * MB * (FILE if each else 1))
         running = self.begin(line)
         try:
-            with gevent.Timeout(timeout, TimeoutError(f"it had not ended after {timeout} s")):
+            with gevent.Timeout(
+                timeout, TimeoutError(f"the command did not end within {timeout} s")
+            ):
                 bounds = self.limits.connect, seconds
                 return follow(running, stdin, bounds, room, on_line, each is None, beat)
         except Silent as error:
             self._silent = True
             key = limit if error.begun else "connect"
-            doing = "" if error.begun else "its shell should begin with a command"
+            doing = "" if error.begun else "starting its shell"
             raise self.limits.silent(self.name, key, doing) from error
         except Flooded as error:
             raise self.limits.flooded(self.name) from error
@@ -118,7 +120,7 @@ class Transport:
         if self._folder is None:
             code, output = self.run("umask 077; mktemp -d /tmp/gpurig-XXXXXXXXXX", limit="fact")
             if code or not output.stdout_lines:
-                raise OSError(f"no private folder could be made: {output.output}")
+                raise OSError(f"gpurig cannot make a private folder there: {output.output}")
             self._folder = output.stdout_lines[0]
         return self._folder
 
@@ -223,7 +225,7 @@ class SSHTransport(Transport):
             raise untrusted_key_error(name, error) from error
         except UnreadableKnownHosts as error:
             raise HostError(
-                "known-hosts", str(error), name, "make it readable, or name another", name
+                "known-hosts", str(error), name, "make it readable, or set another", name
             ) from error
         except AuthenticationException as error:
             raise self._refused(error, hostname, arguments) from error
@@ -242,7 +244,7 @@ class SSHTransport(Transport):
                 "host-unreachable",
                 f"no SSH connection to {hostname} ({_first(error)})",
                 where=name,
-                do=f"check that it is up, its address and its port{more}",
+                do=f"check that the host is up, and its address and port{more}",
                 host=name,
             ) from error
         transport = self.client.get_transport()
@@ -255,12 +257,12 @@ class SSHTransport(Transport):
     ) -> HostError:
         """The sentence for a host that does not let us in."""
         if "timeout" in str(error):
-            return self.limits.silent(self.name, "connect", "it should let us in")
+            return self.limits.silent(self.name, "connect", "logging in")
         user = self.client._ssh_config.get("username") or arguments.get("username") or "you"
         with_what = "password" if arguments.get("password") else "key"
         return HostError(
             "ssh-refused",
-            f"it refuses the {with_what} for user {user}",
+            f"the host refuses the {with_what} of user {user}",
             where=self.name,
             do=f"check ssh_user, ssh_key and ssh_password, or try: ssh {user}@{hostname}",
             host=self.name,
@@ -306,7 +308,7 @@ def _load_key(connector: SSHConnector) -> None:
     except (PyinfraError, SSHException, OSError, ValueError) as error:
         raise HostError(
             "ssh-key", f"ssh_key cannot be used ({_first(error)})", name,
-            "check the file, or hold the key in ssh-agent", name,
+            "check the file, or load the key into ssh-agent", name,
         ) from error  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def connect(seconds: int = Limits.command) -> docker.DockerClient:
             "docker-unreachable",
             f"Docker does not answer ({_root(error)})",
             where,
-            "start it, join the group docker, or set DOCKER_HOST",
+            "start Docker, join the group docker, or set DOCKER_HOST",
         ) from error
     client.api.timeout = seconds
     return client
@@ -117,8 +117,8 @@ def _base(client: docker.DockerClient, base: str, say: Say) -> None:
     except BROKEN as error:
         raise InputError(
             "base-image-missing",
-            f"the base image {base} is not there and cannot be pulled ({_last(error)})",
-            do="name one that is there with --base",
+            f"the base image {base} is missing, and Docker cannot pull it ({_last(error)})",
+            do="name an existing image with --base",
         ) from error
 
 
@@ -151,7 +151,7 @@ def find(client: docker.DockerClient, *names: str) -> Image:
         except docker.errors.ImageNotFound:
             continue
     raise InputError(
-        "image-missing", f"there is no image {names[-1]}", do="build it: gpurig image build"
+        "image-missing", f"there is no image {names[-1]}", do="build it with gpurig image build"
     )
 
 

@@ -131,7 +131,7 @@ def saved(path: str, where: str = "rig_images") -> Saved:
     ) as error:  # fmt: skip
         raise InputError(
             "saved-image-wrong",
-            f"{path} is not one image with a name, as `docker save NAME` writes it",
+            f"{path} is not one image with a name (`docker save NAME` writes such a file)",
             where,
             "write it with `gpurig image save NAME FILE`",
         ) from error
@@ -154,7 +154,7 @@ def _saved(path: str, version: tuple[int, int]) -> Saved:
 def _member(tar: tarfile.TarFile, name: str) -> bytes:
     file = tar.extractfile(name)
     if file is None:
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} is missing in it")
     return file.read()
 
 

@@ -45,24 +45,24 @@ def processors(value: Any) -> str:
     name = " ".join(re.sub(r"\((R|TM|C)\)|\bCPU\b|@.*", " ", value["cpu"], flags=re.I).split())
     count = value["cpus"]
     told = f"{count} logical CPU{'s' * (count > 1)}" if count else ""
-    return ", ".join(filter(None, [name, told])) or "not told"
+    return ", ".join(filter(None, [name, told])) or "unknown"
 
 
 def _kernel(value: Any) -> list[str]:
     following = value["next"]
     lines = [f"{value['running']} runs"]
     if following is None:
-        lines.append("none in /boot: it comes from outside this host")
+        lines.append("none in /boot: the kernel comes from outside this host")
     else:
         headers = "with" if following in value["headers"] else "without"
         same = ", the same" if following == value["running"] else ""
         lines.append(f"{following} boots next{same}, {headers} headers")
     others = [release for release in value["headers"] if release != following]
-    return lines + ([f"headers also of {', '.join(others)}"] if others else [])
+    return lines + ([f"headers also for {', '.join(others)}"] if others else [])
 
 
 def _virtualization(value: Any) -> list[str]:
-    called = {"none": "a machine of its own", "vm": "a virtual machine", "container": "a container"}
+    called = {"none": "a physical machine", "vm": "a virtual machine", "container": "a container"}
     kind = called.get(value["kind"], "Windows Subsystem for Linux")
     return [f"{kind} ({value['name']})" if value["kind"] in ("vm", "container") else kind]
 
@@ -118,7 +118,7 @@ WORDS: dict[str, Callable[[Any], list[str]]] = {
         for variable, proxy in settings.items()
     ],
     "reboot_required": lambda value: [
-        "asked for by " + (", ".join(value["packages"]) or "the distribution")
+        "requested by " + (", ".join(value["packages"]) or "the distribution")
     ],
 }
 

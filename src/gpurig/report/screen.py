@@ -201,7 +201,7 @@ def plan_table(results: list[HostResult]) -> Table:
             if finding.verdict is Verdict.DRIFTED:
                 text.append(f"\n{finding.actual} -> {finding.wanted}", "dim")
             if finding.leaves:
-                text.append(f"; leaves {finding.leaves}", "dim")
+                text.append(f"; keeps {finding.leaves}", "dim")
             row = Text(finding.id, STYLES[finding.verdict])
             table.add_row(*([result.name] if many else []), row, text)
     return table
@@ -214,7 +214,7 @@ def plan_lines(result: HostResult) -> list[str]:
         told = f"{finding.verdict.value}: {finding.reason}"
         if finding.verdict is Verdict.DRIFTED:
             told = f"{finding.will} ({finding.actual} -> {finding.wanted})"
-        leaves = f"; leaves {finding.leaves}" if finding.leaves else ""
+        leaves = f"; keeps {finding.leaves}" if finding.leaves else ""
         lines.append(f"  {finding.id}: {told}{leaves}")
     return lines
 

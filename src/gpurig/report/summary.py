@@ -65,12 +65,12 @@ def _headline(result: HostResult, command: str) -> str:
         return f"{result.name}: refused"
     code = result.exit_code(command)
     if code == 4 and not result.due:
-        return f"{result.name}: right, but not proven"
+        return f"{result.name}: OK, but not proven"
     if code == 4:
-        return f"{result.name}: right, except what needs you (below)"
+        return f"{result.name}: OK, except what needs you (below)"
     if code == 3:
         return f"{result.name}: {len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))} to change"
-    return f"{result.name}: {'right' if code == 0 else 'not right'}"
+    return f"{result.name}: {'OK' if code == 0 else 'not OK'}"
 
 
 def _proven(result: HostResult) -> list[str]:
@@ -87,12 +87,13 @@ def _proven(result: HostResult) -> list[str]:
 
 
 def _refusal(refusal: Refusal) -> list[str]:
-    lines = [f"  cannot hold together: {'; '.join(refusal.conflict)}"]
-    return lines + [f"  way out: {way.change} ({way.costs})" for way in refusal.ways_out]
+    what = "these conflict" if len(refusal.conflict) > 1 else "reason"
+    lines = [f"  {what}: {'; '.join(refusal.conflict)}"]
+    return lines + [f"  you can: {way.change} ({way.costs})" for way in refusal.ways_out]
 
 
 def _verdicts(result: HostResult) -> list[str]:
-    told = {Verdict.DUE: "left to you", Verdict.UNKNOWN: "unknown", Verdict.LEFT_OUT: "left out"}
+    told = {Verdict.DUE: "needs you", Verdict.UNKNOWN: "unknown", Verdict.LEFT_OUT: "left out"}
     return [
         f"  {told[finding.verdict]}: {finding.id}: {finding.reason}"
         for finding in result.now

@@ -106,7 +106,7 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
 
 def _unknown(key: str, where: str) -> InputError:
     near = difflib.get_close_matches(key, TABLE, n=1, cutoff=0.5)
-    do = f"did you mean {near[0]}?" if near else "see the reference of settings"
+    do = f"did you mean {near[0]}?" if near else "docs/reference/settings.md lists all settings"
     return InputError("setting-unknown", f"there is no setting {key}", where, do)
 
 
@@ -114,24 +114,23 @@ def _refuse_contradictions(settings: Settings, where: str) -> None:
     components, source = settings.components, settings.driver_source
     wishes = (settings.driver_branch, settings.driver_flavour)
     contradictions = {
-        'rig_driver_source = "none" and a driver in rig_components': (
+        'rig_driver_source = "none" and driver in rig_components contradict each other': (
             source == "none" and "driver" in components
         ),
-        'rig_driver_source = "none" and rig_driver_branch or rig_driver_flavour': (
+        'rig_driver_source = "none" and rig_driver_branch or'
+        " rig_driver_flavour contradict each other": (
             source == "none" and wishes != ("auto", "auto")
         ),
-        "container-toolkit without docker in rig_components": (
+        "rig_components names container-toolkit but not docker": (
             "container-toolkit" in components and "docker" not in components
         ),
-        "rig_docker_rootless and rig_components without docker": (
+        "rig_docker_rootless needs docker in rig_components": (
             settings.docker_rootless and bool(components) and "docker" not in components
         ),
-        "rig_docker_rootless and rig_users that names nobody": (
+        "rig_docker_rootless needs at least one user in rig_users": (
             settings.docker_rootless and not settings.users
         ),
     }
     for what, contradicts in contradictions.items():
         if contradicts:
-            raise InputError(
-                "settings-contradict", f"{what} contradict each other", where, "drop one of them"
-            )
+            raise InputError("settings-contradict", what, where, "change one of them")

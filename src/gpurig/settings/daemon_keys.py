@@ -65,22 +65,30 @@ def daemon(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ValueError("a table of daemon.json's keys")
     if "hosts" in value:
-        raise ValueError("without hosts, which Debian's docker.service sets on its command line")
+        raise ValueError(
+            "a table without hosts: Debian's docker.service sets it on its command line"
+        )
     runtimes, features = value.get("runtimes"), value.get("features")
     if isinstance(runtimes, Mapping) and "nvidia" in runtimes:
-        raise ValueError("without runtimes.nvidia, which the container toolkit's layer keeps")
+        raise ValueError(
+            "a table without runtimes.nvidia: gpurig sets it for the container toolkit"
+        )
     if isinstance(features, Mapping) and "cdi" in features:
-        raise ValueError("without features.cdi, which the container toolkit's layer keeps")
+        raise ValueError("a table without features.cdi: gpurig sets it for the container toolkit")
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ValueError("a table of values that JSON knows") from error
+        raise ValueError("a table of JSON values") from error
     if refused := _wrong(plain):
         raise ValueError(refused)
     if any(_USER_IN_URL.search(text) or _USER_IN_PLACE.match(text) for text in _texts(plain)):
-        raise ValueError("without user or password in a URL: everybody can read daemon.json")
+        raise ValueError(
+            "a table without user or password in a URL: every user can read daemon.json"
+        )
     if any("@" in text for text in _texts(plain.get("proxies", {}))):
-        raise ValueError("without user or password of a proxy: everybody can read daemon.json")
+        raise ValueError(
+            "a table without user or password of a proxy: every user can read daemon.json"
+        )
     return dict(plain)
 
 
@@ -103,7 +111,7 @@ def _wrong(daemon: Mapping[str, Any]) -> str | None:
         if key not in KINDS:
             near = difflib.get_close_matches(key, KINDS, n=1, cutoff=0.5)
             meant = f" (did you mean {near[0]}?)" if near else ""
-            return f"without {key!r}, which is no key of daemon.json{meant}"
+            return f"a table of daemon.json's keys, and {key!r} is none{meant}"
         if not _is(KINDS[key], value):
             return f"a table whose {key} is {KINDS[key]}"
     return None

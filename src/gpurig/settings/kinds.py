@@ -58,7 +58,9 @@ def text(value: Any) -> str:
 def programs(value: Any) -> tuple[str, ...]:
     """Training programs: gpurig's by name, a user's own by environment and file."""
     given = [text(item) for item in _list(value)]
-    wanted = f"a list with some of {', '.join(PROGRAMS)} and ENVIRONMENT:PATH.py of your own"
+    wanted = (
+        f"a list with some of {', '.join(PROGRAMS)} and your own programs as ENVIRONMENT:PATH.py"
+    )
     files: dict[str, str] = {}
     for item in given:
         if item in PROGRAMS:
@@ -68,7 +70,7 @@ def programs(value: Any) -> tuple[str, ...]:
             raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
         path = item.rpartition(":")[2]
         if files.setdefault(path.rpartition("/")[2], path) != path:
-            raise ValueError(f"{wanted}, whose files have names of their own")
+            raise ValueError(f"{wanted}, each file with a different name")
     return tuple(dict.fromkeys(given))
 
 
@@ -98,7 +100,7 @@ def some_of(*words: str) -> Callable[[Any], tuple[str, ...]]:
 def branch(value: Any) -> str:
     """A driver branch."""
     if not isinstance(value, str) or not re.fullmatch(r"auto|[1-9][0-9]{2}", value):
-        raise ValueError("auto or the three digits of a driver branch in quotes")
+        raise ValueError("auto or a driver branch of three digits, in quotes")
     return value
 
 
@@ -130,7 +132,7 @@ def frameworks(
     """
 
     def check(value: Any) -> tuple[str, ...]:
-        wanted = f"a list with some of {', '.join(names)}, each once, with versions if you like"
+        wanted = f"a list with some of {', '.join(names)}, each once, with or without a version"
         try:
             given = [Requirement(text(item)) for item in _list(value)]
         except (InvalidRequirement, ValueError) as error:
@@ -172,7 +174,9 @@ def images(*names: str) -> Callable[[Any], tuple[str, ...]]:
             raise ValueError(wanted + (f"; did you mean {near[0]}?" if near else ""))
         found = [image_name(item) for item in given]
         if not all(_IMAGE.fullmatch(name) for name in found) or len(set(found)) < len(found):
-            raise ValueError(f"{wanted}, with small letters, digits, dots and dashes in file names")
+            raise ValueError(
+                f"{wanted}, with only small letters, digits, dots and dashes in file names"
+            )
         return tuple(given)
 
     return check
@@ -199,7 +203,7 @@ def users(value: Any) -> tuple[str, ...]:
     if not all(isinstance(item, str) and _USER.fullmatch(item) for item in given):
         raise ValueError("a list of user names")
     if "root" in given:
-        raise ValueError("a list of user names without root, as whom no workload runs")
+        raise ValueError("a list of user names other than root (workloads never run as root)")
     return tuple(dict.fromkeys(given))
 
 

@@ -20,7 +20,7 @@ def absolute_path(value: Any) -> str:
     """An absolute path without ``.``, ``..``, a trailing slash or a line end."""
     right = isinstance(value, str) and value.startswith("/") and value.isprintable()
     if not right or {".", ".."} & set(value.split("/")) or not value.strip("/"):
-        raise ValueError("an absolute path below /, without . and ..")
+        raise ValueError("an absolute path other than /, without . and ..")
     return "/" + "/".join(part for part in value.split("/") if part)
 
 
@@ -61,15 +61,19 @@ def proxy(value: Any) -> str:
 
 def repositories(value: Any) -> dict[str, dict[str, str]]:
     """Where vendors' repositories are: per name url, key_url and fingerprint, each optional."""
-    if not isinstance(value, Mapping) or any(name not in REPOSITORIES for name in value):
-        raise ValueError(f"a table of repositories, of which {', '.join(REPOSITORIES)} is known")
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a table with some of {', '.join(REPOSITORIES)}")
+    if unknown := [name for name in value if name not in REPOSITORIES]:
+        raise ValueError(
+            f"a table with some of {', '.join(REPOSITORIES)}; there is no repository {unknown[0]}"
+        )
     return {name: _repository(name, given) for name, given in value.items()}
 
 
 def _repository(name: str, given: Any) -> dict[str, str]:
     known = REPOSITORY_FIELDS if name in SIGNED else REPOSITORY_FIELDS[:1]
     if not isinstance(given, Mapping) or any(key not in known for key in given):
-        raise ValueError(f"a table whose {name} has {', '.join(known)} and no more")
+        raise ValueError(f"a table whose {name} has only {', '.join(known)}")
     place: dict[str, str] = {}
     for key, item in given.items():
         if key == "fingerprint":

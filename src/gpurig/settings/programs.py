@@ -95,9 +95,9 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
         if environment and environment not in environments:
             raise InputError(
                 "workload-wrong",
-                f"{KEY} wants {environment} for {path}, and rig_frameworks does not name it",
+                f"{KEY} runs {path} in {environment}, which rig_frameworks does not name",
                 where,
-                f"there is {', '.join(environments)}",
+                f"rig_frameworks has {', '.join(environments)}",
             )
         if not environment and len(environments) > 1:
             raise InputError(

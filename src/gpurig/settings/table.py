@@ -91,149 +91,173 @@ class Settings:
 
     components: tuple[str, ...] = _setting(
         (), "list", some_of(*COMPONENTS), '["docker", "environments"]',
-        "The components to set up, of driver, docker, container-toolkit and environments;"
-        " unset: all that fit the host, while one named here that cannot be done is an error.",
+        "The components to set up: driver, docker,"
+        " container-toolkit, environments. Unset: all that fit the"
+        " host. A component that is named here and does not fit the"
+        " host is an error.",
     )
     driver_branch: str = _setting(
         "auto", "text", branch, '"550"',
-        "The branch of the NVIDIA driver; auto: the one that fits.",
+        "The branch of the NVIDIA driver. auto: the one that fits.",
     )
     driver_flavour: str = _setting(
         "auto", "text", one_of("auto", "open", "proprietary"), '"proprietary"',
-        "The flavour of its kernel module: auto, open or proprietary.",
+        "The flavour of the driver's kernel module: auto, open or proprietary.",
     )
     driver_source: str = _setting(
         "auto", "text", one_of("auto", "distribution", "nvidia", "none"), '"distribution"',
-        "Where the driver comes from: auto, distribution, nvidia, or none to leave it alone.",
+        "The source of the driver: auto, distribution, nvidia."
+        " none: gpurig leaves the driver alone.",
     )
     boot_kernel: str = _setting(
         "newest", "text", one_of("newest", "with-driver"), '"with-driver"',
-        "Which kernel boots by default: the newest, or with-driver for the newest that has the"
-        " driver's module.",
+        "The kernel that boots by default. newest: the newest."
+        " with-driver: the newest that has the driver's module.",
     )
     cuda: str = _setting(
         "wheels", "text", version_or("wheels", "system"), '"wheels"',
-        "Where CUDA comes from: wheels in each environment, system, or a version of the system's.",
+        "The source of CUDA. wheels: each environment has its own."
+        " system, or a version: a toolkit for the whole system.",
     )
     cudnn: str = _setting(
         "wheels", "text", version_or("wheels", "system"), '"wheels"',
-        "Where cuDNN comes from: wheels in each environment, system, or a version of the system's.",
+        "The source of cuDNN. wheels: each environment has its own."
+        " system, or a version: libraries for the whole system.",
     )
     frameworks: tuple[str, ...] | None = _setting(
         None, "list", frameworks(*known(), bases=bases()), '["tensorflow==2.21.0"]',
-        "The frameworks that get an environment each, with an optional version; unset:"
-        f" {DEFAULT}, where it has wheels. Known are {', '.join(known())}."
-        f" {needs(bases())} (keras[jax]); the first is taken if none is named.",
+        "The frameworks, each in its own environment, with or"
+        f" without a version. gpurig knows {', '.join(known())}."
+        f" {needs(bases())} (keras[jax]); the default is the first."
+        f" Unset: {DEFAULT}, if it has wheels for the host.",
     )
     accelerator: str = _setting(
         "auto", "text", one_of("auto", "cpu", "cuda"), '"cpu"',
-        "What environments compute on: cpu, cuda, or auto for what the host has.",
+        "What environments compute on: cpu or cuda. auto: what the host has.",
     )
     python: str = _setting(
         "auto", "text", python_version, '"3.13"',
-        "The Python of the environments; auto: the one that the distribution brings. Another needs"
-        " a mirror of python-build-standalone (rig_repositories, python).",
+        "The Python of the environments. auto: the distribution's."
+        " A Python that the distribution lacks needs a mirror of"
+        " python-build-standalone (rig_repositories, python).",
     )
     venv_root: str = _setting(
         "/opt/gpurig/venvs", "path", venv_root, '"/opt/gpurig/venvs"',
-        "The folder that holds the environments; its name has no quote, dollar, backtick, backslash"
-        " or colon.",
+        "The folder of the environments. Its name has no quote,"
+        " dollar, backtick, backslash or colon.",
     )
     keep_extras: bool = _setting(
         True, "boolean", switch, "true",
-        "Whether packages that were added to an environment by hand stay in it, also when it is"
-        " made anew; false: they are removed.",
+        "Whether packages that users added to an environment by"
+        " hand stay, even if gpurig builds the environment again."
+        " false: gpurig removes them.",
     )
     jupyter: bool = _setting(
         False, "boolean", switch, "true",
-        "Whether each environment is registered as a Jupyter kernel for all users; JupyterLab"
-        " itself is theirs to choose.",
+        "Whether each environment is a Jupyter kernel for all"
+        " users. gpurig does not install JupyterLab.",
     )
     workloads: tuple[str, ...] = _setting(
         (), "list", programs, '["pytorch:train.py"]',
-        "Training programs that are run as proofs: your own, each with the environment that runs it"
-        " and its file on the control machine (from the inventory's folder on), beside gpurig's;"
-        f" naming some of {', '.join(shipped())} leaves out the rest of these.",
+        "Training programs that run as proofs. ENVIRONMENT:PATH.py"
+        " is your own program; a relative path starts at the"
+        " inventory's folder. gpurig's own are"
+        f" {', '.join(shipped())}: name some of them to leave out"
+        " the others.",
     )
     users: tuple[str, ...] = _setting(
         (), "list", users, '["ada"]',
-        "The users who may use Docker; workloads run as the first of them, else as user gpurig.",
+        "The users who may use Docker. Workloads run as the first"
+        " of them, else as the user gpurig.",
     )
     docker_source: str = _setting(
         "auto", "text", one_of("auto", "distribution", "docker"), '"docker"',
-        "Where Docker comes from: distribution (docker.io), docker (Docker CE), or auto for what is"
-        " installed, else the distribution's. Containers, images and volumes outlive a move.",
+        "The source of Docker: distribution (docker.io) or docker"
+        " (Docker CE). auto: an installed Docker stays, else the"
+        " distribution's. A move keeps containers, images and"
+        " volumes.",
     )
     docker_rootless: bool = _setting(
         False, "boolean", switch, "true",
-        "Whether each user of rig_users gets a Docker of their own that runs without root, beside"
-        " the system's; they are not put into the group docker then.",
+        "Whether each user of rig_users gets their own Docker,"
+        " which runs without root beside the system's. gpurig then"
+        " does not add them to the group docker.",
     )
     docker_daemon: Mapping[str, Any] = _setting(
         {}, "table", daemon, '{"log-driver": "local"}',
-        "Keys of daemon.json and their values (log rotation, data-root, mirrors, shared memory,"
-        " live-restore …); every other key stays as it is.",
+        "Keys of daemon.json and their values (log rotation,"
+        " data-root, mirrors, shared memory, live-restore …). Other"
+        " keys stay as they are.",
     )
     container_toolkit: str = _setting(
         "auto", "text", version_or("auto"), '"1.19.1"',
-        "The version of NVIDIA's container toolkit, for all its packages at once; auto: what is"
-        " installed stays, else the repository's newest.",
+        "The version of NVIDIA's container toolkit, for all its"
+        " packages. auto: an installed one stays, else the"
+        " repository's newest.",
     )
     images: tuple[str, ...] = _setting(
         (), "list", images(*IMAGES), '["tensorflow", "/srv/images/lab.tar"]',
-        "The container images that hosts have as gpurig/NAME: tensorflow and pytorch are built"
-        " there, a saved image (a file on the control machine) is loaded.",
+        "The container images of hosts, named gpurig/NAME. Hosts"
+        " build tensorflow and pytorch, and load a saved image (a"
+        " file on the control machine).",
     )
     base_image: str | None = _setting(
         None, "text", image_reference, '"python:3.13-slim"',
-        "The image that container images are built on, with the Python of the environment; unset:"
-        " python:…-slim of that version. One that the host has is not pulled.",
+        "The base of container images, with the Python of the"
+        " environment. Unset: python:…-slim of that version. Docker"
+        " does not pull a base that the host has.",
     )
     repositories: Mapping[str, Mapping[str, str]] = _setting(
         {}, "table", repositories,
         '{"nvidia-container-toolkit": {"url": "https://mirror.example.com/toolkit"}}',
-        "Other places of vendors' repositories: per name url (a mirror of its root), key_url and"
-        " fingerprint, of which those left out stay the vendor's. Of pytorch (its wheels for the"
-        " CPU and for older CUDA) and of python (python-build-standalone, which is used only where"
-        " this names it) only url.",
+        "Mirrors of vendors' repositories, by name: url (the mirror"
+        " of its root), key_url and fingerprint. Those that you"
+        " leave out stay the vendor's. pytorch (wheels for the CPU"
+        " and for older CUDA) and python (python-build-standalone,"
+        " used only if it is named here) have only url.",
     )
     apt_mirror: str | None = _setting(
         None, "url", url, '"http://mirror.example.com/debian"',
-        "The mirror that contrib and non-free are read from; unset: the one the host uses.",
+        "The mirror for contrib and non-free. Unset: the host's own.",
     )
     pypi_index: str | None = _setting(
         None, "url", url, '"https://pypi.example.com/simple/"',
-        "The index that wheels are read from; unset: the one the tools use.",
+        "The index for wheels. Unset: the one in the configuration of pip and uv.",
     )
     data_mirror: str | None = _setting(
         None, "url or path", url_or_path, '"https://data.example.com/mnist/"',
-        "The folder or address that holds the four archives of MNIST.",
+        "The folder or address of the four archives of MNIST.",
     )
     proxy: str | None = _setting(
         None, "url", proxy, '"http://proxy.example.com:3128"',
-        "The proxy for what hosts download; it may hold a password.",
+        "The proxy for downloads of hosts. It may have a password.",
         secret=True,
     )
     cache: str | None = _setting(
         None, "path", absolute_path, '"/srv/cache"',
-        "A folder on the control machine where wheels are kept for all hosts, which then need no"
-        " index; unset: hosts download themselves, but in a run over several this machine does,"
-        " once, and keeps them in ~/.cache/gpurig/wheels.",
+        "A folder on the control machine that keeps wheels for all"
+        " hosts, which then need no index. Unset: a single host"
+        " downloads its wheels itself. In a run over several hosts"
+        " the control machine downloads each wheel once, into"
+        " ~/.cache/gpurig/wheels.",
     )
     limits: Mapping[str, int] = _setting(
         {}, "table", limits, '{"command": 14400}',
-        "After how many seconds gpurig gives up: connect (30) for a connection, fact (60) for one"
-        " fact, command (7200) without a word from a command or proof, training (86400) without a"
-        " line of `train`, download (7200) for one file; and answer (16): how many megabytes one"
-        " command may print.",
+        "After how many seconds gpurig gives up: connect (30) for a"
+        " connection, fact (60) for one fact, command (7200)"
+        " without output of a command or proof, training (86400)"
+        " without output of `train`, download (7200) for one file."
+        " answer (16) is how many megabytes one command may print.",
     )
     reboot: str = _setting(
         "ask", "text", one_of("never", "ask", "if-needed"), '"if-needed"',
-        "Whether a host is rebooted when something needs it; ask: only with somebody to ask.",
+        "Whether gpurig reboots a host that needs it: never,"
+        " if-needed, ask. ask: only on a terminal, after a yes.",
     )
     assume_gpu: tuple[str, ...] = _setting(
         (), "list", pci_ids, '["10de:2330"]',
-        "PCI ids of NVIDIA GPUs to set up for where there are none, as when images are baked.",
+        "PCI ids of NVIDIA GPUs to set a host up for that has none,"
+        " for example to bake an image.",
     )
 # fmt: on
 

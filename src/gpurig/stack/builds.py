@@ -17,7 +17,7 @@ def refuse_unbuildable(site: Site, wish: Requirement) -> None:
         refuse(
             [
                 f"{wish} in rig_frameworks",
-                f"{name}: it has no wheels, and is compiled on Debian and Ubuntu only",
+                f"{name} has no wheels, and gpurig compiles it only on Debian and Ubuntu",
             ],
-            WayOut(f"leave {wish.name} out of rig_frameworks", "it gets no environment"),
+            WayOut(f"remove {wish.name} from rig_frameworks", "gpurig makes no environment for it"),
         )

@@ -18,9 +18,9 @@ def docker(site: Site, draft: Draft) -> Docker | None:
     if not draft.wants("docker"):
         draft.unwanted("docker")
     elif site.distribution.family == "macos":
-        draft.leave_out("docker", "on macOS it runs in a virtual machine of its own")
+        draft.leave_out("docker", "on macOS Docker runs in its own virtual machine")
     elif manager != "systemd":
-        said = manager.reason if isinstance(manager, Unknown) else "nothing starts its daemon"
+        said = manager.reason if isinstance(manager, Unknown) else "nothing would start its daemon"
         draft.leave_out("docker", f"no systemd as PID 1 ({said})")
     elif isinstance(there, Unknown):
         draft.leave_out("docker", there.reason)
@@ -37,16 +37,16 @@ def _chosen(site: Site, draft: Draft, there: Any) -> Docker | None:
         return _from_docker(site, draft, installed)
     if row.docker is None:
         if wish == "distribution":
-            _refuse_source(wish, f"{row.name} brings no Docker")
-        reason = f"{row.name} brings no Docker, and Docker's own is not set up for it"
+            _refuse_source(wish, f"{row.name} has no Docker")
+        reason = f"{row.name} has no Docker, and gpurig does not set up Docker CE on it"
         draft.leave_out("docker", reason)
         return None
     if wish == "auto" and installed and installed["source"] != "distribution":
         feature = _cdi_feature(installed["version"])
-        reason = f"it is installed ({installed['version']}) and kept"
+        reason = f"it is installed ({installed['version']}) and stays"
         draft.chose(f"Docker {installed['package']}", reason, "the host")
         return Docker(installed["source"], (installed["package"],), feature)
-    draft.chose(f"Docker {row.docker_packages[0]}", f"{row.name} brings {row.docker}", row.source)
+    draft.chose(f"Docker {row.docker_packages[0]}", f"{row.name} has {row.docker}", row.source)
     # What is installed is not upgraded, and may be older than what the distribution has now.
     stays = installed is not None and installed["source"] == "distribution"
     version = installed["version"] if installed and stays else row.docker
@@ -58,10 +58,10 @@ def _from_docker(site: Site, draft: Draft, installed: Any) -> Docker:
     here = site.distribution
     row = next((row for row in tables().docker if row.family == here.family), None)
     if row is None:
-        _refuse_source("docker", f"the key of Docker's packages for {here.name} is not verified")
+        _refuse_source("docker", f"gpurig has no verified key of Docker's packages for {here.name}")
     if here.codename not in row.suites:
         served = ", ".join(row.suites)
-        _refuse_source("docker", f"Docker's repository serves {served}, not {here.name}")
+        _refuse_source("docker", f"Docker's repository has {served}, not {here.name}")
     moved = site.settings.repositories.get(row.name, {})
     root = moved.get("url", row.root)
     repository = Repository(
@@ -72,8 +72,8 @@ def _from_docker(site: Site, draft: Draft, installed: Any) -> Docker:
         key_url=moved.get("key_url", row.key.format(root=root)),
         fingerprint=moved.get("fingerprint", row.fingerprint),
     )
-    where = "rig_repositories" if moved else "Docker"
-    draft.chose(f"Docker {row.packages[0]}", f"rig_docker_source asks for it; its place: {where}",
+    where = "the mirror in rig_repositories" if moved else "Docker's repository"
+    draft.chose(f"Docker {row.packages[0]}", f"chosen by rig_docker_source, from {where}",
                 row.source)  # fmt: skip
     feature = _cdi_feature(_of_docker(row, installed))
     return Docker("docker", tuple(row.packages), feature, repository)
@@ -88,8 +88,8 @@ def _of_docker(row: DockerRow, installed: Any) -> str:
 def _refuse_source(source: str, reason: str) -> NoReturn:
     refuse(
         [f'rig_docker_source = "{source}"', reason],
-        WayOut("leave rig_docker_source out", "Docker is the distribution's, where it has one"),
-        WayOut("leave docker out with rig_components", "no Docker is set up"),
+        WayOut("remove rig_docker_source", "gpurig uses the distribution's Docker, if it has one"),
+        WayOut("set rig_components without docker", "gpurig sets up no Docker"),
     )
 
 
@@ -99,10 +99,10 @@ def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> Contai
     if not draft.wants(name):
         draft.unwanted(name)
     elif not site.gpus:
-        assume = WayOut("name GPUs in rig_assume_gpu", "they are assumed, not computed on")
+        assume = WayOut("set rig_assume_gpu", "gpurig assumes these GPUs; nothing computes on them")
         draft.leave_out(name, "no NVIDIA GPU", assume)
     elif docker is None:
-        draft.leave_out(name, "without Docker nothing uses it")
+        draft.leave_out(name, "nothing uses it without Docker")
     else:
         return _toolkit(site, draft, docker)
     return None
@@ -123,14 +123,16 @@ def _toolkit(site: Site, draft: Draft, docker: Docker) -> ContainerToolkit:
         key_url=moved.get("key_url", row.key.format(root=root)),
         fingerprint=moved.get("fingerprint", row.fingerprint),
     )
-    where = "rig_repositories" if moved else "NVIDIA"
-    draft.chose("container toolkit", f"a GPU and Docker are there; its place: {where}", row.source)
+    where = "the mirror in rig_repositories" if moved else "NVIDIA's repository"
+    draft.chose("container toolkit", f"the host has a GPU and Docker; from {where}", row.source)
     if numbers(version) < numbers(cdi.first):
-        how = f"--runtime=nvidia alone: Docker {version} knows no CDI, which came with {cdi.first}"
+        how = f"--runtime=nvidia only: Docker {version} has no CDI (Docker {cdi.first} added it)"
     elif docker.cdi_feature:
-        how = f"CDI devices once features.cdi is on, by default from {cdi.on_by_default}"
+        how = (
+            f"CDI devices: gpurig sets features.cdi, the default from Docker {cdi.on_by_default} on"
+        )
     else:
-        how = f"CDI devices: Docker {version} knows them by default"
+        how = f"CDI devices: Docker {version} has them on by default"
     if site.inside == "wsl":
         how += "; under WSL the toolkit finds /dev/dxg by itself in this mode"
     draft.chose(f"runtime mode {row.mode}", f"containers get GPUs by {how}", cdi.source)
@@ -144,13 +146,19 @@ def _wished(site: Site, row: ToolkitRow) -> str | None:
     wish = site.settings.container_toolkit
     if wish == "auto":
         return None
-    drop = WayOut("leave rig_container_toolkit out", "what is installed stays, else the newest")
+    drop = WayOut(
+        "remove rig_container_toolkit", "an installed toolkit stays, else gpurig takes the newest"
+    )
     if numbers(wish) < numbers(row.minimum_version):
         why = f"the container toolkit must be {row.minimum_version} or newer ({row.source})"
         newer = f"set rig_container_toolkit to {row.minimum_version} or newer"
-        refuse([f"rig_container_toolkit is {wish}", why], WayOut(newer, "it is that one"), drop)
+        refuse(
+            [f"rig_container_toolkit is {wish}", why],
+            WayOut(newer, "gpurig installs that version"),
+            drop,
+        )
     if site.distribution.packages != "apt":
-        why = "a named version is installed, and gone back to, with apt only"
+        why = "gpurig can install a given version only with apt"
         refuse([f"rig_container_toolkit is {wish}", why], drop)
     return wish
 

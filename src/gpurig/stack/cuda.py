@@ -15,8 +15,8 @@ from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
-WHEELS = WayOut("leave rig_cuda out", "each environment brings its own CUDA, and there is no nvcc")
-CUDNN_WHEELS = WayOut("leave rig_cudnn out", "each environment brings its own cuDNN")
+WHEELS = WayOut("remove rig_cuda", "each environment has its own CUDA, and the host has no nvcc")
+CUDNN_WHEELS = WayOut("remove rig_cudnn", "each environment has its own cuDNN")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _unserving(site: Site, toolkit: Toolkit) -> str | None:
             return f"CUDA {row.version} does not compile for {called(gpu)}"
     if not any(major <= row.gcc for major in site.distribution.gccs):
         name = site.distribution.name
-        return f"CUDA {row.version} takes gcc {row.gcc} at most, which {name} does not have"
+        return f"CUDA {row.version} allows gcc {row.gcc} at most, and {name} has only newer ones"
     return None
 
 
@@ -123,14 +123,14 @@ def system_cuda(site: Site, draft: Draft, driver: Driver | None) -> Cuda | None:
     if not wished(site):
         return None
     if site.distribution.packages != "apt":
-        by_hand = f"{site.distribution.name}, where gpurig sets up no toolkit in this version"
+        by_hand = f"{site.distribution.name}: gpurig cannot set up CUDA toolkits there yet"
         refuse([f'rig_cuda = "{site.settings.cuda}"', by_hand], WHEELS)
     version = driver.minimum_version if driver else _installed_driver(site)
     found = toolkits(site)
     fitting = [one for one in found if against(site, one, version) is None]
     if not fitting:
         whys = dict.fromkeys(why for one in found if (why := against(site, one, version)))
-        known = f"; {'; '.join(whys)}" if whys else f", for which it is not packaged{_why(site)}"
+        known = f"; {'; '.join(whys)}" if whys else f" has no package of it{_why(site)}"
         refuse([f'rig_cuda = "{site.settings.cuda}"', f"{site.distribution.name}{known}"], WHEELS)
     best = min(fitting, key=lambda one: _rank(one, fitting, driver, version))
     gcc = _host_compiler(site, draft, best.row)
@@ -173,21 +173,27 @@ def _reason(site: Site, best: Toolkit, version: str | None) -> str:
     wish = f'rig_cuda is "{site.settings.cuda}"; {how}'
     row = best.row
     if version and row.driver and numbers(row.driver) > numbers(version):
-        return f"{wish}; it runs by minor-version compatibility, PTX of its own needs {row.driver}"
+        return f"{wish}; minor-version compatibility (its own PTX needs driver {row.driver})"
     if version and row.driver is None:
-        return f"{wish}; it runs by minor-version compatibility, its own driver is not known"
-    return f"{wish}; the driver serves all of it" if version else wish
+        return f"{wish}; minor-version compatibility (gpurig does not know its own driver)"
+    return f"{wish}; the driver supports all of it" if version else wish
 
 
 def _host_compiler(site: Site, draft: Draft, row: CudaRow) -> int | None:
     """The major of gcc that nvcc must be given, None where the default one will do."""
     default = site.distribution.gccs[0]
     if default <= row.gcc:
-        draft.chose(f"host compiler gcc {default}", f"the default; {row.gcc} at most", row.source)
+        draft.chose(
+            f"host compiler gcc {default}",
+            f"the default; CUDA allows gcc {row.gcc} at most",
+            row.source,
+        )
         return None
     best = max(major for major in site.distribution.gccs if major <= row.gcc)
-    too_new = f"gcc {default}: CUDA {row.version} takes {row.gcc} at most (crt/host_config.h)"
-    draft.chose(f"host compiler gcc {best}", "beside the default one", row.source, [too_new])
+    too_new = f"gcc {default}: CUDA {row.version} allows gcc {row.gcc} at most (crt/host_config.h)"
+    draft.chose(
+        f"host compiler gcc {best}", "installed beside the default one", row.source, [too_new]
+    )
     return best
 
 
@@ -200,7 +206,7 @@ def _why(site: Site) -> str:
     place = nvidia.repository_row(site)
     obstacle = nvidia.obstacle(site)
     if not obstacle and place and place.cuda_first:
-        obstacle = f"NVIDIA's repository for it begins with {place.cuda_first}"
+        obstacle = f"NVIDIA's repository begins with {place.cuda_first}"
     return f" ({obstacle})" if obstacle else ""
 
 
@@ -212,20 +218,22 @@ def system_cudnn(
     if wish == "wheels":
         return None
     if site.distribution.packages != "apt":
-        by_hand = f"{site.distribution.name}, where gpurig sets up no cuDNN in this version"
+        by_hand = f"{site.distribution.name}: gpurig cannot set up cuDNN there yet"
         refuse([f'rig_cudnn = "{wish}"', by_hand], CUDNN_WHEELS)
     if obstacle := nvidia.obstacle(site):
         refuse([f'rig_cudnn = "{wish}"', obstacle], CUDNN_WHEELS)
     limit = cudnn_limit(site.gpus)
     if limit and wish != "system" and numbers(wish) > numbers(limit):
         old = ", ".join(called(gpu) for gpu in site.gpus)
-        refuse([f'rig_cudnn = "{wish}"', f"{old}, for which {limit} is the last"], CUDNN_WHEELS)
+        refuse([f'rig_cudnn = "{wish}"', f"{limit} is the last cuDNN for {old}"], CUDNN_WHEELS)
     (row,) = tables().cudnn_packages
     major = _major(cuda, driver, limit)
     limit = _checked(site, wish, major) or limit
     packages = tuple(name.format(major=major) for name in row.packages)
     version = limit or "" if wish == "system" else wish
-    reason = f'rig_cudnn is "{wish}"' + (f"; {limit} is the last for the GPUs" if limit else "")
+    reason = f'rig_cudnn is "{wish}"' + (
+        f"; {limit} is the last cuDNN for the GPUs" if limit else ""
+    )
     draft.chose(
         f"cuDNN {version or 'of the repository'}", f"{reason}, for CUDA {major}", row.source
     )
@@ -253,7 +261,8 @@ def _checked(site: Site, wish: str, major: int) -> str | None:
     if not able:
         gpus = ", ".join(called(gpu) for gpu in site.kinds)
         refuse(
-            [f'rig_cudnn = "{wish}"', f"CUDA {major} and {gpus}, which none serves"], CUDNN_WHEELS
+            [f'rig_cudnn = "{wish}"', f"no cuDNN supports both CUDA {major} and {gpus}"],
+            CUDNN_WHEELS,
         )
     known = [numbers(row.first)[0] for row in able]
     version = numbers(wish)
@@ -263,7 +272,7 @@ def _checked(site: Site, wish: str, major: int) -> str | None:
     )
     if not right or (version and version[0] not in known):
         told = " or ".join(f"{row.first} to {row.last or 'the newest'}" for row in able)
-        refuse([f'rig_cudnn = "{wish}"', f"CUDA {major}, for which there are {told}"], CUDNN_WHEELS)
+        refuse([f'rig_cudnn = "{wish}"', f"for CUDA {major} there is cuDNN {told}"], CUDNN_WHEELS)
     newest = max(able, key=lambda row: numbers(row.first))
     return newest.last
 

@@ -49,14 +49,14 @@ class Given:
             if options.get(other):
                 raise InputError(
                     "given-wrong",
-                    f"a described machine (--{next(iter(said))}) and {options[other]} are two"
-                    " things to resolve",
+                    f"--{next(iter(said))} describes a machine, and"
+                    f" {options[other]} names something else to resolve",
                     "resolve",
-                    "name one of them",
+                    "give only one of them",
                 )
         if "os" not in said:
-            raise InputError("given-wrong", "a described machine has no distribution", "resolve",
-                             "add --os, as --os debian:13")  # fmt: skip
+            raise InputError("given-wrong", "the described machine has no distribution", "resolve",
+                             "add --os, for example --os debian:13")  # fmt: skip
         return cls(**said)
 
 
@@ -109,8 +109,8 @@ def _distribution(word: str) -> tuple[DistributionRow, dict[str, Any]]:
             }
             return row, identity
     known = ", ".join(row.word for row in tables().distribution)
-    raise InputError("given-wrong", f"{word!r} is no distribution of the tables", "--os",
-                     f"there are {known}")  # fmt: skip
+    raise InputError("given-wrong", f"{word!r} is not in gpurig's tables of distributions", "--os",
+                     f"gpurig knows {known}")  # fmt: skip
 
 
 def _named(row: DistributionRow, version: str) -> bool:
@@ -123,7 +123,8 @@ def _named(row: DistributionRow, version: str) -> bool:
 def _pci_id(word: str) -> str:
     if not _PCI_ID.fullmatch(word.lower()):
         raise InputError("given-wrong", f"{word!r} is no PCI id of a GPU", "--gpu",
-                         "write vendor and device as lspci -nn shows them: 10de:2330")  # fmt: skip
+                         "write vendor:device as lspci -nn shows it, for example"
+        " 10de:2330")  # fmt: skip
     return word.lower()
 
 
@@ -135,7 +136,8 @@ def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
 def _kernel(release: str | None) -> str:
     if release and not re.fullmatch(r"[0-9]+\.[0-9]+[A-Za-z0-9_.+~-]*", release):
         raise InputError("given-wrong", f"{release!r} is no kernel release", "--kernel",
-                         "write it as uname -r does: 6.12.117+deb13-amd64")  # fmt: skip
+                         "write it as uname -r prints it, for example"
+        " 6.12.117+deb13-amd64")  # fmt: skip
     return release or ""
 
 
@@ -148,5 +150,5 @@ def _pythons(version: str | None) -> list[dict[str, str]]:
         return []
     if not re.fullmatch(r"3\.[0-9]{1,2}(\.[0-9]+)?", version):
         raise InputError("given-wrong", f"{version!r} is no version of Python 3", "--python",
-                         "write it as 3.13")  # fmt: skip
+                         "write it like 3.13")  # fmt: skip
     return [{"path": "/usr/bin/python3", "version": version}]

@@ -38,9 +38,9 @@ def _named(name: str, wish: str, of: Callable[[Candidate], str]) -> list[Demand]
         return []
 
     def against(c: Candidate) -> str | None:
-        return None if of(c) == wish else f"{name} {wish} is wished for"
+        return None if of(c) == wish else f"rig_driver_{name} asks for {wish}"
 
-    drop = WayOut(f"leave rig_driver_{name} out", f"the {name} that fits is taken")
+    drop = WayOut(f"remove rig_driver_{name}", f"gpurig takes a {name} that fits")
     return [Demand(f'rig_driver_{name} = "{wish}"', against, drop)]
 
 
@@ -54,7 +54,7 @@ def has_fabric_manager(site: Site) -> list[Demand]:
             return None  # whoever brought a driver from elsewhere brings its fabric manager
         return f"{site.distribution.name} has no fabric manager for it"
 
-    return [Demand("an NVSwitch, which needs the fabric manager", against)]
+    return [Demand("an NVSwitch needs a fabric manager", against)]
 
 
 def of_holds(site: Site, found: Sequence[Candidate]) -> list[Demand]:
@@ -65,17 +65,17 @@ def of_holds(site: Site, found: Sequence[Candidate]) -> list[Demand]:
         return []
     names = ", ".join(held)
     tool = "dnf versionlock delete" if site.distribution.packages == "dnf" else "apt-mark unhold"
-    release = WayOut(f"{tool} {' '.join(held)}", "the driver may be moved")
+    release = WayOut(f"run {tool} {' '.join(held)}", "gpurig may then move the driver")
 
     def against(c: Candidate) -> str | None:
         return None if c.installed else f"{names} is on hold"
 
-    return [Demand(f"{names}, which somebody put on hold", against, release)]
+    return [Demand(f"packages on hold: {names}", against, release)]
 
 
 def can_be_had() -> Demand:
     """That the repository it comes from can be used."""
-    way = WayOut(KEY_WAY, "you vouch for the key")
+    way = WayOut(KEY_WAY, "you have verified the key yourself")
     return Demand("a repository with a verified key", lambda c: c.obstacle, way)
 
 
@@ -93,11 +93,11 @@ def of_build(site: Site, boots: Kernel) -> Demand:
             same = (c.driver.dkms, c.branch) == (failed["module"], branch(failed["version"]))
             same = same and _is_flavour(site, c, failed["version"])
             if same and failed["kernel"] == boots.release and c.driver.build:
-                said = f"its module {failed['version']} was tried on {boots.release} and"
-                return f"{said} does not build ({failed['error']})"
+                said = f"dkms cannot build its module {failed['version']} for {boots.release}"
+                return f"{said} ({failed['error']})"
         return None
 
-    return Demand(f"the kernel {boots.release or 'that comes with it'}", against)
+    return Demand(f"the kernel {boots.release or 'that gpurig installs'}", against)
 
 
 def _is_flavour(site: Site, c: Candidate, version: str) -> bool:

@@ -35,15 +35,15 @@ def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | N
     elif settings.driver_source == "none":
         draft.leave_out("driver", 'rig_driver_source is "none"')
     elif not site.gpus:
-        assume = WayOut("name GPUs in rig_assume_gpu", "they are assumed, not computed on")
+        assume = WayOut("set rig_assume_gpu", "gpurig assumes these GPUs; nothing computes on them")
         draft.leave_out("driver", "no NVIDIA GPU", assume)
     elif site.distribution.family == "macos":
         draft.leave_out("driver", "NVIDIA makes no driver for macOS")
     elif inside == "wsl":
-        draft.leave_out("driver", "under WSL the driver is that of Windows")
+        draft.leave_out("driver", "WSL uses the driver of Windows")
     elif inside == "container" and not site.assumed:
-        assume = WayOut("rig_assume_gpu, when an image is baked", "nothing is computed")
-        reason = "inside a container the kernel and its driver are the outer machine's"
+        assume = WayOut("set rig_assume_gpu to bake an image", "nothing computes on the GPUs")
+        reason = "a container uses the kernel and the driver of the outer machine"
         draft.leave_out("driver", reason, assume)
     else:
         return _choose(site, draft, more)
@@ -72,21 +72,21 @@ def _choose(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver, K
     switches = bool(site.nvswitches)
     taken = replace(best.driver, fabric_manager=best.driver.fabric_manager if switches else None)
     if switches and taken.fabric_manager:
-        reason = "an NVSwitch is there, without it no GPU computes"
+        reason = "the host has an NVSwitch; without a fabric manager no GPU computes"
         draft.chose(f"fabric manager {taken.fabric_manager}", reason, best.row)
     return taken, boots
 
 
 def by_hand(site: Site) -> WayOut:
     """To leave the driver to whoever looks after the host."""
-    change = f'rig_driver_source = "none" and a driver of your own{_dropping(site)}'
+    change = f'set rig_driver_source = "none" and install a driver yourself{_dropping(site)}'
     return WayOut(change, "gpurig neither installs nor repairs the driver")
 
 
 def on_cpu(site: Site) -> WayOut:
     """To leave the GPU alone."""
-    change = f'rig_driver_source = "none" and rig_accelerator = "cpu"{_dropping(site)}'
-    return WayOut(change, "the GPU is not computed on")
+    change = f'set rig_driver_source = "none" and rig_accelerator = "cpu"{_dropping(site)}'
+    return WayOut(change, "nothing computes on the GPU")
 
 
 def _dropping(site: Site) -> str:
@@ -107,28 +107,32 @@ def _dropping(site: Site) -> str:
 def _why(site: Site, best: Candidate) -> str:
     gpus = ", ".join(dict.fromkeys(called(gpu) for gpu in site.gpus))
     if best.installed:
-        return f"it is installed ({best.source}), fits and is kept; it drives {gpus}"
+        return f"it is installed ({best.source}), supports {gpus}, and stays"
     if best.source == "distribution":
-        return f"{site.distribution.name} brings it and it drives {gpus}"
+        return f"{site.distribution.name} has it, and it supports {gpus}"
     row = branch_row(best.branch)
     kind = f"an {row.kind}" if row and row.kind == "LTS" else f"a {row.kind if row else ''}"
-    return f"{kind} branch in NVIDIA's repository, and it drives {gpus}"
+    return f"{kind} branch in NVIDIA's repository; it supports {gpus}"
 
 
 def _end(draft: Draft, best: Candidate) -> None:
     row = branch_row(best.branch)
     if row is None or row.end_of_life is None:
         return
-    after = "NVIDIA mends it no more"
+    after = "then NVIDIA no longer fixes this branch"
+    when = row.end_of_life
+    if row.ended:
+        after = "NVIDIA no longer fixes this branch"
+        when = "ended" if when == "ended" else f"ended {when}"
     if best.source == "distribution":
-        after += "; what its distribution mends still comes"
-    draft.ends.append(End(f"driver branch {best.branch}", row.end_of_life, after))
+        after += "; the distribution's security updates continue"
+    draft.ends.append(End(f"driver branch {best.branch}", when, after))
 
 
 def _warn_untried(draft: Draft, best: Candidate, boots: Kernel) -> None:
     if best.kernel and boots.release and numbers(boots.release)[:2] > numbers(best.kernel):
         draft.warn(
-            f"the driver {best.title} was tried on kernels {best.kernel}, not on {boots.release}"
+            f"driver {best.title} was tested with kernels {best.kernel}, not with {boots.release}"
         )
 
 
@@ -137,7 +141,10 @@ def _grouped(found: Sequence[Candidate], best: Candidate, demands: Sequence[Dema
     lines: dict[str, list[str]] = {}
     for candidate in found:
         if candidate is not best:
-            why = "; ".join(objections(candidate, demands)) or "also fits, comes after it"
+            why = (
+                "; ".join(objections(candidate, demands))
+                or "would also work; the chosen one is preferred"
+            )
             lines.setdefault(why, []).append(candidate.title)
     return [f"{', '.join(titles)}: {why}" for why, titles in lines.items()]
 
@@ -146,10 +153,11 @@ def _refuse_unread(site: Site) -> None:
     virtualization, there = site.observed.virtualization, site.observed.driver_installed
     if isinstance(virtualization, Unknown) and not site.assumed:
         refuse(
-            [f"whether this is a container is not known ({virtualization.reason})"], by_hand(site)
+            [f"gpurig cannot tell whether this is a container ({virtualization.reason})"],
+            by_hand(site),
         )
     if isinstance(there, Unknown):
-        refuse([f"which driver is installed is not known ({there.reason})"], by_hand(site))
+        refuse([f"gpurig cannot tell which driver is installed ({there.reason})"], by_hand(site))
 
 
 def _refuse_unknown(site: Site, draft: Draft) -> None:
@@ -159,21 +167,25 @@ def _refuse_unknown(site: Site, draft: Draft) -> None:
     ids = ", ".join(unknown)
     if "auto" in (site.settings.driver_branch, site.settings.driver_flavour):
         refuse(
-            [f"the GPU id {ids} is unknown, so that no driver can be chosen for it"],
-            WayOut("name rig_driver_branch and rig_driver_flavour", "nobody checks them"),
+            [f"GPU {ids} is not in gpurig's tables, so gpurig cannot choose a driver"],
+            WayOut(
+                "set rig_driver_branch and rig_driver_flavour yourself",
+                "gpurig cannot check that they fit this GPU",
+            ),
             by_hand(site),
         )
     draft.warn(
-        f"the GPU id {ids} is unknown; whether the driver you named drives it is not checked"
+        f"GPU {ids} is not in gpurig's tables; gpurig cannot check"
+        " that the driver of your settings supports it"
     )
 
 
 def _refuse_impossible(site: Site, gpus: list[Demand]) -> None:
     """Refuse GPUs that no driver at all drives together."""
     if smallest := smallest_conflict(every_pair(), gpus):
-        away = WayOut("move one of them to another host", "each host then has its own driver")
+        away = WayOut("move one of them to another host", "each host then gets its own driver")
         sentences = list(dict.fromkeys(demand.sentence for demand in smallest))
-        refuse([*sentences, "one driver for all GPUs of a host"], away, on_cpu(site))
+        refuse([*sentences, "all GPUs of a host share one driver"], away, on_cpu(site))
 
 
 def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> None:
@@ -182,14 +194,14 @@ def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> No
     ways = list(dict.fromkeys(demand.way_out for demand in smallest if demand.way_out))
     if not found:
         refuse(
-            [f"{site.distribution.name}, for which no driver is known"], by_hand(site), on_cpu(site)
+            [f"gpurig knows no driver for {site.distribution.name}"], by_hand(site), on_cpu(site)
         )
     if len(found) == 1 and found[0].installed:
         only = found[0]
         why = "; ".join(objections(only, smallest))
         there = f"the installed driver {only.version} ({only.flavour}, {only.source})"
         sentences.append(f"{there}: {why}")
-        ways.append(WayOut("remove the installed driver", "another takes its place"))
+        ways.append(WayOut("remove the installed driver", "gpurig installs another"))
     else:
         sentences.append(_can_have(site, found, smallest))
     if not any(demand.way_out for demand in smallest):
@@ -203,4 +215,4 @@ def _can_have(site: Site, found: list[Candidate], smallest: list[Demand]) -> str
     brings = [titles] if titles else []
     brings += [f"{', '.join(numbers_)} from NVIDIA"] if numbers_ else []
     why = list(dict.fromkeys(why for c in found for why in objections(c, smallest)))
-    return f"{site.distribution.name}, which can have {' and '.join(brings)} ({'; '.join(why)})"
+    return f"drivers for {site.distribution.name}: {' and '.join(brings)} ({'; '.join(why)})"

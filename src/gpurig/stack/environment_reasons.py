@@ -25,25 +25,28 @@ def explain(
 ) -> None:
     """Note the choices of one environment in the draft, and warn of what may not compute."""
     row, computing = option.row, option.computing
-    newest = f"the newest of the tables that fits Python {option.python}, {site.platform}"
+    newest = f"the newest in gpurig's tables for Python {option.python}, {site.platform}"
     held = holding(site, option)
     on = held or f"{newest} and {accelerator}"
     known = [release.version for release in releases(parsed(row.name))]
     before = known[: known.index(row.version)]
     rejected = [
-        f"{version}: {held}, and holds (--upgrade moves it)"
+        f"{version}: not taken, because {held} (--upgrade takes it)"
         if held and options(site, parsed(f"{row.name}=={version}"))
         else _rejection(site, row.name, version, option, driver)
         for version in before
     ]
     draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
     if option.base:
-        reason = f"{row.name} {row.version} stands on it"
+        reason = f"{row.name} {row.version} runs on it"
         draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
     choice = f"{row.name} computes on {accelerator}"
     draft.chose(choice, *_why_accelerator(site, option, accelerator, driver))
     if accelerator == "cpu" and option.build.accelerator == "cuda":
-        draft.warn(f"{row.name}: only its CUDA wheels are known here; they bring gigabytes unused")
+        draft.warn(
+            f"{row.name} has only CUDA wheels here; they bring gigabytes"
+            " that this host does not use"
+        )
     if accelerator != "cuda":
         return
     for gpu in site.kinds:
@@ -53,8 +56,9 @@ def explain(
         its_row, made = row_of(gpu.id), _newest(option.build.cuda)
         if its_row and made and numbers(its_row.cuda_first) > made:
             draft.warn(
-                f"{computing.name} {computing.version} is made with CUDA {option.build.cuda};"
-                f" {called(gpu)} begins with {its_row.cuda_first}: whether it computes is not known"
+                f"{computing.name} {computing.version} is built with CUDA"
+                f" {option.build.cuda}, and {called(gpu)} needs CUDA"
+                f" {its_row.cuda_first}: it may not compute"
             )
     for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
         if doubt := computing.doubts.get(architecture):
@@ -75,7 +79,7 @@ def _rejection(site: Site, name: str, version: str, option: Option, driver: Driv
     """Why a newer version was not taken."""
     wish = next(w for w in wishes(site) if w.name.lower() == name)
     if not wish.specifier.contains(version, prereleases=True):
-        return f"{version}: {wish} is wished for"
+        return f"{version}: rig_frameworks asks for {wish}"
     every = options(site, parsed(f"{name}=={version}"))
     pinned = [other for other in every if other.python == option.python]
     if not pinned:
@@ -84,8 +88,8 @@ def _rejection(site: Site, name: str, version: str, option: Option, driver: Driv
     whys = (obstacle(site, other, version_there) for other in pinned)
     why = next(filter(None, whys), None)
     elsewhere = ", ".join(dict.fromkeys(o.build.index for o in pinned if o.build.index))
-    also = f"; its other wheels are only at {elsewhere}" if elsewhere else ""
-    return f"{version}: {why or 'comes after it'}{also}"
+    also = f"; its other wheels are only on {elsewhere}" if elsewhere else ""
+    return f"{version}: {why or 'would also work; the chosen one is preferred'}{also}"
 
 
 def _why_accelerator(
@@ -94,13 +98,13 @@ def _why_accelerator(
     source = option.computing.source
     if accelerator == "cuda":
         wished = 'rig_accelerator is "cuda"'
-        reason = wished if site.settings.accelerator == "cuda" else "its wheels serve the GPU"
-        return reason, source, ["cpu: a GPU is there"]
+        reason = wished if site.settings.accelerator == "cuda" else "its wheels support the GPU"
+        return reason, source, ["cpu: the host has a GPU"]
     if accelerator != "cpu":
         row = next(row for row in site.others if row.accelerator == accelerator)
-        return f"{row.name} is there", row.source, ["cpu: slower"]
+        return f"the host has {row.name}", row.source, ["cpu: slower"]
     if site.settings.accelerator == "cpu":
-        return 'rig_accelerator is "cpu"', "the setting", []
+        return 'rig_accelerator is "cpu"', "settings", []
     if not site.gpus:
         return "no NVIDIA GPU", source, ["cuda: no NVIDIA GPU"]
     why = _why_not_cuda(site, option, driver_version(site, driver))
@@ -111,4 +115,4 @@ def _why_not_cuda(site: Site, option: Option, driver: str | None) -> str:
     """What keeps its CUDA builds off the GPU; where it has none here, that."""
     wish = next(wish for wish in wishes(site) if wish.name.lower() == option.row.name)
     on_cuda = [other for other in options(site, wish) if other.build.accelerator == "cuda"]
-    return obstacle(site, on_cuda[0] if on_cuda else option, driver) or "no build serves the GPU"
+    return obstacle(site, on_cuda[0] if on_cuda else option, driver) or "no build supports the GPU"

@@ -53,16 +53,16 @@ def _computes(site: Site, wish: Requirement, must: bool) -> Demand:
     floors = [numbers(floor_of(option.build)) for option in served]
     first = next(filter(None, whys), "")
     if must and found and not served:
-        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        drop = WayOut("remove rig_accelerator", f"{wish.name} computes on the CPU")
         refuse([f'rig_accelerator = "cuda" with {wish}', first], drop)
 
     def against(c: Candidate) -> str | None:
         if not found or any(floor <= numbers(c.version) for floor in floors):
             return None  # without any option the driver is not what is in the way
         why = obstacle(site, served[0], c.version) if served else first
-        return f"no {wish} computes on it ({why})"
+        return f"no {wish} computes with it ({why})"
 
-    drop = WayOut("leave rig_accelerator out", f"{wish.name} may compute on the CPU")
+    drop = WayOut("remove rig_accelerator", f"{wish.name} may compute on the CPU")
     return Demand(f'{wish} and rig_accelerator = "cuda"', against, drop, soft=not must)
 
 
@@ -81,9 +81,13 @@ def environments(site: Site, draft: Draft, driver: Driver | None) -> Environment
         if (option := _chosen(site, draft, wish, driver_version(site, driver)))
     ]
     for python in dict.fromkeys(option.python for option in chosen):
-        usual = "it is the usual one here" if python == pythons(site)[0] else "it has the wheels"
+        usual = (
+            "it is the default here"
+            if python == pythons(site)[0]
+            else "the framework has wheels for it"
+        )
         wished = site.settings.python != "auto"
-        reason = "rig_python names it" if wished else usual
+        reason = "rig_python asks for it" if wished else usual
         draft.chose(f"Python {python}", reason, site.distribution.source)
     found = [_environment(site, draft, option, driver) for option in chosen]
     if chosen and not any(environment.accelerator == "cuda" for environment in found):
@@ -108,13 +112,13 @@ def _check_python(site: Site) -> None:
     wish = site.settings.python
     if not pythons(site):
         brings = " and ".join(site.distribution.pythons)
-        drop = WayOut("leave rig_python out", f"the environments get Python {brings.split()[0]}")
+        drop = WayOut("remove rig_python", f"the environments get Python {brings.split()[0]}")
         mirror = WayOut(
-            "name a mirror of python-build-standalone in rig_repositories (python)",
-            "uv brings a Python from there",
+            "set a mirror of python-build-standalone in rig_repositories (python)",
+            "uv installs that Python from there",
         )
         refuse(
-            [f'rig_python = "{wish}"', f"{site.distribution.name}, which brings Python {brings}"],
+            [f'rig_python = "{wish}"', f"{site.distribution.name} has Python {brings}"],
             drop, mirror,
         )  # fmt: skip
 
@@ -124,7 +128,7 @@ def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> 
     refuse_unbuildable(site, wish)
     found = options(site, wish)
     if site.settings.accelerator == "cuda" and not site.gpus:
-        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        drop = WayOut("remove rig_accelerator", f"{wish.name} computes on the CPU")
         refuse(['rig_accelerator = "cuda"', "no NVIDIA GPU"], drop)
     if not found:
         _without_option(site, draft, wish)
@@ -138,7 +142,7 @@ def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> 
     computing = next(whole, next(iter(serving), None))
     if computing is None and site.settings.accelerator == "cuda":
         why = obstacle(site, found[0], driver) or ""
-        drop = WayOut("leave rig_accelerator out", f"{wish.name} computes on the CPU")
+        drop = WayOut("remove rig_accelerator", f"{wish.name} computes on the CPU")
         refuse([f'rig_accelerator = "cuda" with {wish}', why], drop)
     return computing or on_cpu
 
@@ -156,22 +160,28 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
     known = [row.version for row in tables().release if row.name == wish.name.lower()]
     place = f"Python {' and '.join(pythons(site))} on {site.platform}"
     if not releases(wish):
-        drop = WayOut(f'rig_frameworks = ["{wish.name}"]', f"one of {', '.join(known)} is taken")
+        drop = WayOut(
+            f'set rig_frameworks = ["{wish.name}"]', f"gpurig takes one of {', '.join(known)}"
+        )
         refuse(
-            [f"{wish} in rig_frameworks", f"the tables, which know {wish.name} {', '.join(known)}"],
+            [f"{wish} in rig_frameworks", f"gpurig's tables have {wish.name} {', '.join(known)}"],
             drop,
         )
     with_wheels = sorted(
         {p for row in releases(wish) for p in _pythons_here(site, row)}, key=_minor
     )
-    has = f"it has for Python {', '.join(with_wheels)}" if with_wheels else "for no Python"
-    why = f"{place}, for which it has no wheels ({has})"
+    has = (
+        f"it has wheels for Python {', '.join(with_wheels)}"
+        if with_wheels
+        else "it has wheels for no Python"
+    )
+    why = f"it has no wheels for {place} ({has})"
     if site.settings.frameworks is None and site.settings.accelerator != "cuda":
-        draft.leave_out("environments", f"{wish}, the default, meets {why}")
+        draft.leave_out("environments", f"{wish} is the default, but {why}")
         return
-    ways = [WayOut(f"leave {wish.name} out of rig_frameworks", "it gets no environment")]
+    ways = [WayOut(f"remove {wish.name} from rig_frameworks", "gpurig makes no environment for it")]
     if any(p in with_wheels for p in site.distribution.pythons) and site.settings.python != "auto":
-        ways.insert(0, WayOut("leave rig_python out", "another Python is taken"))
+        ways.insert(0, WayOut("remove rig_python", "gpurig takes another Python"))
     refuse([f"{wish} in rig_frameworks", why], *ways)
 
 
@@ -260,7 +270,7 @@ def _others(site: Site, draft: Draft, found: list[Environment]) -> None:
     for row in site.others:
         if not any(environment.accelerator == row.accelerator for environment in found):
             draft.warn(
-                f"{row.name} is there and nothing computes on it; {row.framework} would"
+                f"nothing computes on the {row.name}; {row.framework} would"
                 f' (rig_frameworks = ["{row.framework}"])'
             )
 
@@ -276,7 +286,7 @@ def _cuda(draft: Draft, on_gpu: list[Option]) -> Cuda | None:
     bounds = list(dict.fromkeys(option.build.cuda or "" for option in on_gpu))
     names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
     source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
-    draft.chose(f"CUDA {' and '.join(bounds)}", f"the wheels that {names} names", source)
+    draft.chose(f"CUDA {' and '.join(bounds)}", f"the wheels that {names} needs", source)
     return Cuda(" and ".join(bounds), "wheels")
 
 
@@ -287,10 +297,10 @@ def _cudnn(site: Site, draft: Draft, on_gpu: list[Option]) -> Cudnn | None:
         return None
     names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
     limits = [limit for option in on_gpu if (limit := cudnn_limit(_served(site, option)))]
-    reason, limit = f"the wheels that {names} names", min(limits, key=numbers, default=None)
+    reason, limit = f"the wheels that {names} needs", min(limits, key=numbers, default=None)
     source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
     if limit:
-        reason = f"{limit} is the last for the oldest of the GPUs"
+        reason = f"{limit} is the last for the oldest GPU"
         source = next(row.source for row in tables().cudnn if row.last == limit)
     draft.chose(f"cuDNN {' and '.join(bounds)}", reason, source)
     return Cudnn(" and ".join(bounds), limit)

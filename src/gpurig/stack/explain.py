@@ -15,7 +15,7 @@ def readable(answer: Stack | Refusal) -> list[str]:
         lines += ["", "why"]
         lines += [line for because in answer.because for line in _because(because, sources)]
     if isinstance(answer, Stack) and answer.ends:
-        lines += ["", "until when"]
+        lines += ["", "end of support"]
         lines += [f"  {end.what}: {_when(end.when)}; {end.consequence}" for end in answer.ends]
     if answer.warnings:
         lines += ["", *(f"warning: {warning}" for warning in answer.warnings)]
@@ -51,16 +51,22 @@ def rows(stack: Stack) -> list[tuple[str, str]]:
 def _driver_rows(stack: Stack) -> Iterator[tuple[str, str]]:
     if stack.kernel:
         what = stack.kernel.release or ", ".join(stack.kernel.packages)
-        yield "kernel", what + (", boots with-driver" if stack.kernel.boot != "newest" else "")
+        yield (
+            "kernel",
+            what
+            + (
+                ", boots the newest kernel with the driver" if stack.kernel.boot != "newest" else ""
+            ),
+        )
     if driver := stack.driver:
         what = f"{driver.minimum_version} {driver.flavour}, from {driver.source}"
         if driver.source == "nvidia":
             what = f"branch {driver.branch} {driver.flavour}, from nvidia"
         yield "driver", what
         if driver.pinning:
-            yield "kept by", driver.pinning
+            yield "pinned by", driver.pinning
         if driver.fabric_manager:
-            yield "fabric manager", f"{driver.fabric_manager}, of the driver's version"
+            yield "fabric manager", f"{driver.fabric_manager}, in the driver's version"
 
 
 def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
@@ -84,7 +90,7 @@ def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 def _when(when: str) -> str:
-    return "ended" if when == "ended" else f"until {when}"
+    return when if when.startswith("ended") else f"until {when}"
 
 
 def _stack(stack: Stack) -> Iterator[str]:
@@ -95,10 +101,11 @@ def _stack(stack: Stack) -> Iterator[str]:
 
 
 def _refusal(refusal: Refusal) -> Iterator[str]:
-    yield "refused, because these cannot hold together:"
+    several = len(refusal.conflict) > 1
+    yield "no working combination; these conflict:" if several else "refused:"
     for one in refusal.conflict:
         yield f"  {one}"
-    yield "ways out:"
+    yield "you can:"
     for way in refusal.ways_out:
         yield f"  {way.change}: {way.costs}"
 

@@ -84,9 +84,9 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
             known = [row.version for row in tables().release if row.name == wish.name.lower()]
             raise InputError(
                 "release-unknown",
-                f"rig_frameworks wants {wish}, and the tables know {', '.join(known)}",
+                f"rig_frameworks asks for {wish}; gpurig's tables have {', '.join(known)}",
                 where,
-                "ask for one of them, or for none in particular",
+                "ask for one of these versions, or leave the version out",
             )
 
 
@@ -138,7 +138,7 @@ def options(site: Site, wish: Requirement) -> tuple[Option, ...]:
     return tuple(sorted(found, key=lambda option: _HOLDING.index(held[id(option)])))
 
 
-_HOLDING = ("it is installed", "a lock of it is kept", "")  # the strongest first
+_HOLDING = ("it is installed", "gpurig keeps a lock of it", "")  # the strongest first
 
 
 def holding(site: Site, option: Option) -> str:
@@ -221,7 +221,7 @@ def obstacle(site: Site, option: Option, driver: str | None) -> str | None:
 def gpu_obstacle(site: Site, option: Option) -> str | None:
     """The same whatever the driver."""
     if option.build.accelerator != "cuda":
-        return f"the wheel of {option.title} for {site.platform} holds no CUDA"
+        return f"the wheel of {option.title} for {site.platform} has no CUDA"
     unserved = [why for gpu in site.kinds if (why := unserved_by(site, gpu, option))]
     return unserved[0] if len(unserved) == len(site.kinds) else None
 
@@ -231,13 +231,13 @@ def unserved_by(site: Site, gpu: Gpu, option: Option) -> str | None:
     if row_of(gpu.id) is None or gpu.compute_capability is None:
         # Never guessed: only whoever knows the GPU can ask for CUDA.
         wished = site.settings.accelerator == "cuda"
-        return None if wished else f"the GPU id {gpu.id} is unknown"
+        return None if wished else f"GPU {gpu.id} is not in gpurig's tables"
     name = option.title
     if not runs_code(gpu.compute_capability, option.build.capabilities):
         return f"{called(gpu)}: {name} has no code for compute capability {gpu.compute_capability}"
     limit = cudnn_limit([gpu])
     if limit and option.build.cudnn and _lowest(option.build.cudnn) > numbers(limit):
-        return f"{called(gpu)}: {name} needs a cuDNN after {limit}, the last for this GPU"
+        return f"{called(gpu)}: {name} needs a cuDNN newer than {limit}, the last for this GPU"
     return None
 
 

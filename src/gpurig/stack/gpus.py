@@ -56,9 +56,9 @@ def driven_by(row: GpuRow, branch: int, flavour: Flavour) -> str | None:
     if row.first_branch and branch < row.first_branch:
         return f"it needs driver {row.first_branch} or newer"
     if row.last_branch and branch > row.last_branch:
-        return f"driver {row.last_branch} is the last for it"
+        return f"driver {row.last_branch} is the last that supports it"
     if flavour not in row.flavours:
-        return f"only the {row.flavours[0]} kernel module drives it"
+        return f"only the {row.flavours[0]} kernel module supports it"
     return None
 
 

@@ -30,13 +30,13 @@ def images(
     if not wished:
         return ()
     if docker is None:
-        draft.leave_out("images", "without Docker nothing runs them")
+        draft.leave_out("images", "nothing runs images without Docker")
         return ()
     found = []
     for given in wished:
         name = image_name(given)
         if given.startswith("/"):
-            draft.chose(f"image {name}", "it is a saved image", "rig_images")
+            draft.chose(f"image {name}", "a saved image", "rig_images")
             found.append(Image(name, file=given))
             continue
         inside = _inside(site, draft, name, toolkit, driver, environments)
@@ -45,8 +45,10 @@ def images(
             draft.leave_out("images", f"{name} has no wheels for {place}")
             continue
         base = site.settings.base_image or BASE.format(python=inside.python)
-        why = "rig_base_image names its base" if site.settings.base_image else "its usual base"
-        draft.chose(f"image {name} on {base}", f"rig_images names it; {why}", "rig_images")
+        why = (
+            "the base is rig_base_image" if site.settings.base_image else "the base is the default"
+        )
+        draft.chose(f"image {name} on {base}", f"rig_images asks for it; {why}", "rig_images")
         found.append(Image(name, base=base, environment=inside))
     return tuple(found)
 

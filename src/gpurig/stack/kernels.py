@@ -12,9 +12,9 @@ def kernel(site: Site, draft: Draft) -> Kernel:
     """The kernel that the driver's module is built for; a refusal where it cannot be."""
     found = site.observed.kernel
     if not isinstance(found, dict):
-        said = getattr(found, "reason", "there is none")
-        install = WayOut("let `uname -r` and /boot be read", "nothing")
-        refuse([f"the kernel is not known ({said}), and the driver is built for it"], install)
+        said = getattr(found, "reason", "the host has none")
+        install = WayOut("make `uname -r` and /boot readable", "nothing")
+        refuse([f"gpurig cannot read the kernel ({said}), and the driver is built for it"], install)
     # A kernel that no file in /boot holds comes from outside, and the next one will be the same;
     # but an image that is being baked boots with the one that is installed into it.
     release = found["next"] or (None if site.assumed else found["running"]) or None
@@ -23,20 +23,20 @@ def kernel(site: Site, draft: Draft) -> Kernel:
     if row and flavour:
         image = row.image.format(flavour=flavour)
         packages = (image, *(name.format(flavour=flavour) for name in row.headers))
-        reason = "it boots next" if release else "none is in /boot yet"
-        reason += f"; the packages keep headers with the kernel {flavour}"
+        reason = "it boots next" if release else "/boot has no kernel yet"
+        reason += f"; the packages bring headers for each {flavour} kernel"
         draft.chose(f"kernel {release or image}", reason, row.source)
         return Kernel(release, packages, boot)
     if release is None or release not in found["headers"]:
         refuse(
             [
-                f"the kernel {release}, which is not the distribution's and has no headers",
-                "a driver whose module is built for it",
+                f"kernel {release} is not the distribution's and has no headers",
+                "the driver's module must be built for it",
             ],
-            WayOut(f"install the headers of {release}", "you keep them yourself"),
+            WayOut(f"install the headers of {release}", "you keep them up to date yourself"),
             WayOut("boot the distribution's kernel", "a reboot"),
         )
-    draft.chose(f"kernel {release}", "it boots next, and has headers of its own", "the host")
+    draft.chose(f"kernel {release}", "it boots next, and its headers are installed", "the host")
     return Kernel(release, (), boot)
 
 

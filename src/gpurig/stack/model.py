@@ -317,7 +317,8 @@ class Refusal:
 
     def __str__(self) -> str:
         out = "; or ".join(way.change for way in self.ways_out)
-        return " and ".join(self.conflict) + " cannot hold together" + (f"; {out}" if out else "")
+        conflict = " conflict" * (len(self.conflict) > 1)
+        return " and ".join(self.conflict) + conflict + (f"; {out}" if out else "")
 
     def as_json(self) -> dict[str, Any]:
         """The conflict and the ways out; the reasons stand beside it."""

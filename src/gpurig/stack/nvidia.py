@@ -8,7 +8,7 @@ from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
 
 NAME = "nvidia"
-KEY_WAY = 'rig_repositories = {"nvidia": {"fingerprint": …}}'
+KEY_WAY = 'set rig_repositories = {"nvidia": {"fingerprint": …}}'
 
 
 def repository_row(site: Site) -> NvidiaRepositoryRow | None:
@@ -24,9 +24,9 @@ def obstacle(site: Site) -> str | None:
     if row is None:
         return f"NVIDIA has no repository for {name}"
     if site.architecture.machine not in row.machines:
-        return f"NVIDIA's repository for {name} has nothing for {site.architecture.machine}"
+        return f"NVIDIA's repository for {name} has no packages for {site.architecture.machine}"
     if not (row.fingerprint or _moved(site).get("fingerprint")):
-        return f"nobody has verified the key of NVIDIA's repository for {name}"
+        return f"gpurig has no verified key of NVIDIA's repository for {name}"
     return None
 
 

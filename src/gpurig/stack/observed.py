@@ -67,7 +67,7 @@ class Observed:
 
         Facts that the resolver does not read are passed over, one that is not there is Unknown.
         """
-        missing = Unknown("it is not among the facts")
+        missing = Unknown("the facts do not have it")
         names = [field.name for field in fields(cls)]
         return cls(**{key: from_json(facts[key]) if key in facts else missing for key in names})
 

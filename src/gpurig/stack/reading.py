@@ -43,7 +43,7 @@ def saved(facts: Mapping[str, Any]) -> Observed:
         if not isinstance(value, Absent | Unknown) and not fits(value, expected(key)):
             raise InputError(
                 "facts-invalid",
-                f"the fact {key} is not as `gpurig facts --json` writes it",
+                f"the fact {key} is not what `gpurig facts --json` prints",
                 do="write the facts again",
             )
     return Observed.from_facts(facts)

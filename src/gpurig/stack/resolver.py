@@ -42,17 +42,21 @@ def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str
     here = replace(site(settings, observed, draft), kept=kept)
     its_driver, kernel = driver(here, draft, [*of_cuda(here), *of_frameworks(here, draft)])
     if its_driver and observed.secure_boot == "enabled" and not here.assumed:
-        draft.warn("Secure Boot is on: the driver's module loads only once its key is enrolled")
+        draft.warn(
+            "Secure Boot is on: the kernel loads the driver's module only after its key is enrolled"
+        )
     its_docker = docker(here, draft)
     for key in daemon_keys.secret(settings.docker_daemon) if its_docker else ():
-        draft.warn(f"{key} of rig_docker_daemon is for everybody to read: daemon.json has mode 644")
+        draft.warn(
+            f"every user can read {key} of rig_docker_daemon, because daemon.json has mode 644"
+        )
     its_rootless = rootless(here, draft, its_docker)
     toolkit = container_toolkit(here, draft, its_docker)
     toolchain = system_cuda(here, draft, its_driver)
     its_environments, cuda, cudnn = environments(here, draft, its_driver)
     its_images = images(here, draft, its_docker, toolkit, its_driver, its_environments)
     if isinstance(observed.gpus, Unknown) and not here.gpus:
-        draft.warn(f"its GPUs could not be read ({observed.gpus.reason}), and are not used")
+        draft.warn(f"gpurig cannot read its GPUs ({observed.gpus.reason}), and does not use them")
     return Stack(
         distribution=here.distribution.name,
         architecture=here.architecture.machine,

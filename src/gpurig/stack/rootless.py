@@ -12,7 +12,9 @@ def rootless(site: Site, draft: Draft, docker: Docker | None) -> Rootless | None
     if not site.settings.docker_rootless:
         return None
     wish = "rig_docker_rootless is true"
-    without = WayOut("rig_docker_rootless = false", "users share the system's Docker, as root")
+    without = WayOut(
+        "set rig_docker_rootless = false", "users share the system's Docker, which makes them root"
+    )
     if docker is None:
         why = next((item.reason for item in draft.left_out if item.component == "docker"), "")
         refuse([wish, f"Docker is left out: {why}"], without)
@@ -21,10 +23,11 @@ def rootless(site: Site, draft: Draft, docker: Docker | None) -> Rootless | None
         if row.docker in names and row.manager == site.distribution.packages:
             draft.chose(
                 f"rootless Docker with {', '.join(row.packages)}",
-                "rig_docker_rootless asks for it; GPUs come by CDI or by the NVIDIA runtime in mode"
-                " auto, neither of which needs no-cgroups, so the system's Docker stays as it is",
+                "rig_docker_rootless asks for it; containers get GPUs by"
+                " CDI or by the NVIDIA runtime in mode auto. Neither needs"
+                " no-cgroups, so the system's Docker stays as it is",
                 row.source,
             )
             return Rootless(tuple(row.packages))
-    what = f"what {docker.packages[0]} needs for it is not known here"
+    what = f"gpurig's tables do not have the packages that {docker.packages[0]} needs for it"
     refuse([wish, what], without)

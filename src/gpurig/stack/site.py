@@ -53,14 +53,16 @@ class Draft:
         if component in self.settings.components:
             with_it = " and container-toolkit" if component == "docker" else ""
             with_it = with_it if "container-toolkit" in self.settings.components else ""
-            drop = WayOut(f"leave {component}{with_it} out of rig_components", "it is not set up")
+            drop = WayOut(
+                f"remove {component}{with_it} from rig_components", "gpurig does not set it up"
+            )
             raise Refused([f"rig_components names {component}", reason], [*ways_out, drop])
         if LeftOut(component, reason) not in self.left_out:
             self.left_out.append(LeftOut(component, reason))
 
     def unwanted(self, component: str) -> None:
         """Leave a component out because the user did not name it."""
-        self.left_out.append(LeftOut(component, "it is not among rig_components"))
+        self.left_out.append(LeftOut(component, "rig_components does not name it"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,10 @@ def site(settings: Settings, observed: Observed, draft: Draft) -> Site:
     listed = observed.nvswitches if isinstance(observed.nvswitches, list) else []
     if isinstance(observed.nvswitches, Unknown) and gpus and not assumed:
         said = observed.nvswitches.reason
-        draft.warn(f"whether it has NVSwitches is not known ({said}); they need a fabric manager")
+        draft.warn(
+            "gpurig cannot tell whether the host has NVSwitches"
+            f" ({said}), which need a fabric manager"
+        )
     return Site(
         settings, observed, distribution, architecture, gpus, assumed,
         nvswitches=tuple(sorted(d["id"] for d in listed if is_nvswitch(d["id"]))),
@@ -142,20 +147,24 @@ def _distribution(observed: Observed, draft: Draft) -> DistributionRow:
     rows = tables().distribution
     names = [row.name for row in rows]
     supported = f"{', '.join(names[:-1])} and {names[-1]}"
-    elsewhere = WayOut(f"use one of {supported}", "the host is installed anew")
+    elsewhere = WayOut(f"use one of {supported}", "reinstall the host")
     os = observed.os
     if not isinstance(os, dict):
-        said = os.reason if isinstance(os, Unknown) else "there is no os-release"
-        refuse([f"its distribution is not known ({said})"], elsewhere)
+        said = os.reason if isinstance(os, Unknown) else "the host has no os-release"
+        refuse([f"gpurig cannot read its distribution ({said})"], elsewhere)
     for row in rows:
         if os["id"] in row.ids and _is_release(row, os["version"], os["codename"]):
-            how = f"the host runs it; it is made of {row.like}" if row.like else "the host runs it"
+            how = (
+                f"the host runs it; it is made of {row.like}"
+                if row.like
+                else "by os-release or --os"
+            )
             draft.chose(f"distribution {row.name}", how, row.source)
             if row.end_of_life:
-                draft.ends.append(End(row.name, row.end_of_life, "no more security updates"))
+                draft.ends.append(End(row.name, row.end_of_life, "then no security updates"))
             return row
     called = os["name"] or f"{os['id']} {os['version']}"
-    refuse([f"{called} is not supported; supported are {supported}"], elsewhere)
+    refuse([f"gpurig does not support {called}; it supports {supported}"], elsewhere)
 
 
 def _is_release(row: DistributionRow, version: str, codename: str) -> bool:
@@ -178,8 +187,8 @@ def _architecture(observed: Observed) -> ArchitectureRow:
     supported = " and ".join(row.machine for row in rows)
     said = observed.architecture
     called = f"the architecture {said}" if isinstance(said, str) else "an unknown architecture"
-    way = WayOut(f"use {' or '.join(row.machine for row in rows)}", "it is another machine")
-    refuse([f"{called} is not supported; supported are {supported}"], way)
+    way = WayOut(f"use {' or '.join(row.machine for row in rows)}", "this needs another machine")
+    refuse([f"gpurig does not support {called}; it supports {supported}"], way)
 
 
 def _gpus(settings: Settings, observed: Observed, draft: Draft) -> tuple[tuple[Gpu, ...], bool]:
@@ -192,13 +201,15 @@ def _gpus(settings: Settings, observed: Observed, draft: Draft) -> tuple[tuple[G
         return tuple(gpus), True
     if isinstance(observed.gpus, Unknown) and _needs_gpus(settings, draft):
         refuse(
-            [f"its GPUs could not be read ({observed.gpus.reason})"],
-            WayOut("name them in rig_assume_gpu", "they are assumed, and nothing is computed"),
-            WayOut('rig_driver_source = "none" and rig_accelerator = "cpu"', "no GPU is used"),
+            [f"gpurig cannot read its GPUs ({observed.gpus.reason})"],
+            WayOut("set rig_assume_gpu", "gpurig assumes these GPUs; nothing computes on them"),
+            WayOut(
+                'set rig_driver_source = "none" and rig_accelerator = "cpu"', "gpurig uses no GPU"
+            ),
         )
     gpus = [gpu(device["id"], device["address"]) for device in listed]
     gpus.sort(key=lambda found: (found.address or "", found.id))
-    how = "listed on PCI"
+    how = "by its PCI id"
     if settings.assume_gpu:
         how += _compared(sorted(settings.assume_gpu), sorted(g.id for g in gpus), draft)
     _explain(gpus, how, draft)
@@ -208,12 +219,11 @@ def _gpus(settings: Settings, observed: Observed, draft: Draft) -> tuple[tuple[G
 def _compared(assumed: list[str], found: list[str], draft: Draft) -> str:
     """Whether an image's first boot finds what was assumed when it was baked."""
     if assumed == found:
-        return ", as rig_assume_gpu assumed"
+        return ", as rig_assume_gpu says"
     draft.warn(
-        f"rig_assume_gpu is passed over: it assumed {', '.join(assumed)}, and the host lists"
-        f" {', '.join(found)}"
+        f"rig_assume_gpu is ignored: it names {', '.join(assumed)}, the host has {', '.join(found)}"
     )
-    return ", which is not what rig_assume_gpu assumed"
+    return ", not what rig_assume_gpu says"
 
 
 def _needs_gpus(settings: Settings, draft: Draft) -> bool:
@@ -231,4 +241,4 @@ def _explain(gpus: list[Gpu], how: str, draft: Draft) -> None:
             capability = f"{found.name}, compute capability {found.compute_capability}"
             draft.chose(choice, f"{how}; {capability}", row.source)
         else:
-            draft.chose(choice, f"{how}; its id is in no row", "tables/gpus.toml")
+            draft.chose(choice, f"{how}; it is not in gpurig's tables", "tables/gpus.toml")

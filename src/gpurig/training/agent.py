@@ -198,7 +198,7 @@ def _show(file: str, place: str) -> None:
         or libc.mount(b"none", b"/", None, PRIVATE, None)
         or libc.mount(file.encode(), place.encode(), None, BIND, None)
     ):
-        raise OSError(ctypes.get_errno(), f"{place} cannot be shown as it should be")
+        raise OSError(ctypes.get_errno(), f"{place} cannot get its own content for the training")
 
 
 def _thread(function: Any, *arguments: Any) -> threading.Thread:

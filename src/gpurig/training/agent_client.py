@@ -109,15 +109,15 @@ class Watched:
         """The sentence for a host that does not answer any more."""
         self.gone = True
         if self._flooded:
-            what = f"it told a line of more than {LONGEST // MB} MB"
-            return HostError("training-lost", what, self.name, "look what runs there", self.name)
+            what = f"it printed a line of more than {LONGEST // MB} MB"
+            return HostError("training-lost", what, self.name, "check what runs there", self.name)
         said: list[str] = []
         if self.alive:  # the connection ended in order: it may have said why
             with gevent.Timeout(SILENCE, False), suppress(*BROKEN, Flooded):
                 said = [line for line in lines(self._running.err, Room(MB)) if line.strip()]
         why = f" ({said[-1].strip()})" if said else ""
-        what = f"the host is gone: its connection broke while it trained{why}"
-        return HostError("training-lost", what, self.name, "look at its console", host=self.name)
+        what = f"the connection to the host broke during the training{why}"
+        return HostError("training-lost", what, self.name, "check its console", host=self.name)
 
     def _say(self, what: str, **more: Any) -> None:
         line = json.dumps({"gpurig": what} | more)

@@ -42,16 +42,16 @@ def refuse_unfit(engine: str, environment: str, nodes: Sequence[Node]) -> None:
     for node in nodes:
         if _NEEDS[engine] not in (*node.tools, *node.versions):
             right = DEFAULT_ENVIRONMENT[engine]
-            what = f"there is no {_NEEDS[engine]} in the environment {environment}"
-            do = f"train in another one with --env ({right} has it)"
+            what = f"the environment {environment} has no {_NEEDS[engine]}"
+            do = f"use --env {right}, which has it"
             if environment == right:
-                do = f"repair it with `gpurig up`, or set rig_frameworks to have {right}"
+                do = f"run `gpurig up` to repair it, or add {right} to rig_frameworks"
             raise InputError("training-missing", what, node.name, do, host=node.name)
     first, *others = nodes
     for node in others:
         for name, version in first.versions.items():
             if node.versions.get(name) != version:
-                what = f"{name} is {node.versions.get(name, 'missing')}, and {version} on"
+                what = f"{name} is {node.versions.get(name, 'missing')}, but {version} on"
                 raise InputError(
                     "training-unlike", f"{what} {first.name}", node.name,
                     "give all hosts the same version (rig_frameworks)", host=node.name,
@@ -139,8 +139,10 @@ def exposed(engine: str, nodes: Sequence[Node]) -> str:
     public = [node.address for node in nodes if not route.is_private(node.address)]
     at = f" (public: {', '.join(public)})" if public else ""
     return (
-        f"while it trains, {LISTENERS[engine]} listens on every address of the hosts{at} and asks"
-        f" for no password: whoever reaches them may run programs there as {nodes[0].user}"
+        f"during the training, {LISTENERS[engine]} listens on every"
+        f" address of the hosts{at}, without a password: every"
+        " machine that reaches them can run programs there as"
+        f" {nodes[0].user}"
     )
 
 

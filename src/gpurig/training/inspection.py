@@ -147,12 +147,12 @@ def survey(link: Link, environment: str) -> Node:
     if code:
         if refused := sudo_error(name, output.output_lines):
             raise refused
-        what = f"there is no user {user}, as whom workloads are run"
-        raise _missing(name, what, "run `gpurig up` on it first")
+        what = f"the host has no user {user}, who runs the workloads"
+        raise _missing(name, what, "run `gpurig up` on the host first")
     code, _ = link.run(f"test -x {shlex.quote(folder)}/bin/python")
     if code:
-        what = f"there is no environment {environment} ({folder})"
-        raise _missing(name, what, f"set rig_frameworks to have {environment}, and run `gpurig up`")
+        what = f"the host has no environment {environment} ({folder})"
+        raise _missing(name, what, f"add {environment} to rig_frameworks, and run `gpurig up`")
     said = _asked(link, user, folder, _Has, _HAS, *FRAMEWORKS)
     gpus = said["gpus"] if said["cuda"] else 0
     return Node(link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["hostname"])
@@ -214,7 +214,7 @@ def _asked(link: Link, user: str, folder: str, shape: type[T], script: str, *wor
         said = (output.output_lines or ["no output"])[-1]
         raise HostError(
             "training-unready", f"{folder}/bin/python does not work ({said})", link.spec.name,
-            "repair it with `gpurig up`", host=link.spec.name,
+            "run `gpurig up` to repair it", host=link.spec.name,
         )  # fmt: skip
     try:
         told = json.loads(output.stdout_lines[-1])
@@ -222,9 +222,12 @@ def _asked(link: Link, user: str, folder: str, shape: type[T], script: str, *wor
         told = None
     if not fits(told, shape):
         raise HostError(
-            "training-unready", f"{folder}/bin/python says {output.stdout_lines[-1][:60]!r} instead"
-            " of what is there", link.spec.name, "repair it with `gpurig up`", host=link.spec.name,
-        )  # fmt: skip
+            "training-unready",
+            f"{folder}/bin/python prints {output.stdout_lines[-1][:60]!r} instead of its packages",
+            link.spec.name,
+            "run `gpurig up` to repair it",
+            host=link.spec.name,
+        )
     answer: T = told
     return answer
 

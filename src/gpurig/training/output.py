@@ -82,7 +82,7 @@ def _compared(outcome: Outcome) -> str:
         return ""
     alone = outcome.alone["images_per_second"]
     first = outcome.nodes[0].name
-    return f", {outcome.speed_up:.2f} times those of one process on {first} ({alone:,.0f})"
+    return f", {outcome.speed_up:.2f} times as many as one process on {first} ({alone:,.0f})"
 
 
 def frame(outcome: Outcome, wish: Wish) -> dict[str, Any]:

@@ -131,7 +131,7 @@ class _Training:
         return self.outcome.nodes
 
     def run(self) -> None:
-        self.listener.stage("looking at the hosts")
+        self.listener.stage("inspecting the hosts")
         self._each(Link.open, self.links)
         self.outcome.connected = True
         environment = self.wish.environment
@@ -260,7 +260,7 @@ class _Training:
         limits = [Limits(**node.link.spec.settings.limits) for node in self.nodes]
         longest = max(limits, key=lambda one: one.training)
         if time.monotonic() - heard > longest.training:
-            raise longest.silent(self.nodes[0].name, "training", "the program trained")
+            raise longest.silent(self.nodes[0].name, "training", "the program was training")
 
     def _start(self, phase: _Phase, node: Node, command: Command) -> int:
         given = engines.surroundings(self.wish.engine, node, self.folder)
@@ -341,8 +341,8 @@ class _Training:
         until = errors[-1] + 1 if errors else len(lines)  # launchers say more after the error
         self.outcome.last[host] = lines[max(0, until - LINES) : until]
         how = f"exit {code}" if code >= 0 else f"signal {-code}"
-        said = lines[until - 1].strip() if lines else "it said nothing"
-        what = f"the training failed there ({how}): {said}"
+        said = lines[until - 1].strip() if lines else "it printed nothing"
+        what = f"the training failed on this host ({how}): {said}"
         return HostError("training-failed", what, host, host=host)
 
     def _end(self) -> None:
@@ -356,8 +356,14 @@ class _Training:
         unread.kill()
         for host, done in zip(hosts, waiting, strict=True):
             if not (done.value or host.gone):
-                what = "it did not say in time that nothing is left of the training"
-                error = HostError("training-left", what, host.name, "look there", host=host.name)
+                what = "the host did not confirm in time that the training has ended"
+                error = HostError(
+                    "training-left",
+                    what,
+                    host.name,
+                    "check the host for processes of the training",
+                    host=host.name,
+                )
                 self.outcome.errors.append(error)
 
     def _judge(self) -> None:

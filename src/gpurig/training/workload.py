@@ -50,10 +50,12 @@ class Workload:
         """InputError where MNIST is not written for this engine and what the environment has."""
         if self.program is None and engine == "horovod" and "tensorflow" not in node.versions:
             raise InputError(
-                "training-missing", "its Horovod stands on PyTorch, and MNIST is written for that"
-                " on TensorFlow", node.name, 'set rig_frameworks to have "horovod", or train a'
-                " program of your own", host=node.name,
-            )  # fmt: skip
+                "training-missing",
+                "its Horovod runs on PyTorch; the MNIST workload needs Horovod on TensorFlow",
+                node.name,
+                'set rig_frameworks to "horovod", or train your own program',
+                host=node.name,
+            )
 
     def words(self, engine: str, node: Node, alone: bool = False) -> list[str]:
         """
@@ -81,15 +83,15 @@ class Workload:
         wrong = []
         there = ranks(told)
         if told.get("ranks", there) != there:
-            wrong.append("its ranks are no list of objects with rank, host and weights_sha256")
+            wrong.append('"ranks" is not a list of objects with rank, host and weights_sha256')
         wrong += _differing(there)
         size = told.get("world_size")  # a process may have several replicas
         count = max(processes, size if isinstance(size, int) else 0)
         if self.program is None and len(there) != count:
-            wrong.append(f"{len(there)} ranks told their weights instead of {count}")
+            wrong.append(f"{len(there)} ranks reported their weights instead of {count}")
         if told.get("passed") is not True:
             below = _below(told.get("accuracy"), told.get("threshold"))
-            wrong += below or ([] if wrong else ["the workload says that it did not pass"])
+            wrong += below or ([] if wrong else ["the workload reports that it did not pass"])
         return [HostError("training-wrong", what, host, host=host) for what in wrong]
 
 

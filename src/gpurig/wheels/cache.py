@@ -88,7 +88,7 @@ class Shelf:
                 digest.update(piece)
                 out.write(piece)
             if digest.hexdigest() != wheel.sha256:
-                raise ValueError(f"its SHA256 is {digest.hexdigest()}, not the lock's")
+                raise ValueError(f"its SHA256 {digest.hexdigest()} is not in the lock")
 
     def _wanted(self, lock: Lock, python: str) -> list[Wheel]:
         """The files of a lock for this Python and architecture; where they are is asked once."""
@@ -119,16 +119,16 @@ class Shelf:
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise GpurigError(
-                "wheels-unknown", f"its wheels were not found within {self.seconds} s", lock.key,
+                "wheels-unknown", f"uv did not find its wheels within {self.seconds} s", lock.key,
                 Limits(download=self.seconds).raised("download"),
             ) from error  # fmt: skip
         if done.returncode:
             said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise GpurigError(
                 "wheels-unknown",
-                f"its wheels cannot be found ({said[-1] if said else 'uv said nothing'})",
+                f"uv cannot find its wheels ({said[-1] if said else 'uv printed nothing'})",
                 lock.key,
-                "check rig_pypi_index and that this machine reaches it",
+                "check rig_pypi_index, and that this machine reaches it",
             )
         return done.stdout
 
@@ -155,7 +155,7 @@ def _not_had(wheel: Wheel, error: Exception) -> GpurigError:
     reason = error.reason if isinstance(error, URLError) else error
     return GpurigError(
         "wheel-unavailable",
-        f"cannot be downloaded by this machine ({reason})",
+        f"this machine cannot download it ({reason})",
         wheel.filename,
-        "check that it reaches the index (rig_pypi_index)",
+        "check that this machine reaches the index (rig_pypi_index)",
     )

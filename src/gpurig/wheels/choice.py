@@ -58,17 +58,17 @@ def chosen(pylock: str, lock: str, python: str, architecture: str) -> list[Wheel
         if best is None or best.sha256 not in hashes:
             raise GpurigError(
                 "wheels-unknown",
-                f"the index has no file of {name} {package['version']} that is in the lock and"
-                f" fits Python {python} on {architecture}",
+                f"the index has no file of {name} {package['version']} for"
+                f" Python {python} on {architecture} that is in the lock",
                 where=name,
-                do="renew the lock (up --upgrade)",
+                do="run up --upgrade to renew the lock",
             )
         found.append(best)
     try:
         refuse_others(found, lock)
     except ValueError as error:
         raise GpurigError(
-            "wheels-unknown", f"the index answers with what is not in the lock ({error})"
+            "wheels-unknown", f"the index answers with a file that is not in the lock ({error})"
         ) from error
     return found
 
@@ -99,7 +99,7 @@ def refuse_others(wheels: Sequence[Wheel], lock: str) -> None:
         if not _FILENAME.fullmatch(wheel.filename):
             raise ValueError(f"a file named {wheel.filename!r}")
     if len(wheels) != len(pins) or {wheel.name for wheel in wheels} != set(pins):
-        raise ValueError("not a file of each distribution")
+        raise ValueError("not one file for each package")
 
 
 def _wheel(name: str, file: dict[str, object]) -> Wheel:

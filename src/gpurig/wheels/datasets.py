@@ -82,14 +82,18 @@ def _fetch(mirror: str | None, folder: Path, seconds: int) -> None:
             _copy(mirror or ORIGINAL, name, target, seconds)
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-            raise Unreached(f"{mirror or ORIGINAL} does not give {name} ({reason})") from error
+            raise Unreached(
+                f"{name} cannot be fetched from {mirror or ORIGINAL} ({reason})"
+            ) from error
         if (found := _sum(target)) != checksum:
             raise InputError(
                 "data-wrong",
                 f"{name} of {mirror or ORIGINAL} is {kind(target)}: its sha256 is {found}, not"
                 f" {checksum}",
                 "rig_data_mirror" if mirror else "",
-                "name a mirror of the original archives" if mirror else "set rig_data_mirror",
+                "set rig_data_mirror to a mirror of the original archives"
+                if mirror
+                else "set rig_data_mirror",
             )
 
 

@@ -29,5 +29,5 @@ def pieces(asked: Request, silence: float, seconds: float, megabytes: int) -> It
                 raise ValueError(f"it is larger than {megabytes} MB")
             if time.monotonic() > until:
                 longer = Limits(download=int(seconds)).raised("download")
-                raise TimeoutError(f"it was not whole after {seconds:.0f} s; {longer}")
+                raise TimeoutError(f"it was not complete after {seconds:.0f} s; {longer}")
             yield piece

@@ -82,9 +82,10 @@ def build(environment: Environment, lock: str, architecture: str) -> Build:
     if environment.base in row.cpu_bases and any(name.startswith("nvidia-") for name in pins):
         raise GpurigError(
             "horovod-base",
-            f"it compiles against {base}'s build for the CPU only, whose index could not be used",
+            f"it compiles only with {base}'s build for the CPU, and"
+            " gpurig cannot use the index of that build",
             environment.name,
-            "name an index that has it, or take horovod[tensorflow]",
+            "set an index that has it in rig_repositories, or use horovod[tensorflow]",
         )
     folder = files("gpurig.wheels") / "data" / "patches" / f"horovod-{row.version}"
     patches = sorted((file.name, file.read_text()) for file in folder.iterdir())

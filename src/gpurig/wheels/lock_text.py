@@ -58,10 +58,10 @@ def read(text: str) -> Mapping[str, Pin]:
         pin, *hashes = line.split(" ")
         name, one = _pin(pin, [word for word in hashes if word], f"line {first}")
         if name in found:
-            raise ValueError(f"line {first}: {name} stands there twice")
+            raise ValueError(f"line {first}: {name} appears twice")
         found[name] = one
     if not found:
-        raise ValueError("line 1: no distribution is named")
+        raise ValueError("line 1: there is no package")
     return MappingProxyType(found)
 
 
@@ -69,13 +69,15 @@ def _pin(pin: str, words: list[str], where: str) -> tuple[str, Pin]:
     named = _PIN.fullmatch(pin)
     hashes = [_HASH.fullmatch(word) for word in words]
     if named is None or not all(hashes):
-        raise ValueError(f"{where}: not name==version and --hash=sha256:… alone")
+        raise ValueError(f"{where}: not only name==version and --hash=sha256:…")
     if not hashes:
-        raise ValueError(f"{where}: no --hash=sha256:…")
+        raise ValueError(f"{where}: --hash=sha256:… is missing")
     name = canonicalize_name(named["name"])
     sums = frozenset(found[1] for found in hashes if found)
     if name in SOURCES and sums != {SOURCES[name]}:
-        raise ValueError(f"{where}: {name} is built from source, and this is not the known one")
+        raise ValueError(
+            f"{where}: {name} is built from source, and this is not the source that gpurig knows"
+        )
     return name, Pin(named["version"], sums)
 
 

@@ -43,7 +43,7 @@ class Lock:
                 "lock-wrong",
                 f"is no lock ({error})",
                 self.place or self.key,
-                "remove it; gpurig resolves another",
+                "remove it, and gpurig resolves another",
             ) from error
 
     @property
@@ -211,10 +211,11 @@ def _without_index(environment: Environment, lock: str) -> str:
         return ""
     framework = environment.base or environment.framework
     return (
-        f"{environment.name}: its wheels for the CPU could not be had from {environment.index}, so"
-        f" the usual ones are taken, which bring CUDA's libraries and make"
-        f" {gigabytes(framework, 'cuda'):.1f} GB instead of {environment.gigabytes:.1f};"
-        " name a mirror (rig_repositories, pytorch) and run with --upgrade"
+        f"{environment.name}: CPU wheels are not available from"
+        f" {environment.index}; using the default wheels with CUDA"
+        f" ({gigabytes(framework, 'cuda'):.1f} GB instead of"
+        f" {environment.gigabytes:.1f} GB). For CPU wheels set a"
+        " mirror (rig_repositories, pytorch) and run with --upgrade"
     )
 
 

@@ -62,25 +62,26 @@ def resolved(
         except subprocess.TimeoutExpired as error:
             raise GpurigError(
                 "lock-unresolved", f"uv did not resolve it within {Limits.download} s",
-                environment.lock, "check the index (rig_pypi_index) and the way to it",
+                environment.lock, "check the index (rig_pypi_index), and that this machine"
+        " reaches it",
             ) from error  # fmt: skip
         except OSError as error:
             raise GpurigError(
                 "lock-unresolved",
-                f"uv, which resolves it, does not start ({error.strerror})",
+                f"uv does not start ({error.strerror})",
                 environment.lock,
-                "install gpurig anew, with all that it depends on",
+                "install gpurig again, with all its dependencies",
             ) from error
     if done.returncode:
         raise GpurigError(
             "lock-unresolved",
-            f"{', '.join(environment.pins)} cannot be resolved for Python {environment.python}"
-            f" ({_said(done.stderr)})",
+            f"uv cannot resolve {', '.join(environment.pins)} for Python"
+            f" {environment.python} ({_said(done.stderr)})",
             environment.lock,
-            f"{own} is where {framework_wheel(environment)} is looked for; name a mirror of it"
-            " (rig_repositories, pytorch)"
+            f"uv looks for {framework_wheel(environment)} in {own}; set"
+            " a mirror of it (rig_repositories, pytorch)"
             if own
-            else "ask for another version, or name an index that has it (rig_pypi_index)",
+            else "ask for another version, or set rig_pypi_index to an index that has it",
         )
     return done.stdout
 
@@ -115,4 +116,4 @@ def framework_wheel(environment: Environment) -> str:
 
 def _said(stderr: str) -> str:
     said = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return said[-1] if said else "uv said nothing"
+    return said[-1] if said else "uv printed nothing"

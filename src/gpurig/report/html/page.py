@@ -13,11 +13,11 @@ from gpurig.report.machine import name
 from gpurig.report.verdict import headline
 
 EXITS = {
-    0: "everything is right",
-    1: "something failed, was not reached or is unknown",
+    0: "everything is OK",
+    1: "something failed, could not be reached, or is unknown",
     2: "nothing could be done",
     3: "there is something to do",
-    4: "right, but something needs you or is not proven yet",
+    4: "OK, but something needs you or is not proven yet",
 }
 
 
