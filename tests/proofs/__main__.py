@@ -19,7 +19,7 @@ from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 import pytest  # noqa: E402
-from gevent.os import nb_read  # noqa: E402
+from gevent.os import make_nonblocking, nb_read  # noqa: E402
 
 from gpurig.engine.runner import Link, prepare_engine  # noqa: E402
 from gpurig.hosts.inventory import HostSpec  # noqa: E402
@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 
 def _end_with_parent() -> None:
     """Its end of the pipe is open for as long as it lives; what runs on the host ends with us."""
+    make_nonblocking(sys.stdin.fileno())
     while nb_read(sys.stdin.fileno(), 1 << 16):
         pass
     os._exit(1)
