@@ -8,9 +8,9 @@ from typing import TypedDict
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.driver_versions import branch, upstream
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.driver.versions import branch, upstream
 
 # The packages of the driver, in Debian, in Ubuntu and in NVIDIA's repository, as globs. Left out:
 # the container toolkit, what computes on top of the driver, nvidia-fs and nvidia-gds, and the

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.driver_versions import upstream
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.contract.values import ABSENT, Absent
 from gpurig.facts.driver.fabric_manager import PIN, FabricManagerCandidates
 from gpurig.facts.driver.module import DriverUserSpace
+from gpurig.facts.driver.versions import upstream
 from gpurig.facts.host.systemd import Unit, Units
 from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.shared.file import written

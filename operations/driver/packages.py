@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
-from gpurig.contract.driver_versions import branch
 from gpurig.contract.fact import read
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
@@ -21,6 +20,7 @@ from gpurig.facts.driver.packages import (
     DriverPackages,
     Installed,
 )
+from gpurig.facts.driver.versions import branch
 from gpurig.facts.packages.apt import Candidates, Pins, Sources
 from gpurig.facts.packages.dpkg import Package, Packages
 from gpurig.operations.driver.preferences import FILE, contradiction, fits, hosts, told

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from pyinfra.api import QuoteString, StringCommand
 
-from gpurig.contract.driver_versions import branch
 from gpurig.contract.fact import read
 from gpurig.contract.known import known, sure
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.packages import FAMILY
+from gpurig.facts.driver.versions import branch
 from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Archive, Driver

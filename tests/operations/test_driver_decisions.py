@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpurig.contract.driver_versions import upstream
 from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.dkms import Failure, failed_for
+from gpurig.facts.driver.versions import upstream
 from gpurig.operations.driver.boot_kernel import with_module
 from gpurig.operations.driver.firmware import needs_gsp
 from gpurig.operations.driver.module_signature import judged

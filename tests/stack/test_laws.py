@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
 
-from gpurig.contract.driver_versions import branch
 from gpurig.contract.frameworks import frameworks
 from gpurig.contract.values import as_json
+from gpurig.facts.driver.versions import branch
 from gpurig.settings.checks import validate
 from gpurig.settings.table import Settings
 from gpurig.stack.described import Given, described

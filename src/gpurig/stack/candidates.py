@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gpurig.contract.driver_versions import branch
+from gpurig.facts.driver.versions import branch
 from gpurig.stack import nvidia
 from gpurig.stack.model import Driver, Flavour, Repository
 from gpurig.stack.rows import BranchRow, DriverRow, NvidiaPackagesRow

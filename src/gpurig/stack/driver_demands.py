@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gpurig.contract.driver_versions import branch
+from gpurig.facts.driver.versions import branch
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
 from gpurig.stack.gpus import called, driven_by, row_of
