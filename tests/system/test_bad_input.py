@@ -91,7 +91,7 @@ def test_a_name_that_does_not_resolve(somebody: Person) -> None:
     [
         (["--workload", "missing.py", "--engine", "torchrun"], "missing.py cannot be read"),
         (["--engine", "multiworker", "--processes-per-host", "2"], "one process on each host"),
-        (["--engine", "torchrun", "--env", "../x"], "is no name"),
+        (["--engine", "torchrun", "--env", "../x"], "is no name of an environment"),
         (["--engine", "torchrun", "-x", "A B=1"], "is no name of a variable"),
         (["--engine", "torchrun", "missing.py"], "no such inventory"),
     ],
