@@ -112,7 +112,8 @@ def test_what_an_older_version_left_is_closed(
     with _held(lock, NOBODY, "<") as number, pytest.raises(HostError) as error:
         run().lock("bob", {})
     said = str(error.value)
-    assert f"held by process {number} (sleep) of nobody, which is no run of gpurig" in said
+    assert f"process {number} (sleep) of nobody holds its lock" in said
+    assert "and is no run of gpurig" in said
     assert "end that process" in said
     assert "administrator of long ago" not in said
     run().lock("bob", {})
@@ -123,7 +124,9 @@ def test_a_run_is_named_by_its_own_words(lock: Path, run: Callable[..., GpurigCo
     """Whoever is really at work there, and not what an earlier one left in the file."""
     first = run()
     first.lock("ann on desk since 12:00", {})
-    with pytest.raises(HostError, match="another run of gpurig works there: ann on desk since 12:00"):
+    with pytest.raises(
+        HostError, match="another run of gpurig works there: ann on desk since 12:00"
+    ):
         run().lock("bob", {})
 
 
@@ -175,7 +178,7 @@ def test_what_is_not_ours_is_refused(
         lock.touch()
         os.chown(lock, NOBODY, NOBODY)
     before = lock.lstat()
-    with pytest.raises(HostError, match=r"cannot be taken: .* is no lock of") as error:
+    with pytest.raises(HostError, match=r"cannot take its lock: .* is no lock of") as error:
         run(Limits(fact=5)).lock("bob", {})
     assert str(lock) in str(error.value)
     assert "remove it" in str(error.value)

@@ -102,7 +102,11 @@ def test_a_limit_that_matches_nothing_is_told_the_nearest(lab):
         ('hosts = ["gpu01", "@ssh/gpu01"]', "", "name the same host"),
         ('hosts = ["@docker/debian"]', "inventory-connector", "does not support; use @local"),
         ('hosts = ["gpu 01"]', "inventory-host", "neither an inventory nor a host name"),
-        ('gpus = ["gpu01"]\nall = ["cpu01"]', "inventory-host", "gpu01 is missing in the group all"),
+        (
+            'gpus = ["gpu01"]\nall = ["cpu01"]',
+            "inventory-host",
+            "gpu01 is missing in the group all",
+        ),
         ('hosts = [("gpu01", {"rig_user": ["a"]})]', "setting-unknown", "gpu01: .*rig_users"),
         ('hosts = [("gpu01", {"rig_users": "a"})]', "setting-wrong", "gpu01: rig_users must be"),
     ],

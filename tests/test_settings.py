@@ -90,9 +90,7 @@ def test_an_unknown_key_of_daemon_json_is_told_the_nearest_right_one(key, neares
 
 
 def test_a_key_like_none_of_daemon_json_s_is_named_alone():
-    assert "'zzz' is none; for" in str(
-        refused({"rig_docker_daemon": {"zzz": "all"}})
-    )
+    assert "'zzz' is none; for" in str(refused({"rig_docker_daemon": {"zzz": "all"}}))
 
 
 def test_every_key_that_dockerd_knows_may_be_wished_for():

@@ -83,7 +83,9 @@ def test_what_others_can_change_is_not_run(
     """An inventory is Python: one sentence names it, who may write it, and what to do."""
     spoil(file)
     monkeypatch.setattr(inventory, "exec_file", _never)
-    with pytest.raises(InputError, match=r"lab\.py: gpurig does not use it, because .*; .*") as error:
+    with pytest.raises(
+        InputError, match=r"lab\.py: gpurig does not use it, because .*; .*"
+    ) as error:
         inventory.load(str(file))
     assert "\n" not in str(error.value)
     assert store.is_foreign(file)

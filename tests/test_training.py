@@ -198,7 +198,10 @@ WRONG = {
         GOOD | {"ranks": [RANKS[0], RANKS[1] | {"weights_sha256": "bb"}]},
         "different weights (0 on gpu01 aa, 1 on gpu02 bb)",
     ),
-    "a rank is missing": (GOOD | {"ranks": RANKS[:1]}, "1 ranks reported their weights instead of 2"),
+    "a rank is missing": (
+        GOOD | {"ranks": RANKS[:1]},
+        "1 ranks reported their weights instead of 2",
+    ),
     "not learnt": (GOOD | {"passed": False, "accuracy": 0.5}, "accuracy 0.5000 is below 0.97"),
     "no reason": (GOOD | {"passed": False}, "reports that it did not pass"),
 }

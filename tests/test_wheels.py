@@ -199,7 +199,9 @@ def test_a_file_that_is_not_the_lock_s_is_refused(index: Index, shelf: Shelf) ->
     lock = _lock(index)
     shelf._wanted(lock, "3.13")
     (index.folder / PURE).write_bytes(b"<html>Please log in</html>")
-    with pytest.raises(GpurigError, match=r"demo-1\.0-py3-none-any\.whl: .*its SHA256 .* is not in the lock"):
+    with pytest.raises(
+        GpurigError, match=r"demo-1\.0-py3-none-any\.whl: .*its SHA256 .* is not in the lock"
+    ):
         shelf.files(lock, "3.13")
     assert not list(shelf.folder.rglob("*.whl")) + list(shelf.folder.rglob(".[0-9]*"))
 

@@ -212,7 +212,11 @@ BOTH = {
     "runtimes are added up": ({"runtimes": {}}, ["runtimes"], ""),
     "hosts": ({"hosts": ["fd://"]}, ["hosts"], "hosts is in"),
     "a proxy, one deeper": ({"proxies": {"http-proxy": "x"}}, ["http-proxy"], "http-proxy is in"),
-    "only wished for": ({}, ["log-opts"], "rig_docker_daemon sets log-opts, which is also a flag in /unit"),
+    "only wished for": (
+        {},
+        ["log-opts"],
+        "rig_docker_daemon sets log-opts, which is also a flag in /unit",
+    ),
 }
 
 

@@ -98,7 +98,10 @@ def test_archives_that_cannot_be_had_are_said_and_left(
     monkeypatch.setitem(datasets._unreached, mirror, "it does not answer")
     found = passes.plan(deployed)["workloads.archives"]
     assert found.verdict is Verdict.LEFT_OUT
-    assert "no archives; it does not answer. The programs look for the archives themselves" in found.reason
+    assert (
+        "no archives; it does not answer. The programs look for the archives themselves"
+        in found.reason
+    )
     monkeypatch.undo()
     assert all_hold(passes.up(deployed))
 

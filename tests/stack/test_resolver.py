@@ -128,7 +128,7 @@ def test_before_turing_cudnn_is_bounded_and_has_a_lock_of_its_own(architecture):
 def test_inside_a_container_driver_and_kernel_are_the_outer_machines():
     found = stack(debian("13", [H100], "container"))
     assert (found.driver, found.kernel) == (None, None)
-    assert "outer machine" in left_out(found)["driver"]
+    assert "of the outer machine" in left_out(found)["driver"]
     assert found.environments[0].accelerator == "cuda"
     assert found.container_toolkit is not None
 

@@ -151,6 +151,6 @@ def test_a_host_that_dies_ends_the_training(
     print(f"{engine}: ended {time.monotonic() - began:.1f} s after the host")
     assert answer.code == 1, answer.out + answer.err
     (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
-    assert error.startswith("  error: train2: the host is gone"), error
+    assert error.startswith("  error: train2: the connection to the host broke"), error
     assert not left([hosts[0], hosts[2]])
     hosts[1].start()
