@@ -53,7 +53,7 @@ def eight_gpus() -> list[HostResult]:
                  driver="550.163.01", gpus=[IDS["hopper"]] * 8, names=[H100] * 8)  # fmt: skip
     result.plan = [finding("driver.packages"), finding("docker.packages")]
     result.proofs = [nvml, *proven(*FIVE), *map(trained, FIVE)]
-    result.notes = ["nvidia 550.163.01 does not build for 6.12.117; another driver was taken"]
+    result.notes = ["nvidia 550.163.01 does not build for 6.12.117; gpurig took another driver"]
     return [result]
 
 
@@ -85,7 +85,7 @@ def unproven() -> list[HostResult]:
     """A training failed and one was not run, a proof broke, and a reboot is due."""
     (result,) = right()
     result.name, result.final = "gpu03", []
-    due = "reboot: 535.216.03 is loaded, 550.163.01 is on disk"
+    due = "reboot: module 535.216.03 is loaded, 550.163.01 is installed"
     result.plan = [finding("driver.loaded", "due", reason=due), finding("docker.packages")]
     result.proofs = [
         *proven("tensorflow"),
@@ -105,7 +105,7 @@ def passed_before() -> list[HostResult]:
     result.plan, result.final = [finding("docker.packages")], []
     since = "2026-11-29T21:48Z"
     result.standing = Standing(since=since)
-    reason = f"passed {since}, nothing has changed since; `gpurig verify` runs it again"
+    reason = f"passed {since}, unchanged since; `gpurig verify` runs it again"
     title = "tensorflow: A network learns handwritten digits"
     deferred = proof("workloads.mnist", title, "not-run", reason)
     result.proofs[-1] = replace(deferred, deferred=True)
@@ -139,7 +139,7 @@ def assumed() -> list[HostResult]:
 def due() -> list[HostResult]:
     """Everything done that gpurig may do."""
     (result,) = right()
-    waits = "ada must log in again to have the group docker"
+    waits = "ada must log in again to get the group docker"
     result.final = [*result.final, finding("users.docker-group", "due", reason=waits)]
     return [result]
 

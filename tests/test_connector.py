@@ -136,10 +136,10 @@ def test_the_private_folder_is_private_and_removed() -> None:
 @pytest.mark.parametrize(
     ("said", "what"),
     [
-        ("sudo: a password is required", "sudo wants a password"),
+        ("sudo: a password is required", "sudo needs a password"),
         ("Sorry, try again.\nsudo: 1 incorrect password attempt", "sudo refuses the password"),
         ("ann is not in the sudoers file.", "this user may not use sudo"),
-        ("sh: 1: sudo: not found", "root is needed and there is no sudo"),
+        ("sh: 1: sudo: not found", "gpurig needs root, and the host has no sudo"),
     ],
 )
 def test_what_sudo_says_becomes_a_sentence(said: str, what: str) -> None:

@@ -113,7 +113,7 @@ def test_the_sentence_says_what_where_and_what_to_do() -> None:
         disk.check("gpu01", STACK, Settings(), _observed(("/", "/", 0.5)), MISSING[:1])
     assert str(error.value) == (
         "gpu01: / has 0.5 GB free and 1.9 GB are needed;"
-        " make room, or name another folder (rig_venv_root)"
+        " free disk space, or set rig_venv_root to another folder"
     )
     assert (error.value.code, error.value.host) == ("disk-full", "gpu01")
 

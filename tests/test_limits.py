@@ -57,13 +57,13 @@ SHORT = Limits(connect=2, fact=1, command=2, answer=1)
 LIMITS = {"connect": 2, "command": 3, "answer": 1}
 LATE = {
     "says no banner": ("connect", "no SSH connection to 127.0.0.1"),
-    "answers no login": ("connect", "it said nothing for 2 s while it should let us in"),
-    "opens no channel": ("connect", "it said nothing for 2 s while starting a command"),
-    "answers no exec": ("connect", "it said nothing for 2 s while starting a command"),
-    "begins no command": ("connect", "it said nothing for 2 s while its shell should begin"),
-    "is silent": ("command", "it said nothing for 3 s"),
-    "reads no input": ("command", "it said nothing for 3 s"),
-    "ends without status": ("command", "it said nothing for 3 s"),
+    "answers no login": ("connect", "no answer for 2 s while logging in"),
+    "opens no channel": ("connect", "no answer for 2 s while starting a command"),
+    "answers no exec": ("connect", "no answer for 2 s while starting a command"),
+    "begins no command": ("connect", "no answer for 2 s while starting its shell"),
+    "is silent": ("command", "no answer for 3 s"),
+    "reads no input": ("command", "no answer for 3 s"),
+    "ends without status": ("command", "no answer for 3 s"),
     "floods": ("answer", "one command printed more than 1 MB"),
     "floods before it begins": ("answer", "one command printed more than 1 MB"),
     "floods one line": ("answer", "one command printed more than 1 MB"),
@@ -179,7 +179,7 @@ def test_silence_has_an_end(script: str) -> None:
     """Also where the command itself has ended, or says that there is nothing more."""
     began = time.monotonic()
     with pytest.raises(
-        HostError, match=r'1 s; if that is right there, raise rig_limits = {"command": 2}'
+        HostError, match=r'1 s; if that is normal there, raise rig_limits = {"command": 2}'
     ):
         LocalTransport("gpu01", replace(SHORT, command=1)).run(f"echo begun; {script}")
     assert time.monotonic() - began < 6
@@ -219,7 +219,7 @@ def test_a_fact_that_is_not_answered_is_unknown(together: bool) -> None:
     assert ok
     value = _Late().process(output.stdout_lines)
     assert isinstance(value, Unknown)
-    assert value.reason.startswith("it was not read within 1 s")
+    assert value.reason.startswith("no answer within 1 s")
     assert 'raise rig_limits = {"fact": 2}' in value.reason
     assert (right, other.stdout_lines) == (True, ["quick"])
     connector.disconnect()
@@ -292,7 +292,7 @@ def mirror() -> Iterator[Callable[[float], str]]:
 @pytest.mark.parametrize(
     ("pause", "bounds", "said"),
     [
-        (0.1, (5, 1, 10), r"not whole after 1 s; .* rig_limits"),
+        (0.1, (5, 1, 10), r"not complete after 1 s; .* rig_limits"),
         (9, (1, 60, 10), "timed out"),
         (0, (5, 60, 2), "larger than 2 MB"),
     ],
@@ -352,7 +352,7 @@ def test_a_guard_that_floods_a_line_is_named() -> None:
     queue: gevent.queue.Queue[Any] = gevent.queue.Queue()
     watched = Watched(_Host("tr '\\0' y </dev/zero"), "python3", queue)  # type: ignore[arg-type]
     assert queue.get(timeout=5) == (watched, None)
-    assert "gpu01: it told a line of more than 2 MB" in str(watched.lost())
+    assert "gpu01: it printed a line of more than 2 MB" in str(watched.lost())
     watched.close()
     watched.wait()
 
@@ -364,7 +364,7 @@ def test_a_training_that_says_nothing_ends() -> None:
     training.outcome = Outcome([Node(link, "/venvs/x", "ann", {}, (), 0, "")])
     training._refuse_silence(time.monotonic() - 4)
     with pytest.raises(
-        HostError, match=r'nothing for 5 s while the program trained; .*"training": 10'
+        HostError, match=r'no answer for 5 s while the program was training; .*"training": 10'
     ):
         training._refuse_silence(time.monotonic() - 6)
 

@@ -42,7 +42,7 @@ def test_observed_survives_json() -> None:
 
     assert again == observed
     assert again.service_manager is ABSENT
-    assert again.secure_boot == Unknown("the firmware cannot be seen from here")
+    assert again.secure_boot == Unknown("the firmware is not visible from here")
     assert isinstance(again.gpus, list)
     assert len(again.gpus) == 8
 
@@ -115,7 +115,7 @@ def test_readable_tells_every_fact_once_and_in_order() -> None:
     assert sections == [key.replace("_", " ") for key in FACTS if key in facts]
     assert ("os", "Debian GNU/Linux 12 (bookworm)") in lines
     assert ("kernel", "6.12.117+deb13-cloud-amd64 boots next, with headers") in lines
-    assert ("secure boot", "unknown: the firmware cannot be seen from here") in lines
+    assert ("secure boot", "unknown: the firmware is not visible from here") in lines
     assert ("service manager", "none (no systemd as PID 1)") in lines
     assert sum(section == "gpus" for section, _ in lines) == 8
     assert ("user", "bob (sudo asks for a password; groups bob, sudo)") in lines

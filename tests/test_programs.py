@@ -44,7 +44,7 @@ def test_naming_some_of_ours_leaves_out_the_others() -> None:
         (["train"], "PATH.py"),
         (["train.sh"], "PATH.py"),
         (["a b.py"], "PATH.py"),
-        (["a/train.py", "b/train.py"], "names of their own"),
+        (["a/train.py", "b/train.py"], "a different name"),
         ("train.py", "a list"),
         ([3], "in quotes"),
     ],
@@ -79,7 +79,7 @@ def test_paths_are_meant_from_the_inventorys_folder_on(
         (["pytorch"], "{folder}/gone.py", "cannot be read (No such file"),
         (["pytorch"], "{folder}/folder.py", "cannot be read (Is a directory"),
         (["pytorch"], "{folder}/binary.py", "it is not text"),
-        (["pytorch"], "jax:{folder}/train.py", "rig_frameworks does not name it"),
+        (["pytorch"], "jax:{folder}/train.py", "which rig_frameworks does not name"),
         (["pytorch", "jax"], "{folder}/train.py", "does not say which of pytorch, jax"),
     ],
 )

@@ -74,9 +74,9 @@ def test_a_drift_is_stated_with_its_commands() -> None:
 
 def test_silence_is_a_bug() -> None:
     """An operation that says nothing would be missing from the plan."""
-    with pytest.raises(InternalError, match="did not say"):
+    with pytest.raises(InternalError, match="stated no verdict"):
         _judged(lambda: None, 0)
-    with pytest.raises(InternalError, match="did not say"):
+    with pytest.raises(InternalError, match="stated no verdict"):
         _judged(lambda: None, 1)
 
 

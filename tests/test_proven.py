@@ -144,9 +144,9 @@ def _record(*proofs: Proof) -> Proven:
 @pytest.mark.parametrize(
     ("standing", "code", "head"),
     [
-        (proven.standing(_record(LEARNT), STATE), 0, "gpu01: right"),
-        (proven.standing(ABSENT, STATE), 4, "gpu01: right, but not proven"),
-        (proven.standing(_record(FAILED), STATE), 1, "gpu01: not right"),
+        (proven.standing(_record(LEARNT), STATE), 0, "gpu01: OK"),
+        (proven.standing(ABSENT, STATE), 4, "gpu01: OK, but not proven"),
+        (proven.standing(_record(FAILED), STATE), 1, "gpu01: not OK"),
     ],
 )
 def test_a_plan_says_what_is_proven(standing: Standing, code: int, head: str) -> None:

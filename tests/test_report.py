@@ -249,7 +249,7 @@ def test_several_hosts_have_a_row_each() -> None:
     assert links == [f"#host-{number}" for number in range(1, 13)] + ["#all"] * 12
     assert html.has("1 failed, 1 refused, 1 not reached, 1 does not work, 1 needs you, 7 ready",
                     "at least 98.89 %", "up to 88,512 images/s", "no answer on port 22",
-                    "ada must log in again to have the group docker")  # fmt: skip
+                    "ada must log in again to get the group docker")  # fmt: skip
 
 
 def test_other_data_than_mnist_are_a_remark() -> None:

@@ -42,7 +42,7 @@ def _host(
         ("up", [_host(Verdict.DRIFTED, Verdict.HOLDS)], 0),
         ("up", [_host(Verdict.DRIFTED, Verdict.DRIFTED)], 1),
         ("up", [_host(Verdict.DRIFTED, Verdict.DUE)], 4),
-        ("up", [_host(Verdict.DRIFTED)], 1),  # declined: it is not right
+        ("up", [_host(Verdict.DRIFTED)], 1),  # declined: it is not OK
         ("up", [_host(proof=ProofVerdict.FAILED)], 1),
         ("up", [_host(proof=ProofVerdict.UNKNOWN)], 1),
         ("up", [_host(proof=ProofVerdict.DUE)], 4),

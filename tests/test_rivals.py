@@ -52,7 +52,7 @@ def test_a_rival_is_a_drift_of_the_interpreter_and_is_not_installed_again(look: 
     finding, lines = look(environment.interpreter, CONTENTS, python="3.13")
     assert finding.verdict is Verdict.DRIFTED
     assert finding.actual == "it holds trees-cpu"
-    assert "mine, installed again" in finding.leaves
+    assert "mine (installed again)" in finding.leaves
     assert "mine==2" in lines[-1]
     assert "trees-cpu==1" not in lines[-1]
 

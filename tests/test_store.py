@@ -83,7 +83,9 @@ def test_what_others_can_change_is_not_run(
     """An inventory is Python: one sentence names it, who may write it, and what to do."""
     spoil(file)
     monkeypatch.setattr(inventory, "exec_file", _never)
-    with pytest.raises(InputError, match=r"lab\.py: is not used, because .*; .*") as error:
+    with pytest.raises(
+        InputError, match=r"lab\.py: gpurig does not use it, because .*; .*"
+    ) as error:
         inventory.load(str(file))
     assert "\n" not in str(error.value)
     assert store.is_foreign(file)
@@ -175,7 +177,7 @@ def test_data_of_groups_that_others_can_change_are_not_run(file: Path) -> None:
     data.mkdir()
     (data / "all.py").write_text("rig_users = ['mallory']\n")
     (data / "all.py").chmod(0o666)
-    with pytest.raises(InputError, match=r"all\.py: is not used"):
+    with pytest.raises(InputError, match=r"all\.py: gpurig does not use it"):
         inventory.load(str(file))
 
 
@@ -183,7 +185,7 @@ def test_a_program_that_others_can_change_is_not_handed_over(file: Path) -> None
     """It would run on hosts."""
     file.chmod(0o666)
     settings = validate({"rig_workloads": [str(file)]}, "x")
-    with pytest.raises(InputError, match=r"lab\.py: is not used"):
+    with pytest.raises(InputError, match=r"lab\.py: gpurig does not use it"):
         programs.refuse_unreadable(settings, "x")
 
 
@@ -295,7 +297,7 @@ def test_ssh_s_configuration_that_others_can_change_is_not_used(
     store.write(file, "Host *\n  ProxyCommand touch /tmp/canary\n")
     file.chmod(0o646)
     options = {"target": "gpu01", "limit": None, "wishes": [], "as_json": False, "debug": False}
-    with pytest.raises(InputError, match=r"config: is not used"):
+    with pytest.raises(InputError, match=r"config: gpurig does not use it"):
         Asked.of("plan", options)
     file.chmod(0o644)
     assert [spec.name for spec in Asked.of("plan", options).hosts] == ["gpu01"]
@@ -350,7 +352,7 @@ def test_one_at_a_time_waits_no_longer_than_it_may(
     """Who holds it keeps all others out, who come with the same key; the sentence has its file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(store, "_PATIENCE", 0.2)
-    held = pytest.raises(GpurigError, match="gpurig/held/key: another process has held it")
+    held = pytest.raises(GpurigError, match="gpurig/held/key: another process has held this lock")
     with store.one_at_a_time("key"), store.one_at_a_time("other"), held, store.one_at_a_time("key"):
         raise AssertionError("two at a time")
     with store.one_at_a_time("key"):

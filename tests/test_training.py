@@ -198,9 +198,12 @@ WRONG = {
         GOOD | {"ranks": [RANKS[0], RANKS[1] | {"weights_sha256": "bb"}]},
         "different weights (0 on gpu01 aa, 1 on gpu02 bb)",
     ),
-    "a rank is missing": (GOOD | {"ranks": RANKS[:1]}, "1 ranks told their weights instead of 2"),
+    "a rank is missing": (
+        GOOD | {"ranks": RANKS[:1]},
+        "1 ranks reported their weights instead of 2",
+    ),
     "not learnt": (GOOD | {"passed": False, "accuracy": 0.5}, "accuracy 0.5000 is below 0.97"),
-    "no reason": (GOOD | {"passed": False}, "says that it did not pass"),
+    "no reason": (GOOD | {"passed": False}, "reports that it did not pass"),
 }
 
 
@@ -218,7 +221,7 @@ def test_the_ending_has_weights_and_speed_up() -> None:
     assert not Workload.of("mnist", ()).judged(outcome.told, 2, "gpu01")
     text = "\n".join(output.ending(outcome))
     assert "weights: the same on 2 ranks" in text
-    assert "images/s: 150, 1.50 times those of one process on gpu01 (100)" in text
+    assert "images/s: 150, 1.50 times as many as one process on gpu01 (100)" in text
     frame = output.frame(outcome, Wish("torchrun", "pytorch", Workload.of("mnist", ())))
     assert frame["training"]["speed_up"] == 1.5
     assert output.exit_code(outcome) == 0

@@ -111,7 +111,7 @@ def test_what_listens_is_said(engine: str) -> None:
     nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "8.8.8.8")]
     said = engines.exposed(engine, nodes)
     assert engines.LISTENERS[engine] in said
-    assert "asks for no password" in said
+    assert "without a password" in said
     assert "as ann" in said
     assert "(public: 8.8.8.8)" in said
     assert "public" not in engines.exposed(engine, nodes[:1])

@@ -87,10 +87,9 @@ def running_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comma
     actual = f"the daemon uses {', '.join(asked.values())}"
     if daemon["containers_running"]:
         return due(
-            f"{actual}; a restart would stop"
-            f" {daemon['containers_running']} containers of {user}. When"
-            f" they may stop, {user} runs systemctl --user restart"
-            " docker.service"
+            f"{actual}; a restart would stop {daemon['containers_running']} of"
+            f" {user}'s containers. When they may stop, {user} runs"
+            " systemctl --user restart docker.service"
         )
     drift(actual, wanted=f"uses {_shown(user)}", will=f"restart the Docker of {user}")
     # A container that was started since is not stopped for this: the next look says it is due.

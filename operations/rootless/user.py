@@ -70,7 +70,7 @@ def service(user: str) -> Commands:
             f"lingering is off for {user}": not owner["lingers"],
             "docker.service is not enabled": owner["enabled"] != "enabled",
             f"it is {owner['active'] or 'not running'}": owner["active"] != "active",
-            "systemd of {user} has an older unit": owner["stale"],
+            f"the systemd of {user} has an older unit": owner["stale"],
         }
     )
     if not wrong:

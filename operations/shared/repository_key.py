@@ -114,8 +114,7 @@ def staged(repository: Repository) -> str:
 
 def _refusal(keys: object, repository: Repository) -> str:
     if isinstance(keys, Unknown):
-        return f"gpurig refuses the key at {repository.key_url}:"
-        f" {keys.reason}"
+        return f"gpurig refuses the key at {repository.key_url}: {keys.reason}"
     if not isinstance(keys, dict):
         return f"{repository.key_url} gave no file"
     if keys["fingerprints"] and repository.fingerprint not in keys["fingerprints"]:

@@ -338,7 +338,7 @@ def test_a_foreign_spec_stays_unless_it_stops_everything() -> None:
     found = passes.up(deployed)
 
     assert all_hold(found)
-    assert found[READABLE].reason == "/etc/cdi/half.yaml cannot be read, and stays"
+    assert found[READABLE].reason == "/etc/cdi/half.yaml cannot be read; gpurig leaves it"
     assert passes.look("cat /etc/cdi/net.yaml") == theirs
     for _ in range(2):
         passes.shell(f"cp {KEPT} /etc/cdi/net.yaml; sed -i s/nvidia.com/vendor/ /etc/cdi/net.yaml")
@@ -543,9 +543,7 @@ def test_a_named_version_that_cannot_be_had() -> None:
     assert passes.drifted(_toolkit(None, newer)) == {"container-toolkit.packages"}
     found = passes.plan(_toolkit(None, "99.0"))["container-toolkit.packages"]
     assert found.verdict is Verdict.UNKNOWN
-    assert found.reason == (
-        f"{older}-1 is older than 99.0, and apt's lists have {newer}-1, {older}-1"
-    )
+    assert found.reason == (f"{older}-1 is older than 99.0; apt's lists have {newer}-1, {older}-1")
     passes.shell("apt-mark hold libnvidia-container1")
     found = passes.plan(_toolkit(newer))["container-toolkit.packages"]
     passes.shell("apt-mark unhold libnvidia-container1")

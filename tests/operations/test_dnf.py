@@ -131,7 +131,9 @@ def test_a_key_file_with_a_second_key_is_refused() -> None:
         dnf.keyring(promise="wrong.keyring", repository=wrong)
         dnf.repository(promise="wrong.repository", keyring="wrong.keyring", repository=wrong)
 
-    with pytest.raises(HostError, match="is refused: its armour has a line that is not base64"):
+    with pytest.raises(
+        HostError, match=r"gpurig refuses the key at .*: its armour has a line that is not base64"
+    ):
         passes.up(refused)
     assert passes.host.run("ls /etc/pki/rpm-gpg/gpurig-wrong /run/gpurig-wrong.key", check=False).rc
     assert passes.plan(refused)["wrong.repository"].verdict is Verdict.FOLLOWS

@@ -190,7 +190,10 @@ def test_a_key_that_is_wished_for_and_a_flag_is_found_before_dockerd_refuses_it(
 
     for promise in ("docker.daemon-config", "docker.running-config"):
         assert found[promise].verdict is Verdict.UNKNOWN
-        assert f"log-opts is asked for and stands as a flag in {DROP_IN}" in found[promise].reason
+        assert (
+            f"rig_docker_daemon sets log-opts, which is also a flag in {DROP_IN}"
+            in found[promise].reason
+        )
     assert passes.look(f"cat {FILE}") == "{}"
     passes.shell(f"rm {DROP_IN}; systemctl daemon-reload; systemctl is-active docker.service")
     passes.host.write(FILE, before)

@@ -162,11 +162,11 @@ STOPPED = {
     "one": ({"mine": "no"}, "1 running container: mine"),
     "one that comes back": (
         {"db": "always"},
-        "1 running container: db (started again, as restart=always)",
+        "1 running container: db (start again, restart=always)",
     ),
     "both": (
         {"db": "unless-stopped", "mine": "no", "web": "on-failure"},
-        "3 running containers: mine, web; db (started again, as restart=unless-stopped)",
+        "3 running containers: mine, web; db (start again, restart=unless-stopped)",
     ),
     "many": (
         dict.fromkeys("abcdefg", "no"),
@@ -210,9 +210,13 @@ def test_what_is_recorded_is_no_value() -> None:
 
 BOTH = {
     "runtimes are added up": ({"runtimes": {}}, ["runtimes"], ""),
-    "hosts": ({"hosts": ["fd://"]}, ["hosts"], "hosts stands in"),
-    "a proxy, one deeper": ({"proxies": {"http-proxy": "x"}}, ["http-proxy"], "http-proxy stands"),
-    "only wished for": ({}, ["log-opts"], "log-opts is asked for and stands as a flag in /unit"),
+    "hosts": ({"hosts": ["fd://"]}, ["hosts"], "hosts is in"),
+    "a proxy, one deeper": ({"proxies": {"http-proxy": "x"}}, ["http-proxy"], "http-proxy is in"),
+    "only wished for": (
+        {},
+        ["log-opts"],
+        "rig_docker_daemon sets log-opts, which is also a flag in /unit",
+    ),
 }
 
 

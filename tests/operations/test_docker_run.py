@@ -117,7 +117,7 @@ def test_docker_io_with_containers_stays_up_until_a_restart_is_asked_for() -> No
     found = passes.up(deployed)["docker.running-config"]
 
     assert found.verdict is Verdict.DUE
-    assert "2 running containers: mine; db (started again, as restart=always)" in found.reason
+    assert "2 running containers: mine; db (start again, restart=always)" in found.reason
     assert "--restart-docker" in found.reason
     assert "nvidia" in passes.shell("docker info --format '{{json .Runtimes}}'")
     assert _states() == before, "nothing was restarted"
@@ -128,7 +128,7 @@ def test_docker_io_with_containers_stays_up_until_a_restart_is_asked_for() -> No
 
     planned = passes.plan(restarting)["docker.running-config"]
     assert planned.verdict is Verdict.DRIFTED
-    assert "which stops 2 running containers: mine; db" in planned.will
+    assert "and stop 2 running containers: mine; db" in planned.will
     assert all_hold(passes.up(restarting))
     assert all_hold(passes.plan(deployed))
     running = passes.shell("docker ps --format '{{.Names}}'").split()

@@ -393,11 +393,11 @@ def test_users_who_talk_to_another_daemon_are_named_and_left() -> None:
     found = passes.up(named)["users.docker-context"]
 
     assert found.verdict is Verdict.LEFT_OUT
-    assert "docker of ada talks to the context mine" in found.reason
+    assert "the docker command of ada uses the context mine" in found.reason
     assert "docker context use default" in found.reason
-    assert "docker of bob has DOCKER_HOST=ssh://far.example.com in /home/bob/.profile" in (
-        found.reason
-    )
+    assert (
+        "bob has DOCKER_HOST=ssh://far.example.com for the docker command in /home/bob/.profile"
+    ) in found.reason
     assert "carol" not in found.reason
     passes.shell("su ada -c 'docker context use default'; rm /home/bob/.profile")
     assert all_hold(passes.plan(named))

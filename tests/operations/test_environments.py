@@ -143,7 +143,7 @@ def test_what_is_not_wanted_stays_until_it_is_asked_away() -> None:
     gone = _bytes("two")
     found = passes.up(deployed)
     assert all_hold(found), "it is no drift"
-    assert "two can be deleted with --prune (" in found["environments.leftovers"].reason
+    assert "`up --prune` can delete two (" in found["environments.leftovers"].reason
     assert "mine" not in found["environments.leftovers"].reason
     assert _bytes("two") == gone
     prune = True

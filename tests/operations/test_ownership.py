@@ -204,10 +204,10 @@ DRIFTS: dict[str, tuple[Callable[[Passes], object], set[str], str]] = {
         f"users cannot read {SITE}, mode 700"),
     "gpurig's folder is closed": (
         lambda host: host.shell(f"rm -f {TRACE}; chmod 750 {ownership.OURS}"),
-        {"environments.folders", "workloads.folders"}, "/opt/gpurig is root's, mode 750"),
+        {"environments.folders", "workloads.folders"}, "/opt/gpurig has owner root, mode 750"),
     "gpurig's folder is open, uv a user's": (
         lambda host: (_replace(host, uv.UV, "ann", "755"), host.shell(f"chmod 777 {FOLDERS[0]}")),
-        {"environments.folders", "workloads.folders"}, "/opt/gpurig is root's, mode 777"),
+        {"environments.folders", "workloads.folders"}, "/opt/gpurig has owner root, mode 777"),
     "a program may be written": (
         lambda host: host.shell(f"chmod 666 {workloads.FOLDER}/matmul.py"), {"workloads.files"},
         "matmul.py differs"),

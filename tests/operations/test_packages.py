@@ -57,7 +57,7 @@ def test_packages_on_hold_stop_a_move_by_their_names() -> None:
     assert _judged(lambda: movable([])) is None
     assert _judged(lambda: movable(["a", "b"])) == (
         Verdict.UNKNOWN,
-        "a, b is on hold; run apt-mark unhold to let it be moved",
+        "a, b is on hold; run apt-mark unhold to let gpurig move it",
     )
 
 

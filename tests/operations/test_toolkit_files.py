@@ -257,12 +257,12 @@ def test_one_right_spec_needs_nothing() -> None:
     [
         (_plan(), "no CDI spec of this host's GPUs", f"write {KEPT}"),
         (_plan(refreshes=True), "no CDI spec of this host's GPUs", f"write {REFRESHED}"),
-        (_plan(_spec(devices=["0"])), f"{KEPT}: it has no device all", f"write {KEPT}"),
-        (_plan(_spec(), _spec(REFRESHED)), f"more than one: {KEPT}, {REFRESHED};"
-         f" {REFRESHED} is gone after a reboot", f"move {REFRESHED} aside"),
+        (_plan(_spec(devices=["0"])), f"{KEPT}: it lacks the device all", f"write {KEPT}"),
+        (_plan(_spec(), _spec(REFRESHED)), f"more than one spec: {KEPT}, {REFRESHED};"
+         f" {REFRESHED} does not survive a reboot", f"move {REFRESHED} aside"),
         (_plan(_spec(closed=["it is closed"])), "it is closed",
-         "let everybody read it and root alone write it"),
-        (_plan(_spec(REFRESHED)), f"{REFRESHED} is gone after a reboot",
+         "let every user read it and only root write it"),
+        (_plan(_spec(REFRESHED)), f"{REFRESHED} does not survive a reboot",
          f"write {KEPT} and move {REFRESHED} aside"),
     ],
 )  # fmt: skip

@@ -98,7 +98,10 @@ def test_archives_that_cannot_be_had_are_said_and_left(
     monkeypatch.setitem(datasets._unreached, mirror, "it does not answer")
     found = passes.plan(deployed)["workloads.archives"]
     assert found.verdict is Verdict.LEFT_OUT
-    assert "no archives; it does not answer; programs look for themselves" in found.reason
+    assert (
+        "no archives; it does not answer. The programs look for the archives themselves"
+        in found.reason
+    )
     monkeypatch.undo()
     assert all_hold(passes.up(deployed))
 
@@ -106,7 +109,7 @@ def test_archives_that_cannot_be_had_are_said_and_left(
 def test_root_follows_no_link_of_the_users() -> None:
     """Where the user put a link to root's files in the folder's place, nothing is written there."""
     passes.shell(f"mkdir -p /root/kept && rm -r {FOLDER} && ln -s /root/kept {FOLDER}")
-    with pytest.raises(HostError, match="hand over 4 archives"):
+    with pytest.raises(HostError, match="copy 4 archives"):
         passes.up(deployed)
     assert passes.shell("ls -A /root/kept /run/gpurig-archive 2>/dev/null || :").split() == [
         "/root/kept:"

@@ -31,7 +31,7 @@ from stack.observations import IDS
 
 UNKNOWN_IDS = ("10de:ffff",)
 IDS_MET = st.sampled_from([*IDS.values(), "10de:2342", "10de:13bd", "10de:2b85", "10de:22ce"])
-UNKNOWN = {"unknown": "it could not be read"}
+UNKNOWN = {"unknown": "it cannot be read"}
 SYSTEMS = [row.word if row.version else f"{row.word}:15" for row in tables().distribution]
 KERNELS = [
     "6.12.117+deb13-amd64", "6.12.57+deb13-amd64", "6.1.0-44-cloud-arm64", "6.8.0-45-generic",

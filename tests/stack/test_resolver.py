@@ -112,7 +112,7 @@ def test_pascal_and_blackwell_in_one_host_are_refused_because_of_each_other():
     assert found.conflict == (
         "the GPU 10de:1b06 (pascal)",
         "the GPU 10de:2901 (blackwell)",
-        "one driver for all GPUs of a host",
+        "all GPUs of a host share one driver",
     )
 
 
@@ -128,7 +128,7 @@ def test_before_turing_cudnn_is_bounded_and_has_a_lock_of_its_own(architecture):
 def test_inside_a_container_driver_and_kernel_are_the_outer_machines():
     found = stack(debian("13", [H100], "container"))
     assert (found.driver, found.kernel) == (None, None)
-    assert "outer machine's" in left_out(found)["driver"]
+    assert "of the outer machine" in left_out(found)["driver"]
     assert found.environments[0].accelerator == "cuda"
     assert found.container_toolkit is not None
 
@@ -146,7 +146,7 @@ def test_an_assumption_gives_way_to_gpus_that_are_there():
     found = stack(debian("13", [IDS["turing"]]), assume_gpu=[H100])
     assert [gpu.architecture for gpu in found.gpus] == ["turing"]
     assert not found.assumed
-    assert any("rig_assume_gpu is passed over" in warning for warning in found.warnings)
+    assert any("rig_assume_gpu is ignored" in warning for warning in found.warnings)
 
 
 def test_under_wsl_the_driver_is_that_of_windows():
@@ -175,11 +175,11 @@ def test_only_the_components_that_were_named_are_set_up():
 
 def test_an_unknown_gpu_is_not_guessed():
     host = debian("13", ["10de:ffff"])
-    assert "unknown" in str(refusal(host))
+    assert "not in gpurig's tables" in str(refusal(host))
     assert stack(host, driver_source="none").environments[0].accelerator == "cpu"
     named = stack(host, driver_branch="550", driver_flavour="proprietary")
     assert named.driver is not None
-    assert any("not checked" in warning for warning in named.warnings)
+    assert any("cannot check" in warning for warning in named.warnings)
 
 
 def test_gpus_that_could_not_be_read_are_not_taken_for_none():
@@ -220,7 +220,7 @@ def test_the_open_flavour_is_taken_where_it_builds_and_refused_where_it_does_not
         "the kernel 6.12.117+deb13-amd64",
     )
     changes = [way.change for way in new.ways_out]
-    assert changes[:2] == ["leave rig_driver_flavour out", "leave rig_driver_source out"]
+    assert changes[:2] == ["remove rig_driver_flavour", "remove rig_driver_source"]
 
 
 def test_an_installed_open_driver_holds_where_it_is_lawful():
@@ -265,10 +265,10 @@ def test_a_version_that_the_tables_do_not_know_is_refused():
     [
         (
             {"id": "arch", "version": "", "codename": "", "name": "Arch Linux", "like": []},
-            "Arch Linux is not supported; supported are Debian 12, Debian 13, ",
+            "gpurig does not support Arch Linux; it supports Debian 12, Debian 13, ",
         ),
-        (None, "its distribution is not known (there is no os-release)"),
-        ({"unknown": "it is no text"}, "its distribution is not known (it is no text)"),
+        (None, "gpurig cannot read its distribution (the host has no os-release)"),
+        ({"unknown": "it is no text"}, "gpurig cannot read its distribution (it is no text)"),
     ],
     ids=["arch", "absent", "unknown"],
 )  # fmt: skip
@@ -314,7 +314,7 @@ def test_rootless_docker_without_docker_is_refused():
     found = refusal(debian("13", told={"service_manager": None}), **ROOTLESS)
     assert found.conflict[0] == "rig_docker_rootless is true"
     assert "systemd" in found.conflict[1]
-    assert found.ways_out[0].change == "rig_docker_rootless = false"
+    assert found.ways_out[0].change == "set rig_docker_rootless = false"
 
 
 def test_an_installed_docker_ce_is_kept():
@@ -439,7 +439,7 @@ def test_a_secret_in_daemon_json_is_warned_of(key, daemon):
     """By the name of its key, never with its value: everybody can read that file."""
     found = stack(debian("13"), docker_daemon=daemon | {"log-driver": "splunk"})
     (warning,) = (one for one in found.warnings if "daemon.json" in one)
-    assert warning.startswith(f"{key} of rig_docker_daemon ")
+    assert warning.startswith(f"every user can read {key} of rig_docker_daemon")
     assert "geheim" not in str(found)
     assert not stack(debian("13"), docker_daemon={"log-opts": {"tag": "secret"}}).warnings
 

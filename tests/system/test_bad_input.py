@@ -17,7 +17,7 @@ def _one_sentence(answer: Answer) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "no such inventory"),
+        (None, "the inventory does not exist"),
         ("", "no host"),
         ("hosts = []\n", "no host"),
         ("hosts = [\n", "line 1"),
@@ -29,7 +29,7 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_images': ['tensorflw']})]\n", "did you mean tensorflow?"),
         ("hosts = [('a', {'rig_frameworks': ['pytorhc']})]\n", "did you mean pytorch?"),
         ("hosts = [('a', {'rig_frameworks': ['keras[horovod]']})]\n", "keras needs one of"),
-        ("hosts = [('a', {'rig_frameworks': ['jax==9.9']})]\n", "the tables know 0.10.2"),
+        ("hosts = [('a', {'rig_frameworks': ['jax==9.9']})]\n", "gpurig's tables have 0.10.2"),
         ("hosts = [('a', {'rig_images': ['my image']})]\n", "rig_images must be a list"),
         ("hosts = [('a', {'rig_base_image': 'my base'})]\n", "without spaces"),
         ("hosts = [('a', {'rig_images': ['/nowhere/a.tar']})]\n", "No such file"),
@@ -91,9 +91,9 @@ def test_a_name_that_does_not_resolve(somebody: Person) -> None:
     [
         (["--workload", "missing.py", "--engine", "torchrun"], "missing.py cannot be read"),
         (["--engine", "multiworker", "--processes-per-host", "2"], "one process on each host"),
-        (["--engine", "torchrun", "--env", "../x"], "is no name"),
+        (["--engine", "torchrun", "--env", "../x"], "is no name of an environment"),
         (["--engine", "torchrun", "-x", "A B=1"], "is no name of a variable"),
-        (["--engine", "torchrun", "missing.py"], "no such inventory"),
+        (["--engine", "torchrun", "missing.py"], "the inventory does not exist"),
     ],
 )
 def test_a_wrong_wish_for_a_training(somebody: Person, words: list[str], said: str) -> None:

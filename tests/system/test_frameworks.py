@@ -92,7 +92,7 @@ def test_each_framework_gets_an_environment_and_is_proven(first: Answer, host: H
 def test_pytorch_says_what_its_usual_wheels_cost(first: Answer, host: Host) -> None:
     """Its index of wheels for the CPU is out of reach here: one sentence says what that makes."""
     (told,) = [w for w in first.host(host.name)["warnings"] if w.startswith("pytorch: ")]
-    assert "its wheels for the CPU could not be had" in told
+    assert "CPU wheels are not available from" in told
     assert "GB instead of" in told
     assert host.ssh(f"ls -d {ROOT}/pytorch/lib/python3.13/site-packages/nvidia").rc == 0
 
@@ -125,8 +125,8 @@ def test_what_is_wished_for_no_more_stays_until_it_is_pruned(
     assert not up.changed(host.name)
     assert _bytes(host, FRAMEWORKS) == before
     (told,) = [f for f in up.host(host.name)["plan"] if f["id"] == "environments.leftovers"]
-    assert (told["verdict"], told["reason"][:3]) == ("holds", "jax"), told
-    assert "--prune" in told["reason"]
+    assert told["verdict"] == "holds", told
+    assert told["reason"].startswith("`up --prune` can delete jax ("), told
     assert "GB" in told["reason"]
 
     plan = person.gpurig("plan", wishes(rig_frameworks=LEFT), "--prune", "--json")
@@ -145,7 +145,7 @@ BAD = {
     "no wheels for this Python": (
         {"rig_frameworks": ["tensorflow==2.19.*"]},
         2,
-        "no wheels (it has for Python 3.9, 3.10, 3.11, 3.12)",
+        "no wheels (it has wheels for Python 3.9, 3.10, 3.11, 3.12)",
     ),
     "not enough room": ({"rig_venv_root": "/small"}, 1, "/small has 0.1 GB free and"),
 }

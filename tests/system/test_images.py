@@ -164,7 +164,7 @@ def test_a_saved_image_is_handed_to_a_host(passes: Passes, near: Person, host: H
     passes.shell("docker image rm gpurig/given gpurig/small; docker tag mine gpurig/small")
     found = passes.up(deploy)["images.given"]
     assert found.verdict is Verdict.UNKNOWN
-    assert "another image on the host" in found.reason
+    assert "the host has another image" in found.reason
     passes.shell("docker image rm gpurig/small")
 
 
@@ -206,7 +206,7 @@ def test_a_dockerfile_that_fails_shows_its_error(
 def test_wrong_images_are_one_sentence_each(near: Person) -> None:
     """A base that cannot be had, an image that is not there, GPUs that Docker does not offer."""
     for words, says in {
-        ("build", "tensorflow", "--base", "no-such-base:1"): "no-such-base:1 is not there",
+        ("build", "tensorflow", "--base", "no-such-base:1"): "no-such-base:1 is missing",
         ("run", "no-such-image"): "there is no image no-such-image",
         ("run", "--gpus", "all", "mine", "true"): "offers no NVIDIA GPUs",
         ("save", "no-such-image", "x.tar"): "there is no image no-such-image",

@@ -94,6 +94,6 @@ def test_a_module_that_does_not_build_is_no_dead_end(
     assert _driver(up, fresh) == "580 proprietary nvidia"
     assert _module(fresh) == "580.95.05\nNVIDIA"
     (note,) = up.host(fresh.name)["notes"]
-    assert "another driver was taken" in note
+    assert "gpurig took another driver" in note
     assert "nvidia 580.95.05 does not build" in note
     assert "error:" in note, "the build log's own first error is shown"

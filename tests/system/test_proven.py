@@ -91,7 +91,7 @@ def test_a_proof_that_passed_counts_until_something_changes(
     assert written.endswith(".644")
     again = run("up")
     assert (again.code, _verdict(again, host)) == (0, "not-run")
-    assert "nothing has changed since" in next(
+    assert "unchanged since; `gpurig verify` runs it again" in next(
         proof["reason"] for proof in again.host(host.name)["proofs"] if proof["id"] == OWN
     )
     assert host.ssh(f"stat -c %Y.%a {RECORD}").stdout.strip() == written

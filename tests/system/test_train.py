@@ -68,7 +68,7 @@ def test_a_failure_on_one_host_ends_all(person: Person, inventory: Path, hosts: 
                            "--no-baseline", inventory)  # fmt: skip
     assert answer.code == 1, answer.out + answer.err
     (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
-    assert error.endswith("the training failed there (exit 1): ValueError: no bread"), error
+    assert error.endswith("the training failed on this host (exit 1): ValueError: no bread"), error
     (named,) = [name for name in NAMES if name in error]
     assert f"{named}: its last lines:" in answer.out
     assert not left(hosts)
@@ -79,8 +79,8 @@ def test_a_host_that_cannot_train_is_named_before_anything_starts(
 ) -> None:
     """No environment, or no engine in it: one sentence, exit 2."""
     wrong = {
-        ("torchrun", "jax"): "train1: there is no environment jax",
-        ("multiworker", "pytorch"): "train1: there is no tensorflow in the environment pytorch",
+        ("torchrun", "jax"): "train1: the host has no environment jax",
+        ("multiworker", "pytorch"): "train1: the environment pytorch has no tensorflow",
     }
     for (engine, environment), said in wrong.items():
         answer = person.gpurig("train", "--engine", engine, "--env", environment, inventory)
@@ -151,6 +151,6 @@ def test_a_host_that_dies_ends_the_training(
     print(f"{engine}: ended {time.monotonic() - began:.1f} s after the host")
     assert answer.code == 1, answer.out + answer.err
     (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
-    assert error.startswith("  error: train2: the host is gone"), error
+    assert error.startswith("  error: train2: the connection to the host broke"), error
     assert not left([hosts[0], hosts[2]])
     hosts[1].start()

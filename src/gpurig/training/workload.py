@@ -53,7 +53,7 @@ class Workload:
                 "training-missing",
                 "its Horovod runs on PyTorch; the MNIST workload needs Horovod on TensorFlow",
                 node.name,
-                'set rig_frameworks to "horovod", or train your own program',
+                'name "horovod" in rig_frameworks, or train your own program',
                 host=node.name,
             )
 

@@ -161,7 +161,7 @@ def _part(one: Part, fresh: bool) -> str:
 
 
 def _when(when: str) -> str:
-    return "ended" if when == "ended" else f"until {when}"
+    return when if when.startswith("ended") else f"until {when}"
 
 
 def _changes(result: HostResult, command: str) -> tuple[str, str]:
