@@ -156,9 +156,7 @@ def _groups(path: Path) -> dict[str, Any]:
         if not name.startswith("_") and isinstance(value, list | tuple)
     }
     for name, value in groups.items():
-        hosts = value[0] if isinstance(value, tuple) and value else value
-        right = isinstance(hosts, list) and all(isinstance(host, str | tuple) for host in hosts)
-        if not right or (isinstance(value, tuple) and not _is_pair(value)):
+        if not _is_group(value):
             raise InputError(
                 "inventory-group",
                 f"{name} is neither a list of hosts nor a list of hosts with data",
@@ -168,8 +166,12 @@ def _groups(path: Path) -> dict[str, Any]:
     return groups
 
 
-def _is_pair(value: tuple[Any, ...]) -> bool:
-    return len(value) == 2 and isinstance(value[1], dict)
+def _is_group(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Hosts, or a pair of hosts and their data."""
+    if isinstance(value, tuple) and not (len(value) == 2 and isinstance(value[1], dict)):
+        return False
+    hosts = value[0] if isinstance(value, tuple) else value
+    return isinstance(hosts, list) and all(isinstance(host, str | tuple) for host in hosts)
 
 
 def _names(groups: Mapping[str, Any], file: str) -> Iterator[str]:

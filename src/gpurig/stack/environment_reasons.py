@@ -24,22 +24,8 @@ def explain(
     site: Site, draft: Draft, option: Option, accelerator: Accelerator, driver: Driver | None
 ) -> None:
     """Note the choices of one environment in the draft, and warn of what may not compute."""
-    row, computing = option.row, option.computing
-    newest = f"the newest in gpurig's tables for Python {option.python}, {site.platform}"
-    held = holding(site, option)
-    on = held or f"{newest} and {accelerator}"
-    known = [release.version for release in releases(parsed(row.name))]
-    before = known[: known.index(row.version)]
-    rejected = [
-        f"{version}: not taken, because {held} (--upgrade takes it)"
-        if held and options(site, parsed(f"{row.name}=={version}"))
-        else _rejection(site, row.name, version, option, driver)
-        for version in before
-    ]
-    draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
-    if option.base:
-        reason = f"{row.name} {row.version} runs on it"
-        draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
+    _note_releases(site, draft, option, accelerator, driver)
+    row = option.row
     choice = f"{row.name} computes on {accelerator}"
     draft.chose(choice, *_why_accelerator(site, option, accelerator, driver))
     if accelerator == "cpu" and option.build.accelerator == "cuda":
@@ -47,25 +33,51 @@ def explain(
             f"{row.name} has only CUDA wheels here; they bring gigabytes"
             " that this host does not use"
         )
-    if accelerator != "cuda":
-        return
+    if accelerator == "cuda":
+        _warn_of_gpus(site, draft, option)
+    if accelerator == "cuda" and not (driver or site.inside or driver_version(site, driver)):
+        floor = floor_of(option.build)
+        draft.warn(f"no driver is installed; {row.name} needs {floor} or newer to use the GPU")
+
+
+def _note_releases(
+    site: Site, draft: Draft, option: Option, accelerator: Accelerator, driver: Driver | None
+) -> None:
+    """Which release was taken, why no newer one was, and what it stands on."""
+    row = option.row
+    held = holding(site, option)
+    newest = f"the newest in gpurig's tables for Python {option.python}, {site.platform}"
+    known = [release.version for release in releases(parsed(row.name))]
+    rejected = [
+        f"{version}: not taken, because {held} (--upgrade takes it)"
+        if held and options(site, parsed(f"{row.name}=={version}"))
+        else _rejection(site, row.name, version, option, driver)
+        for version in known[: known.index(row.version)]
+    ]
+    on = held or f"{newest} and {accelerator}"
+    draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
+    if option.base:
+        reason = f"{row.name} {row.version} runs on it"
+        draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
+
+
+def _warn_of_gpus(site: Site, draft: Draft, option: Option) -> None:
+    """Of the GPUs on which a CUDA build does not compute, or may not."""
+    computing = option.computing
+    build = f"{computing.name} {computing.version}"
     for gpu in site.kinds:
         if why := unserved_by(site, gpu, option):
-            draft.warn(f"{row.name} does not compute on {gpu.id}: {why}")
+            draft.warn(f"{option.row.name} does not compute on {gpu.id}: {why}")
     for gpu in site.kinds:
         its_row, made = row_of(gpu.id), _newest(option.build.cuda)
         if its_row and made and numbers(its_row.cuda_first) > made:
             draft.warn(
-                f"{computing.name} {computing.version} is built with CUDA"
-                f" {option.build.cuda}, and {called(gpu)} needs CUDA"
+                f"{build} is built with CUDA {option.build.cuda}, and {called(gpu)} needs CUDA"
                 f" {its_row.cuda_first}: it may not compute"
             )
     for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
         if doubt := computing.doubts.get(architecture):
-            draft.warn(f"{computing.name} {computing.version}: {doubt}")
-    if driver is None and not site.inside and not driver_version(site, driver):
-        floor = floor_of(option.build)
-        draft.warn(f"no driver is installed; {row.name} needs {floor} or newer to use the GPU")
+            draft.warn(f"{build}: {doubt}")
 
 
 def _newest(bounds: str | None) -> tuple[int, ...]:
