@@ -63,7 +63,10 @@ def _daemon_first() -> None:
     if sure(daemon) is not ABSENT:
         return
     if masked_by_hand("docker.service"):  # which stays, so that nothing will bring the image about
-        due("docker.service is masked; run systemctl unmask, or list docker in rig_components")
+        due(
+            "docker.service is masked; run systemctl unmask docker.service,"
+            " or list docker in rig_components"
+        )
     else:
         follows("docker.service")
     raise Ended

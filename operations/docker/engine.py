@@ -80,11 +80,11 @@ def service(unmask: bool = True) -> Commands:
     units = {name: unit for name, unit in units.items() if unit["load"] != "not-found"}
     if UNITS[1] not in units:
         return unknown("the host has no docker.service")
-    wrong, hidden = lacking(units), " and ".join(masked(units))
+    wrong, hidden = lacking(units), masked(units)
     if not wrong:
         return holds("docker.service is enabled and active")
     if hidden and not unmask:
-        return due(_MASKED.format(hidden))
+        return due(_masked(hidden))
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
         return unknown(f"{', '.join(wrong)}; Docker cannot start: {file.reason}")
@@ -96,7 +96,12 @@ def service(unmask: bool = True) -> Commands:
     yield from running(units, list(units))
 
 
-_MASKED = "{} is masked; run systemctl unmask, or list docker in rig_components"
+def _masked(units: list[str]) -> str:
+    are = "is" if len(units) == 1 else "are"
+    return (
+        f"{' and '.join(units)} {are} masked; run systemctl unmask"
+        f" {' '.join(units)}, or list docker in rig_components"
+    )
 
 
 @keeps("docker.daemon-config")
@@ -172,7 +177,7 @@ def _answering(unmask: bool) -> Daemon:
     if not isinstance(daemon, Absent):
         return daemon
     if not unmask and (hidden := masked_by_hand(*UNITS)):
-        due(_MASKED.format(" and ".join(hidden)))
+        due(_masked(hidden))
     else:
         follows("docker.service")
     raise Ended

@@ -18,7 +18,7 @@ from gpurig.stack.model import Repository
 # What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
 _REFUSED = (
     ("*SHA1*", "SHA-1 certifies its key, which this apt no longer accepts;"
-        " use the repository for this release of the distribution"),
+               " use the repository for this release of the distribution"),
     ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*' expired on '*|*xpired*",
      "its signing key has expired; only the owner of the repository can renew it"),
     ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",

@@ -224,7 +224,7 @@ def test_a_mask_stays_until_docker_is_named() -> None:
 
     for promise in ("docker.service", "docker.running-config"):
         assert found[promise].verdict is Verdict.DUE
-        assert "is masked" in found[promise].reason
+        assert "are masked; run systemctl unmask docker." in found[promise].reason
     assert passes.look("systemctl is-enabled docker.service || :").strip() == "masked"
     assert "unmask" in passes.plan(deployed)["docker.service"].will
     assert all_hold(passes.up(deployed))

@@ -67,7 +67,7 @@ def _work(verb: str, options: dict[str, Any]) -> None:
               help="Delete gpurig's environments that the settings no longer name.")  # fmt: skip
 @click.option("--prove", type=click.Choice(["auto", "always", "never"]), default=Options.prove,
               help="Which proofs to run; auto: no training that has passed for"
-        " this state.")  # fmt: skip
+                   " this state.")  # fmt: skip
 @_PREFETCH
 @click.option("-y", "yes", is_flag=True, help="Change without asking.")
 @_target
@@ -109,7 +109,7 @@ def facts(**options: Any) -> None:
               help="Resolve for the hosts in a file of `facts --json`.")  # fmt: skip
 @click.option("--os", metavar="ID:VERSION",
               help="Resolve for a described machine, by its distribution:"
-        " debian:13.")  # fmt: skip
+                   " debian:13.")  # fmt: skip
 @click.option("--arch", metavar="MACHINE", help="Its architecture: x86_64 (default) or aarch64.")
 @click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
 @click.option("--gpu", "gpus", multiple=True, metavar="10de:ID",
@@ -174,7 +174,7 @@ class _WithProgram(click.Command):
               help="Do not train with one process first.")  # fmt: skip
 @click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
               help="A variable for the program; without a value: the one set"
-        " here; can be repeated.")  # fmt: skip
+                   " here; can be repeated.")  # fmt: skip
 @_target
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
@@ -214,7 +214,7 @@ def build(name: str, debug: bool, **options: Any) -> None:
 )
 @click.option("-v", "--volume", "volumes", multiple=True, metavar="FOLDER:/FOLDER",
               help="A folder in the container; can be repeated; $PWD is"
-        " /workspace.")  # fmt: skip
+                   " /workspace.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

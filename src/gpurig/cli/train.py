@@ -44,7 +44,7 @@ def wish(
         raise InputError(
             "training-wish",
             "multiworker runs one process on each host, not"
-        f" {processes}; it uses all GPUs of the host",
+            f" {processes}; it uses all GPUs of the host",
             "--processes-per-host", "leave the option out",
         )  # fmt: skip
     program = Workload.of(workload, arguments)

@@ -124,7 +124,7 @@ def _pci_id(word: str) -> str:
     if not _PCI_ID.fullmatch(word.lower()):
         raise InputError("given-wrong", f"{word!r} is no PCI id of a GPU", "--gpu",
                          "write vendor:device as lspci -nn shows it, for example"
-        " 10de:2330")  # fmt: skip
+                         " 10de:2330")  # fmt: skip
     return word.lower()
 
 
@@ -137,7 +137,7 @@ def _kernel(release: str | None) -> str:
     if release and not re.fullmatch(r"[0-9]+\.[0-9]+[A-Za-z0-9_.+~-]*", release):
         raise InputError("given-wrong", f"{release!r} is no kernel release", "--kernel",
                          "write it as uname -r prints it, for example"
-        " 6.12.117+deb13-amd64")  # fmt: skip
+                         " 6.12.117+deb13-amd64")  # fmt: skip
     return release or ""
 
 

@@ -63,7 +63,7 @@ def resolved(
             raise GpurigError(
                 "lock-unresolved", f"uv did not resolve it within {Limits.download} s",
                 environment.lock, "check the index (rig_pypi_index), and that this machine"
-        " reaches it",
+                                  " reaches it",
             ) from error  # fmt: skip
         except OSError as error:
             raise GpurigError(
