@@ -78,7 +78,7 @@ mkdir work && chown {BUILDER}:{BUILDER} work && cd work
 ( . {SECRETS}.env; exec {builder} env {" ".join(words)} sh -c '
  {pip} download -q --no-deps --no-build-isolation --no-binary :all: --require-hashes \
   -r {FOLDER}/source
-' ) || failed "the source of Horovod {build.release} cannot be had from the index"
+' ) || failed "the index does not give the source of Horovod {build.release}"
 jobs=$(nproc); most=$(($(grep MemAvailable: /proc/meminfo | tr -dc 0-9) / {_JOB} + 1))
 [ "$jobs" -le "$most" ] || jobs=$most
 {builder} env -i {" ".join(words)} MAKEFLAGS=-j"$jobs" sh -ec '

@@ -49,15 +49,15 @@ class Listener(Protocol):
 
 
 # What a person is told of a host whose run they end: when that was, what came of it, what to do.
-_AGAIN = "gpurig up goes on from there"
+_AGAIN = "run gpurig up again to finish"
 _ENDED = {
     "waiting": ("before it began", "nothing was changed", "run it again"),
     "connecting": ("while connecting", "nothing was changed", "run it again"),
     "reading facts": ("while reading facts", "nothing was changed", "run it again"),
     "asking": ("at the question", "nothing was changed", "run it again"),
-    "changing": ("while changing the host", "what was done stays done", _AGAIN),
-    "rebooting": ("while the host rebooted", "what was done stays done", _AGAIN),
-    "reading again": ("before the host was read again", "what was done stays done", _AGAIN),
+    "changing": ("while changing the host", "changes so far stay", _AGAIN),
+    "rebooting": ("while the host rebooted", "changes so far stay", _AGAIN),
+    "reading again": ("before the host was read again", "changes so far stay", _AGAIN),
     "proving": ("while proving", "the host is not proven", "gpurig verify runs the proofs again"),
 }
 

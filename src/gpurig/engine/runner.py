@@ -168,7 +168,7 @@ class Link:
         with gevent.Timeout(limits.fact, limits.silent(self.spec.name, "fact", "making a folder")):
             path = next(lines(running.out, Room(MB)), "").strip()
         if not path.startswith("/"):
-            raise OSError(f"no private folder could be made: {path}")
+            raise OSError(f"the host cannot make a private folder: {path}")
         self._held.append((running, gevent.spawn(beating, running, attended.BEAT)))
         return path
 

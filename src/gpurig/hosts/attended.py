@@ -24,7 +24,7 @@ tree() {{
 setsid sh -c {line} 3<&- & job=$!
 (
   {there}
-  all=$(tree $job)
+  all=$(echo $(tree $job))  # in one line
   setsid sh -c "kill -TERM $all; sleep {grace}; kill -KILL $all" 3<&- &
 ) >/dev/null 2>&1 &
 watch=$!

@@ -35,7 +35,7 @@ _OF_PROOFS: dict[ProofVerdict, tuple[Kind, str]] = {
     ProofVerdict.FAILED: ("failed", "Repair what the sentence names, then run `gpurig verify`."),
     ProofVerdict.UNKNOWN: ("unknown", "Run `gpurig verify` again; the log says more."),
 }
-_AFTER_FAILURE = "Remove the cause, then run `gpurig up` again: what was done stays done."
+_AFTER_FAILURE = "Remove the cause, then run `gpurig up` again: changes so far stay."
 NOT_READ = Task(
     "unknown", "How this machine stands was not read again after the failure.", _AFTER_FAILURE
 )
