@@ -127,6 +127,8 @@ def test_what_is_wrong_in_a_file_is_one_sentence_that_names_it(tmp_path, text, c
     [
         ("missing.py", "the inventory does not exist"),
         ("labs/missing", "the inventory does not exist"),
+        ("", "the target is empty"),
+        (" ", "the target is empty"),
         ("gpu 01", "neither an inventory nor a host name"),
         ("gpu01,,gpu02", "neither an inventory nor a host name"),
         ("gpu01,gpu01", "named twice"),

@@ -30,6 +30,7 @@ def _one_sentence(answer: Answer) -> str:
         ("hosts = [('a', {'rig_frameworks': ['pytorhc']})]\n", "did you mean pytorch?"),
         ("hosts = [('a', {'rig_frameworks': ['keras[horovod]']})]\n", "keras needs one of"),
         ("hosts = [('a', {'rig_frameworks': ['jax==9.9']})]\n", "gpurig's tables have 0.10.2"),
+        ("import sys\nsys.exit(0)\n", "it exits with 0"),
         ("hosts = [('a', {'rig_images': ['my image']})]\n", "rig_images must be a list"),
         ("hosts = [('a', {'rig_base_image': 'my base'})]\n", "without spaces"),
         ("hosts = [('a', {'rig_images': ['/nowhere/a.tar']})]\n", "No such file"),

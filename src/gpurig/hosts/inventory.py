@@ -85,7 +85,13 @@ def load(
     """
     overrides = dict(overrides or {})
     validate(overrides, "--set")  # so that an error is told of the option, not of some host
-    source = source or THIS_MACHINE
+    if source is None:
+        source = THIS_MACHINE
+    elif not source.strip():  # a variable of the caller's shell that is not set, not this machine
+        raise InputError(
+            "target-empty", "the target is empty", "TARGET",
+            "name hosts or an inventory; without a target it is this machine",
+        )  # fmt: skip
     if is_file(source):
         hosts = _from_file(Path(source), overrides)
     else:
@@ -207,6 +213,8 @@ def _run(path: Path, load: Any) -> Any:
         line = next((f.lineno for f in reversed(frames) if f.filename == error.filename), None)
         said = f"{type(cause).__name__}: {cause}".removesuffix(": ")
         raise _python_error(error.filename, line, said) from error
+    except SystemExit as error:
+        raise _python_error(str(path), None, f"it exits with {error.code}") from error
     except (PyinfraError, UnicodeDecodeError, OSError) as error:
         raise _python_error(str(path), None, str(error)) from error
 

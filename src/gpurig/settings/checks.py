@@ -56,6 +56,11 @@ def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
             )
         if key not in TABLE:
             raise _unknown(key, "--set")
+        if not value.strip():
+            raise InputError(
+                "set-invalid", f"{key} has an empty value", "--set",
+                f"write {TABLE[key].example}, or leave --set {key} out",
+            )  # fmt: skip
         data[key] = _parsed(TABLE[key], value.strip())
     return data
 
