@@ -259,8 +259,8 @@ def test_set_reads_toml_and_bare_words(wish, value):
 
 
 @pytest.mark.parametrize(
-    "wish", ["rig_users", "rig_users=", "rig_proxy= ", "rig_user=ada", "users=ada", "rig_jupyter=yes",
-             'rig_users=["ada"'],
+    "wish", ["rig_users", "rig_users=", "rig_proxy= ", "rig_user=ada", "users=ada",
+             "rig_jupyter=yes", 'rig_users=["ada"'],
 )  # fmt: skip
 def test_set_says_what_is_wrong_in_one_sentence(wish):
     with pytest.raises(InputError, match=r"^--set: ") as caught:
