@@ -143,7 +143,7 @@ def proving(host: Host, person: Person, inventory: Path) -> Iterator[subprocess.
     yield process
     if process.poll() is None:
         process.kill()
-    process.communicate()
+        process.communicate()
     host.write(SAID, "pass")
 
 

@@ -36,7 +36,7 @@ def interruptible() -> Iterator[None]:
             signal.signal(each, lambda *_: os._exit(INTERRUPTED))
         if gevent.getcurrent() is caller:
             raise KeyboardInterrupt
-        gevent.kill(caller, KeyboardInterrupt, block=False)
+        gevent.kill(caller, KeyboardInterrupt)
 
     before = {each: signal.signal(each, interrupt) for each in _SIGNALS}
     try:

@@ -1,0 +1,88 @@
+"""Ctrl-C, kill and a closed terminal end a run once, with what is known of its hosts."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A run in which each host waits for a process of ours, as while proving; it says when it does.
+PROGRAM = """
+from gpurig.hosts import greenlets
+greenlets.patch()
+import gevent
+from gevent.os import nb_read
+from gevent.subprocess import PIPE, Popen
+from gpurig.engine import run as module
+from gpurig.engine.runner import prepare_engine
+from gpurig.hosts.inventory import HostSpec
+from gpurig.settings.options import Options
+
+class Quiet:
+    def __getattr__(self, name):
+        return lambda *given: None
+
+def wait(self):
+    self.doing = "DOING"
+    child = Popen(["sleep", "60"], stdout=PIPE)
+    print("waits", flush=True)
+    try:
+        nb_read(child.stdout.fileno(), 1)
+    finally:
+        child.kill()
+        if STUBBORN:
+            gevent.sleep(60)
+
+module._HostRun._run = wait
+prepare_engine()
+specs = [HostSpec.of(name, "ssh", name, {}) for name in ("gpu01", "gpu02")]
+with greenlets.interruptible():
+    try:
+        module.run(specs, Options("up"), Quiet())
+    except module.Interrupted as interrupted:
+        print(*[str(one.errors[0]) for one in interrupted.results], sep="\\n", flush=True)
+        raise SystemExit(greenlets.INTERRUPTED)
+"""
+
+
+def _started(doing: str, stubborn: bool = False) -> subprocess.Popen[str]:
+    program = PROGRAM.replace("DOING", doing).replace("STUBBORN", str(stubborn))
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    assert running.stdout
+    assert [running.stdout.readline() for _ in range(2)] == ["waits\n"] * 2
+    return running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("doing", "said"),
+    [
+        ("proving", "interrupted while proving; the host is not proven; gpurig verify"),
+        ("changing", "interrupted while changing the host; changes so far stay; run gpurig up"),
+        ("asking", "interrupted at the question; nothing was changed"),
+    ],
+)
+def test_a_run_that_is_ended_says_what_it_was_doing(
+    number: signal.Signals, doing: str, said: str
+) -> None:
+    """For each host, in one sentence; nothing else is printed."""
+    with _started(doing) as running:
+        running.send_signal(number)
+        assert running.stdout
+        lines = running.stdout.read().splitlines()
+        assert running.wait() == 130
+    assert [said in line for line in lines] == [True, True], lines
+
+
+def test_the_second_time_it_ends_at_once() -> None:
+    """Also where a host does not let go."""
+    with _started("changing", stubborn=True) as running:
+        running.send_signal(signal.SIGINT)
+        while running.poll() is None:
+            running.send_signal(signal.SIGINT)
+        assert running.returncode == 130
