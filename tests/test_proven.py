@@ -72,6 +72,16 @@ def test_a_host_that_moved_on_is_not_proven(part: str, now: str, sentence: str) 
     assert sentence in proven.standing(record, state).missing
 
 
+def test_an_environment_that_goes_takes_nothing_from_the_others() -> None:
+    """One that comes, or is another release, is not proven."""
+    both = {**STATE, "environments": "jax-0.10.2, tf-2.21.0"}
+    record = proven.joined(ABSENT, both, [LEARNT])
+    assert proven.standing(record, {**STATE, "environments": "tf-2.21.0"}).proven
+    assert proven.standing(record, STATE).proven
+    assert not proven.standing(record, {**STATE, "environments": "tf-2.22.0"}).proven
+    assert not proven.standing(record, {**both, "images": "pytorch"}).proven
+
+
 @pytest.mark.parametrize("verdict", [ProofVerdict.FAILED, ProofVerdict.UNKNOWN])
 def test_what_failed_stays_failed(verdict: ProofVerdict) -> None:
     """Also over a run that ran it not again."""

@@ -20,6 +20,7 @@ from lab.lab import Lab
 from lab.plugin import Boot
 
 from .passes import Passes, all_hold
+from .suites import once
 
 pytestmark = pytest.mark.lab
 
@@ -124,6 +125,7 @@ def test_containers_list_the_gpus_of_the_host() -> None:
     _gpus_in_containers()
 
 
+@once
 def test_again_changes_no_byte() -> None:
     """A second run changes no file under /etc and no package."""
     seen = "find /etc -type f -exec sha256sum {} + | sort -k2; dpkg-query -W"
@@ -279,6 +281,7 @@ DRIFTS = {
 }
 
 
+@once
 @pytest.mark.parametrize(("drift", "broken"), DRIFTS.values(), ids=DRIFTS)
 def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     """The plan names the promise that is broken, one run repairs it, the next finds nothing."""
@@ -286,6 +289,7 @@ def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     _gpus_in_containers()
 
 
+@once
 def test_a_path_unit_that_started_too_much_watches_again() -> None:
     """systemd gives it up for good when the service was started too often: it is started anew."""
     passes.shell(
@@ -299,6 +303,7 @@ def test_a_path_unit_that_started_too_much_watches_again() -> None:
     assert passes.look(f"systemctl is-active {WATCH}").strip() == "active"
 
 
+@once
 def test_the_users_lines_in_config_toml_stay() -> None:
     """Only the key that is wrong changes, comments included."""
     passes.shell(f"sed -i 's/^mode = .*/# mine\\nmode = \"csv\"/' {CONFIG}")
@@ -328,6 +333,7 @@ def test_docker_comes_back_after_a_spec_that_killed_it() -> None:
     _gpus_in_containers()
 
 
+@once
 def test_a_foreign_spec_stays_unless_it_stops_everything() -> None:
     """Those of other kinds are read by others; one that kills dockerd is moved, as it is."""
     theirs = "cdiVersion: 0.5.0\nkind: vendor.example/net\ndevices: []\n"
@@ -348,6 +354,7 @@ def test_a_foreign_spec_stays_unless_it_stops_everything() -> None:
     passes.shell("rm /etc/cdi/half.yaml /etc/cdi/*.broken*")
 
 
+@once
 def test_after_a_restart_of_docker_containers_still_get_the_gpus() -> None:
     """Neither a daemon-reload nor a restart takes anything away that a new container needs."""
     passes.shell("systemctl daemon-reload; systemctl reset-failed docker; systemctl restart docker")
@@ -416,6 +423,7 @@ def _module(name: str) -> None:
     passes.shell(f"mkdir -p {folder}; echo 'updates/dkms/{name}.ko:' > {folder}/modules.dep")
 
 
+@once
 def test_the_open_module_of_debian_is_no_module_for_the_refresh_unit() -> None:
     """systemd skips the unit without an error and no spec is written: ours in /etc stays."""
     _module("nvidia-current-open")
@@ -426,6 +434,7 @@ def test_the_open_module_of_debian_is_no_module_for_the_refresh_unit() -> None:
     assert _specs() == [KEPT]
 
 
+@once
 def test_where_the_refresh_unit_works_its_spec_is_the_one() -> None:
     """With a module for the running kernel the unit's spec under /run takes over, alone."""
     _module("nvidia-current")
@@ -466,6 +475,7 @@ def test_where_the_refresh_unit_works_its_spec_is_the_one() -> None:
     assert _specs() == [KEPT]
 
 
+@once
 def test_a_spec_on_which_its_writer_crashes_is_moved_aside() -> None:
     """The unit has failed for good after its five tries: one run moves the file and starts it."""
     _module("nvidia-current")
@@ -500,6 +510,7 @@ def _transaction() -> str:
     return passes.look("tac /var/log/apt/history.log | sed '/^Start-Date/q'")
 
 
+@once
 def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
     """
     Four packages in one transaction each way; the container is the same, with its GPUs.
@@ -537,6 +548,7 @@ def test_a_toolkit_goes_up_and_back_under_a_running_container() -> None:
     passes.shell(f"docker rm -f mine; rm -r {DROP_IN}; systemctl daemon-reload")
 
 
+@once
 def test_a_named_version_that_cannot_be_had() -> None:
     """Too old for gpurig: it is lifted. On hold: it is named. Not there: what is there is told."""
     assert all_hold(passes.up(_toolkit(older)))
@@ -555,6 +567,7 @@ def test_a_named_version_that_cannot_be_had() -> None:
     assert all_hold(passes.up(_toolkit(newer)))
 
 
+@once
 def test_a_driver_that_does_not_answer_is_due() -> None:
     """Without NVML no spec can be made: that is said, nothing is written, and Docker starts."""
     passes.shell(f"cp {KEPT} /root/spec; mv /usr/bin/nvidia-smi /usr/bin/nvidia-smi.off")

@@ -1,8 +1,8 @@
 """
 NVIDIA's module for the next boot on a booted Debian 13, where the open one really does not build.
 
-That takes minutes, and is the last test. Before it a few lines of C stand in for the source: they
-have the same fault against the same kernel, or none.
+That takes minutes, and is a long test. A few lines of C stand in for the source: they have the
+same fault against the same kernel, or none.
 The second kernel is a copy of the first under an older name; GRUB is real, but for a stand-in
 grub-probe, which finds no disk here; mokutil keeps its EFI variables in a folder.
 """
@@ -268,6 +268,7 @@ def test_secure_boot_wants_an_enrolled_key_and_never_gets_switched_off() -> None
     json.dumps(stands().as_json())
 
 
+@pytest.mark.long
 def test_the_real_open_module_does_not_build() -> None:
     """NVIDIA's open 550.163.01 fails against Debian 13's kernel, and is caught."""
     passes.shell(

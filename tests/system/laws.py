@@ -6,6 +6,11 @@ from lab.hosts import Host
 from system.person import Answer, Person, state
 
 GREEN = {"passed", "not-applicable", "not-run"}
+OF_A_FRAMEWORK = (
+    "environments.consistent", "environments.as-locked", "environments.protected",
+    "environments.framework", "environments.libraries", "environments.login-shell",
+    "workloads.matmul", "workloads.mnist",
+)  # fmt: skip
 
 
 def plan_told_the_truth(up: Answer, name: str) -> None:
@@ -27,16 +32,27 @@ def everything_is_proven(up: Answer, name: str) -> None:
     assert not bad, bad
 
 
+def framework_is_proven(up: Answer, name: str, framework: str) -> str:
+    """Every proof of an environment passed, and MNIST was learnt there: by what, is the answer."""
+    proofs = {proof["id"]: proof for proof in up.host(name)["proofs"]}
+    shown = {proof: proofs[f"{proof}.{framework}"] for proof in OF_A_FRAMEWORK}
+    assert {proof["verdict"] for proof in shown.values()} == {"passed"}, shown
+    learnt = shown["workloads.mnist"]["detail"]
+    assert learnt["accuracy"] >= 0.97, learnt
+    return str(learnt["framework"])
+
+
 def nothing_to_do(again: Answer, name: str) -> None:
     """A run whose plan is empty and that changed nothing."""
     assert not again.drifted(name), again.problems
     assert not again.changed(name), again.problems
 
 
-def again_changes_nothing(person: Person, inventory: object, host: Host) -> None:
+def again_changes_nothing(person: Person, inventory: object, host: Host) -> Answer:
     """A second run has an empty plan, and leaves every byte of /etc and every package."""
     before = state(host)
     again = person.gpurig("up", str(inventory), "--json", "--prove", "never")
     assert again.code in (0, 4), again.problems
     nothing_to_do(again, host.name)
     assert state(host) == before
+    return again

@@ -103,26 +103,10 @@ def test_foreign_content_survives(first: Answer, host: Host) -> None:
 
 
 def test_again_changes_nothing(first: Answer, host: Host, inventory: Path, person: Person) -> None:
-    """The second run: 0 changes, and the plan before it says 0."""
-    laws.again_changes_nothing(person, inventory, host)
-
-
-def test_without_prefetching_the_plan_is_the_same(
-    first: Answer, host: Host, inventory: Path, person: Person
-) -> None:
-    """Facts read together and one by one say the same."""
-    together = person.gpurig("plan", inventory, "--json")
+    """The second run: 0 changes, and the plan before it says 0, also by facts read one by one."""
+    again = laws.again_changes_nothing(person, inventory, host)
     singly = person.gpurig("plan", inventory, "--json", "--no-prefetch")
-    assert together.host(host.name)["plan"] == singly.host(host.name)["plan"]
-
-
-def test_it_is_still_right_after_a_reboot(
-    first: Answer, host: Host, inventory: Path, person: Person
-) -> None:
-    """What lies under /run is gone after a reboot; nothing of ours may have been kept there."""
-    host.reboot()
-    plan = person.gpurig("plan", inventory, "--json")
-    assert plan.code in (0, 4), plan.problems
+    assert singly.host(host.name)["plan"] == again.host(host.name)["plan"]
 
 
 def _state(host: Host) -> list[str]:
@@ -146,10 +130,9 @@ def test_ten_things_broken_by_hand_are_named_and_repaired(
     assert expected <= plan.drifted(host.name) | plan.follows(host.name), expected - plan.drifted(
         host.name
     )
-    up = person.gpurig("up", inventory, "--json", "--prove", "always")
+    up = person.gpurig("up", inventory, "--json", "--prove", "never")
     assert up.code in (0, 4), up.problems
     laws.plan_told_the_truth(up, host.name)
-    laws.everything_is_proven(up, host.name)
     assert expected <= up.changed(host.name)
     assert _state(host) == before, "the repaired host is the host as it was"
     assert json.loads(host.read("/etc/docker/daemon.json")) == config
@@ -157,6 +140,18 @@ def test_ten_things_broken_by_hand_are_named_and_repaired(
         mine,
         "true",
     ], "the user's container runs on"
+
+
+def test_what_was_repaired_is_still_right_after_a_reboot(
+    first: Answer, host: Host, inventory: Path, person: Person
+) -> None:
+    """What lies under /run is gone; nothing of ours may have been kept there. And it is proven."""
+    host.reboot()
+    up = person.gpurig("up", inventory, "--json")
+    assert up.code in (0, 4), up.problems
+    laws.nothing_to_do(up, host.name)
+    laws.everything_is_proven(up, host.name)
+    assert up.proofs(host.name)["docker.cdi-lists-gpus"] == "passed"
 
 
 def test_plain_pyinfra_says_the_same(first: Answer, inventory: Path, person: Person) -> None:

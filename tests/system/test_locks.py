@@ -73,19 +73,20 @@ def test_what_is_installed_holds_until_an_upgrade(
     def kept() -> list[str]:
         return sorted(file.name for file in (person.home / "locks").iterdir())
 
-    run("up", "--prove", "never", wish="pytorch==2.14.1")
+    unproven = 4  # of `--prove never`: right, and not proven
+    run("up", "--prove", "never", wish="pytorch==2.14.1", code=unproven)
     assert torch() == "torch-2.14.1+cpu.dist-info"
     assert host.ssh(f"ls {SITE} | grep -c ^nvidia")[1].strip() == "0"
     older = ["pytorch-2.14.1-py3.13-x86_64-cpu-cpu.txt"]
     assert kept() == older, "beside the inventory, which has a place for it"
 
-    run("plan")  # exit 0: there is a newer release, and what is installed holds
+    run("plan", code=unproven)  # there is a newer release, and what is installed holds
     drifted = run("plan", "--upgrade", code=3)["plan"]
     assert {f["id"] for f in drifted if f["verdict"] == "drifted"} == {
         "environment.pytorch.packages"
     }
     assert kept() == older, "a plan keeps no lock"
-    run("up", "--upgrade", "--prove", "never")
+    run("up", "--upgrade", "--prove", "never", code=unproven)
     assert torch() == "torch-2.15.0+cpu.dist-info"
     assert len(kept()) == 2
-    run("plan")
+    run("plan", code=unproven)

@@ -2,7 +2,7 @@
 One inventory of three: a Debian 13 without a GPU, a Debian 12 with one, and one that is not there.
 
 The first has no python3 and a user whose sudo asks for a password; the second gets its own driver,
-module and Docker, and an environment for the CPU.
+Docker, a module of a few lines in the place of NVIDIA's, and an environment for the CPU.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 
 from lab.hosts import Host
 from lab.lab import Lab
+from lab.modules import quick_modules
 from system import laws
 from system.person import Answer, Person, settings, state
 
@@ -36,10 +37,10 @@ UNREACHABLE = "10.77.0.250"  # an address of the lab's own network that nobody h
 @pytest.fixture(scope="module")
 def hosts(boot: Callable[..., Host]) -> list[Host]:
     """A Debian 13 on which only ann may use sudo, and a Debian 12 with an A100, both bare."""
-    return [
-        boot("trixie", "cpu13", user="ann", password=CANARY),
-        boot("bookworm", "gpu12", gpu="a100"),
-    ]
+    first = boot("trixie", "cpu13", user="ann", password=CANARY)
+    second = boot("bookworm", "gpu12", gpu="a100")
+    quick_modules(second)
+    return [first, second]
 
 
 def second_data(host: Host) -> dict[str, Any]:
@@ -276,3 +277,18 @@ def test_what_breaks_training_is_named(
     }
     assert failed.keys() == wanted.keys()
     assert [said for proof, said in wanted.items() if said not in failed[proof]] == [], failed
+
+
+@pytest.mark.long
+def test_nvidia_s_own_module_builds_on_debian_12(
+    boot: Callable[..., Host], somebody: Person, lab: Lab
+) -> None:
+    """Debian 12's driver with its real sources, for the kernel that boots next."""
+    host = boot("bookworm", "mod12")
+    data = host.ssh_data() | {"rig_assume_gpu": ["10de:20b0"], "rig_components": ["driver"]}
+    inventory = somebody.inventory({host.name: data}, **settings(lab))
+    up = somebody.gpurig("up", inventory, "--json")
+    assert up.code in (0, 4), up.problems
+    laws.plan_told_the_truth(up, host.name)
+    laws.everything_is_proven(up, host.name)
+    assert up.proofs(host.name)["driver.module-for-next-boot"] == "passed"

@@ -1,56 +1,61 @@
-"""Three booted Debian 12 that train together, and how a training on them is judged."""
+"""Three booted hosts that train together, and how a training on them is judged."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
-import pytest
-
-from lab import wheels
+from lab import machine
 from lab.hosts import Host
 from lab.lab import Lab
-from lab.states import state
-from system.person import Person, settings
-
-NAMES = ("train1", "train2", "train3")
-TORCH = "2.13.0"  # of which a wheel without CUDA may be beside the indexes: 200 MB instead of 6 GB
+from system.person import SECONDS, Answer, Person
 
 # Three hosts share the cores of one machine: no threads that wait for one another, and few steps.
 QUICK = ("-x", "OMP_NUM_THREADS=1", "-x", "TF_NUM_INTRAOP_THREADS=1")
 SHORT = ("--", "--batch-size", "256", "--threshold", "0.9")
 
 
-@pytest.fixture(scope="module")
-def inventory(
-    boot: Callable[..., Host], lab: Lab, person: Person, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Three hosts with what `up` gave one: Horovod on TensorFlow, and PyTorch."""
-    data = settings(lab) | {
-        "rig_components": ["environments"],
-        "rig_frameworks": ["horovod", f"pytorch=={TORCH}"],
-    }
+@dataclass
+class Three:
+    """
+    Three hosts that are alike.
 
-    def trains() -> Host:
-        first = boot("bookworm", "trains")
-        cpu = wheels.found(f"torch-{TORCH}+cpu-cp311-*.whl")
-        with wheels.served(tmp_path_factory.mktemp("index"), "cpu/torch", cpu) as index:
-            if cpu:
-                data["rig_repositories"] |= {"pytorch": {"url": index}}
-            one = person.inventory({first.name: first.ssh_data()}, **data)
-            up = person.gpurig("up", one, "--json", "--prove", "never")
-        assert up.code in (0, 4), up.problems
-        return first
+    + up: what `up` answered on the one that the three are copies of
+    """
 
-    snapshot = state(lab, "trains-bookworm", trains)
-    hosts = [boot("", name, snapshot=snapshot) for name in NAMES]
-    return person.inventory({host.name: host.ssh_data() for host in hosts}, **data)
+    hosts: list[Host]
+    inventory: Path
+    person: Person
+    up: Answer
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the three."""
+        return [host.name for host in self.hosts]
 
 
-@pytest.fixture(scope="module")
-def hosts(inventory: Path, lab: Lab) -> list[Host]:
-    """The three."""
-    return [lab.host(name) for name in NAMES]
+def three(
+    boot: Callable[..., Host], lab: Lab, person: Person, suite: str, name: str, **data: Any
+) -> Three:
+    """
+    What one `up` makes of a bare host, three times.
+
+    + name: of the first, and with numbers of the three; data: of their inventory
+    """
+    first = boot(suite, name)
+    up = person.gpurig("up", person.inventory({name: first.ssh_data()}, **data), "--json")
+    assert up.code in (0, 4), up.problems
+    lab.save(first.name, name)
+    lab.remove(first.name)
+    hosts = [boot("", f"{name}{number}", snapshot=name) for number in (1, 2, 3)]
+    lab.forget(name)
+    inventory = person.inventory({host.name: host.ssh_data() for host in hosts}, **data)
+    return Three(hosts, inventory, person, up)
 
 
 def left(hosts: list[Host]) -> str:
@@ -70,28 +75,60 @@ def keys(hosts: list[Host]) -> list[str]:
     return [host.run(sums).stdout for host in hosts]
 
 
-def learn_together(
-    person: Person,
-    inventory: Path,
-    hosts: list[Host],
-    engine: str,
-    count: int,
-    words: tuple[str, ...],
-) -> None:
+def learn_together(three: Three, engine: str, count: int, words: tuple[str, ...]) -> None:
     """MNIST is learnt, the weights of all ranks are the same, and nothing is left or touched."""
-    before = keys(hosts)
-    names = ",".join(NAMES[:count])
-    answer = person.gpurig("train", "--engine", engine, "--limit", names, "--json", *words,
-                           *QUICK, inventory, *SHORT)  # fmt: skip
+    before, names = keys(three.hosts), three.names[:count]
+    answer = three.person.gpurig("train", "--engine", engine, "--limit", ",".join(names), "--json",
+                                 *words, *QUICK, three.inventory, *SHORT)  # fmt: skip
     assert answer.code == 0, answer.out + answer.err
     told = answer.json["training"]
     result = told["result"]
     assert result["passed"]
     assert result["data"]["train"] == 60000
-    assert sorted(rank["host"] for rank in result["ranks"]) == list(NAMES[:count])
+    assert sorted(rank["host"] for rank in result["ranks"]) == names
     assert len({rank["weights_sha256"] for rank in result["ranks"]}) == 1
     if not words:
         assert told["one_process"]["world_size"] == 1
         assert told["speed_up"] > 0
-    assert not left(hosts)
-    assert keys(hosts) == before
+    assert not left(three.hosts)
+    assert keys(three.hosts) == before
+
+
+class Started:
+    """A training that goes on until something happens to it."""
+
+    def __init__(self, three: Three, engine: str) -> None:
+        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")}
+        home = three.person.home
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gpurig.cli.main", "train", "--engine", engine, "--no-baseline",
+             *QUICK, three.inventory, "--", "--epochs", "500"],
+            cwd=home, env=environment | {"HOME": str(home)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        out: IO[str] | None = self.process.stdout
+        assert out
+        seen = []
+        for line in out:
+            seen.append(line)
+            if "accuracy" in line:  # it has learnt from some images
+                return
+        raise AssertionError("".join(seen))
+
+    def ended(self) -> Answer:
+        """How it ended."""
+        out, err = self.process.communicate(timeout=SECONDS)
+        return Answer(self.process.returncode, out, err)
+
+
+def a_host_dies(three: Three, engine: str) -> None:
+    """Killed in the middle: it is named, exit 1, and nothing is left on the others."""
+    one, two, other = three.hosts
+    training = Started(three, engine)
+    machine.kill(two.name)
+    answer = training.ended()
+    assert answer.code == 1, answer.out + answer.err
+    (error,) = [line for line in answer.out.splitlines() if line.startswith("  error: ")]
+    assert error.startswith(f"  error: {two.name}: the connection to the host broke"), error
+    assert not left([one, other])
+    two.start()

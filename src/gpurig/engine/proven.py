@@ -93,10 +93,20 @@ def standing(record: Record, now: Mapping[str, str]) -> Standing:
 
 def _moved(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     """The parts that differ, as ``kernel 6.12.117 -> 6.12.118``."""
-    parts = [part for part in {**before, **now} if before.get(part) != now.get(part)]
+    parts = [
+        part
+        for part in {**before, **now}
+        if before.get(part) != now.get(part) and not _fewer(part, before, now)
+    ]
     return "; ".join(
         f"{part} {before.get(part) or 'none'} -> {now.get(part) or 'none'}" for part in parts
     )
+
+
+def _fewer(part: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether only environments or images have gone: what was shown of the others holds."""
+    there, left = (set(filter(None, one.get(part, "").split(", "))) for one in (before, now))
+    return part in ("environments", "images") and left <= there
 
 
 def joined(record: Record, now: Mapping[str, str], proofs: Iterable[Proof]) -> Proven:
