@@ -153,7 +153,7 @@ BAD = {
     "no wheels for this Python": (
         {"rig_frameworks": ["tensorflow==2.19.*"]},
         2,
-        "no wheels (it has wheels for Python 3.9, 3.10, 3.11, 3.12)",
+        "no wheels for Python 3.13 on linux-x86_64 (it has wheels for Python 3.9,",
     ),
     "not enough room": ({"rig_venv_root": "/small"}, 1, "/small has 0.1 GB free and"),
 }

@@ -29,11 +29,12 @@ def interruptible() -> Iterator[None]:
     """
     import gevent
 
-    caller = gevent.getcurrent()
+    caller, asked = gevent.getcurrent(), []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, lambda *_: os._exit(INTERRUPTED))
+        asked.append(number)
+        if len(asked) > 1:
+            os._exit(INTERRUPTED)
         if gevent.getcurrent() is caller:
             raise KeyboardInterrupt
         gevent.kill(caller, KeyboardInterrupt)
