@@ -17,7 +17,7 @@ from gpurig.facts.cudnn import PREFERENCES
 from gpurig.hosts.inventory import HostSpec
 from gpurig.operations.cuda import LOADER_FILE
 from gpurig.settings.table import Settings
-from gpurig.stack.model import Cuda, Cudnn, Repository, Stack
+from gpurig.stack.model import Archive, Cuda, Cudnn, Repository, Stack
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -41,7 +41,7 @@ repository: Repository
 
 
 def _debian() -> Stack:
-    return Stack("debian 13", "x86_64", cuda=DEBIAN)
+    return Stack("debian 13", "x86_64", cuda=DEBIAN, archive=Archive("Debian", "trixie"))
 
 
 def _nvidia(maximum: str | None = "9.10.2") -> Stack:
