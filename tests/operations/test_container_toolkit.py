@@ -198,7 +198,7 @@ BREAKS = {
             "docker.gpus-without-root": "libnvidia-ml.so",
             "docker.users-list-gpus": "permission denied",
             "docker.users": "permission denied",
-            "docker.running-config": "no label new=1",
+            "docker.running-config": "lacks the label new=1",
             "docker.cdi-lists-gpus": "libnvidia-ml.so.525.1.2",
             "docker.gpus-after-daemon-reload": "libnvidia-ml.so.525.1.2",
         },
