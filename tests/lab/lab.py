@@ -88,9 +88,10 @@ class Lab:
 
     def close(self) -> None:
         """Remove the hosts that go with this program; the last one out stops the services."""
-        for host in self.hosts():
-            if self.owner and host.description.owner == self.owner:
-                self.remove(host.name)
+        with self.locked():  # another run may be removing a host of its own
+            mine = [h for h in self.hosts() if self.owner and h.description.owner == self.owner]
+        for host in mine:
+            self.remove(host.name)
         with self.locked():
             if self.owner:
                 (self.folder / "runs" / str(self.owner.pid)).unlink(missing_ok=True)
