@@ -181,7 +181,7 @@ def test_what_is_not_ours_is_refused(
     with pytest.raises(HostError, match=r"cannot take its lock: .* is no lock of") as error:
         run(Limits(fact=5)).lock("bob", {})
     assert str(lock) in str(error.value)
-    assert "remove it" in str(error.value)
+    assert "then remove the file" in str(error.value)
     assert (lock.lstat().st_mode, lock.lstat().st_mtime) == (before.st_mode, before.st_mtime)
     assert not victim.exists() or victim.read_text() == "precious"
 
