@@ -8,7 +8,9 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.host.loader import LISTED
 from gpurig.facts.host.ownership import GUARD
+from gpurig.facts.packages.dpkg import QUERY
 
 LINK = "/usr/local/cuda"
 PROFILE = "/etc/profile.d/gpurig-cuda.sh"
@@ -45,10 +47,10 @@ class CudaToolkits(Always[list[Toolkit]]):
     def command(self) -> StringCommand:
         # dpkg names no package of a toolkit that was moved by hand: its origin is "other", too.
         return framed(
-            f"{GUARD}for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
+            f"{GUARD}{QUERY}for n in {DEBIAN_NVCC} /usr/local/cuda-*/bin/nvcc /opt/cuda*/bin/nvcc;"
             ' do [ -x "$n" ] || continue; h=${n%/bin/nvcc};'
             ' [ "$n" = ' + DEBIAN_NVCC + ' ] || [ ! -L "$h" ] || continue;'
-            ' p=$(dpkg-query -S "$n" 2>/dev/null | head -n 1 | cut -d: -f1);'
+            ' query -S "$n"; p=$(printf "%s\\n" "$known" | head -n 1 | cut -d: -f1);'
             ' v=; [ -n "$(guarded "$n")" ] || v=$("$n" --version 2>/dev/null'
             ' | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
             ' echo "$n|$p|$v"; done; :'
@@ -100,7 +102,8 @@ class CudaLink(Always[Link]):
             " case $(readlink $l) in /etc/alternatives/*) k=alternative ;; *) k=link ;; esac;"
             " elif [ -e $l ]; then k=folder; else k=none; fi; echo $k;"
             " [ $k = none ] && echo || readlink -m $l;"
-            " update-alternatives --list cuda 2>/dev/null; :"
+            " ! command -v update-alternatives >/dev/null ||"
+            " may update-alternatives --list cuda; :"
         )
 
     def parse(self, lines: list[str], code: int) -> Link | Unknown:
@@ -120,33 +123,24 @@ class CudaLibraries(Always[list[str]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "PATH=$PATH:/sbin:/usr/sbin; command -v ldconfig >/dev/null || exit 3;"
-            " ldconfig -p | sed -n 's/.*libcudart[.]so[.][0-9.]* .*=> //p' |"
-            ' while read -r f; do readlink -e "$f"; done; :'
+            f"{LISTED}printf '%s\\n' \"$loaded\" |"
+            " sed -n 's/.*libcudart[.]so[.][0-9.]* .*=> //p' |"
+            ' while read -r f; do [ ! -e "$f" ] || readlink -e "$f"; done; :'
         )
 
     def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
-        if code == 3:
-            return Unknown("the host has no ldconfig")
         return list(dict.fromkeys(lines))
 
 
-class Profile(TypedDict):
-    """A file of the login shells: its text and its mode, in octal digits."""
-
-    text: str
-    mode: str
-
-
-class CudaProfile(Fact[Profile]):
-    """gpurig's own file for login shells; ABSENT where there is none."""
+class CudaProfile(Fact[str]):
+    """The text of gpurig's own file for login shells; ABSENT where there is none."""
 
     def command(self) -> StringCommand:
-        return framed(f"[ -e {PROFILE} ] || exit 3; stat -c %a {PROFILE} && cat {PROFILE}")
+        return framed(f"[ -e {PROFILE} ] || exit 3; cat {PROFILE}")
 
-    def parse(self, lines: list[str], code: int) -> Profile | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code == 3:
             return ABSENT
         if code:
             return Unknown(f"{PROFILE} cannot be read")
-        return Profile(text="".join(f"{line}\n" for line in lines[1:]), mode=lines[0])
+        return "".join(f"{line}\n" for line in lines)

@@ -8,6 +8,8 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.host.loader import LOADED
+from gpurig.facts.packages.dpkg import QUERY
 
 PREFERENCES = "/etc/apt/preferences.d/gpurig-cudnn"
 
@@ -35,16 +37,14 @@ class CudnnLibraries(Always[list[Library]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "PATH=$PATH:/sbin:/usr/sbin; command -v ldconfig >/dev/null || exit 3;"
-            " ldconfig -p | sed -n 's/.*libcudnn[.]so[.][0-9.]* .*=> //p' | while read -r f; do"
-            ' r=$(readlink -e "$f") || continue;'
-            ' p=$(dpkg-query -S "$r" 2>/dev/null | head -n 1 | cut -d: -f1);'
-            ' echo "$f|${r##*.so.}|$p"; done; :'
+            f"{LOADED}{QUERY}printf '%s\\n' \"$loaded\" |"
+            " sed -n 's/.*libcudnn[.]so[.][0-9.]* .*=> //p' | while read -r f; do"
+            ' [ -e "$f" ] || continue; r=$(readlink -e "$f");'
+            ' query -S "$r"; p=$(printf "%s\\n" "$known" | head -n 1 | cut -d: -f1);'
+            ' echo "$f|${r##*.so.}|$p"; done'
         )
 
     def parse(self, lines: list[str], code: int) -> list[Library] | Unknown:
-        if code == 3:
-            return Unknown("the host has no ldconfig")
         found = []
         for line in lines:
             path, version, package = line.split("|")
@@ -77,10 +77,10 @@ class CudnnDownloader(Fact[Downloader]):
         form = r"${Version}|${db:Status-Status}\n"
         # It links libcudnn.so itself, to a file that is there only after the download.
         return framed(
-            f"dpkg-query -W -f '{form}' nvidia-cudnn 2>/dev/null | grep -vE"
-            " '[|](not-installed|config-files)$' || exit 3;"
-            " ls /usr/lib/*-linux-gnu*/libcudnn.so.*.* 2>/dev/null | while read -r f; do"
-            ' dpkg-query -S "$f" >/dev/null 2>&1 || { echo library; break; }; done'
+            f"{QUERY}query -W -f '{form}' nvidia-cudnn; case $known in"
+            " ''|*'|not-installed'|*'|config-files') exit 3 ;; esac; printf '%s\\n' \"$known\";"
+            ' for f in /usr/lib/*-linux-gnu*/libcudnn.so.*.*; do [ -e "$f" ] || continue;'
+            ' query -S "$f"; [ -n "$known" ] || { echo library; break; }; done'
         )
 
     def parse(self, lines: list[str], code: int) -> Downloader | Absent | Unknown:
@@ -103,7 +103,7 @@ class CudnnOffers(Always[dict[str, list[str]]]):
     def command(self, packages: str) -> StringCommand:
         return framed(
             "command -v apt-cache >/dev/null || exit 3;"
-            f" LC_ALL=C apt-cache madison {words(packages)} 2>/dev/null; :"
+            f" LC_ALL=C must apt-cache madison {words(packages)} 2>/dev/null; :"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, list[str]] | Unknown:

@@ -8,7 +8,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
-from gpurig.facts.docker.engine import DOCKER, first_object, within
+from gpurig.facts.docker.engine import CLIENT, DOCKER, RUNS, first_object, within
 
 NOTES = "/var/lib/gpurig/images"  # NAME.id: the image that gpurig made there under NAME
 
@@ -43,8 +43,7 @@ class ContainerImage(Fact[Found]):
     def command(self, reference: str) -> StringCommand:
         return framed(
             StringCommand(
-                "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;",
-                "command -v docker >/dev/null || exit 4;",
+                f"{RUNS} || exit 3; {CLIENT} || exit 4;",
                 f"told=$(timeout 20 {DOCKER} image inspect --format '{{{{json .}}}}' --",
                 QuoteString(reference),
                 "2>&1); code=$?; printf '%s\\n' \"$told\"; exit $code",
@@ -78,7 +77,7 @@ class OwnImages(Always[list[str]]):
     """
 
     def command(self) -> StringCommand:
-        return framed(f"cat {NOTES}/*.id 2>/dev/null; :")
+        return framed(f'for f in {NOTES}/*.id; do [ ! -e "$f" ] || cat "$f"; done')
 
     def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         return sorted({line for line in lines if line})

@@ -12,7 +12,7 @@ class Podman(Fact[str]):
     """The version of the installed podman, ``"5.4.2"``; ABSENT without it."""
 
     def command(self) -> StringCommand:
-        return framed("command -v podman >/dev/null || exit 3; podman --version")
+        return framed("tool podman podman || exit 3; podman --version")
 
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code == 3:

@@ -9,8 +9,8 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
-from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile
-from gpurig.facts.docker.engine import Daemon, DockerInfo
+from gpurig.facts.docker.daemon_json import TEXT, DaemonConfig, DaemonFile
+from gpurig.facts.docker.engine import CLIENT, Daemon, DockerInfo
 
 UNIT = "/etc/systemd/user/docker.service"
 
@@ -23,8 +23,10 @@ def acting_as(user: str) -> str:
     owner only: a link in there may lead anywhere.
     """
     return (
-        f'u={shlex.quote(user)}; e=$(getent passwd -- "$u") || exit 3;'
-        ' i=$(echo "$e" | cut -d: -f3); h=$(echo "$e" | cut -d: -f6); cd /;'
+        f'u={shlex.quote(user)}; e=$(getent passwd -- "$u"); case $? in 0) ;; 2) exit 3 ;;'
+        " *) echo 'E: getent failed' >&2; exit 4 ;; esac;"
+        ' i=$(printf "%s\\n" "$e" | cut -d: -f3);'
+        ' h=$(printf "%s\\n" "$e" | cut -d: -f6); cd /;'
         ' as_user() { runuser -u "$u" -- env -u DOCKER_HOST -u DOCKER_CONTEXT -u DOCKER_CONFIG'
         ' -u XDG_CONFIG_HOME HOME="$h" XDG_RUNTIME_DIR="/run/user/$i"'
         ' DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$i/bus" "$@"; };'
@@ -50,7 +52,7 @@ class RootlessScript(Fact[Script]):
         return framed(
             "for f in /usr/bin /usr/share/docker.io/contrib /usr/libexec/docker; do"
             ' f="$f/dockerd-rootless.sh"; [ -x "$f" ] || continue; echo "$f";'
-            ' ! grep -q /etc/cdi "$f" || echo cdi; exit 0; done; exit 3'
+            ' [ -z "$(sed -n "/\\/etc\\/cdi/p" "$f")" ] || echo cdi; exit 0; done; exit 3'
         )
 
     def parse(self, lines: list[str], code: int) -> Script | Absent | Unknown:
@@ -74,9 +76,10 @@ class CdiFolder(Always[bool]):
 
     def command(self) -> StringCommand:
         return framed(
-            "[ -d /run/cdi ] && systemd-tmpfiles --cat-config 2>/dev/null"
-            " | grep -qE '^[dD][^[:space:]]*[[:space:]]+(/var)?/run/cdi/?([[:space:]]|$)'"
-            " && echo lasting; :"
+            "[ -d /run/cdi ] && command -v systemd-tmpfiles >/dev/null || exit 0;"
+            " must systemd-tmpfiles --cat-config 2>/dev/null |"
+            " sed -nE"
+            " 's,^[dD][^[:space:]]*[[:space:]]+(/var)?/run/cdi/?([[:space:]].*)?$,lasting,p'"
         )
 
     def parse(self, lines: list[str], code: int) -> bool | Unknown:
@@ -115,13 +118,15 @@ class RootlessOwner(Fact[Owner]):
     def command(self, user: str) -> StringCommand:
         return framed(
             acting_as(user) + " for f in subuid subgid; do"
-            ' printf "%ss " "$f"; cat /etc/$f 2>/dev/null | awk -F: -v u="$u" -v i="$i"'
-            " '$1 == u || $1 == i { n += $3 } END { print n + 0 }'; done;"
-            ' [ ! -e "/var/lib/systemd/linger/$u" ] || echo lingers yes;'
-            " ! as_user unshare --user true 2>/dev/null || echo namespaces yes;"
-            ' [ ! -S "/run/user/$i/systemd/private" ] || as_user systemctl --user show'
+            ' printf "%ss " "$f"; [ ! -e /etc/$f ] || cat /etc/$f | u=$u i=$i awk -F:'
+            ' \'$1 == ENVIRON["u"] || $1 == ENVIRON["i"] { n += $3 } END { print n + 0 }\'; done;'
+            # systemd writes a backslash of a name as \\x5c
+            " l=$(printf '%s' \"$u\" | sed 's/\\\\/\\\\x5c/g');"
+            ' [ ! -e "/var/lib/systemd/linger/$l" ] || echo lingers yes;'
+            " ! may as_user unshare --user true || echo namespaces yes;"
+            ' [ ! -S "/run/user/$i/systemd/private" ] || { as_user systemctl --user show'
             " docker.service --property=LoadState,ActiveState,UnitFileState,NeedDaemonReload"
-            " 2>/dev/null | tr '=' ' '; :"
+            " 2>/dev/null || unread systemctl $?; } | tr '=' ' '; :"
         )
 
     def parse(self, lines: list[str], code: int) -> Owner | Absent | Unknown:
@@ -149,10 +154,10 @@ class UserDaemonConfig(Fact[DaemonFile]):
 
     def command(self, user: str) -> StringCommand:
         return framed(
-            acting_as(user) + " as_user sh -c '"
+            acting_as(user) + f" as_user sh -c '{TEXT} "
             'f=$(readlink -f -- "$1") || { [ ! -L "$1" ] && exit 3; exit 4; };'
             ' if [ ! -e "$f" ]; then [ -L "$1" ] && exit 4; exit 3; fi;'
-            ' [ -f "$f" ] || exit 5; echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"'
+            ' [ -f "$f" ] || exit 5; echo "$f"; stat -c %.6Z -- "$f" && text "$f"'
             '\' sh "$h/.config/docker/daemon.json"'
         )
 
@@ -169,8 +174,10 @@ class UserDockerInfo(Fact[Daemon]):
 
     def command(self, user: str) -> StringCommand:
         return framed(
-            acting_as(user) + " as_user systemctl --user is-active --quiet docker.service"
-            " 2>/dev/null || exit 3; command -v docker >/dev/null || exit 4;"
+            acting_as(user) + ' [ -S "/run/user/$i/systemd/private" ] || exit 3;'
+            " as_user systemctl --user is-active --quiet docker.service 2>/dev/null;"
+            " case $? in 0) ;; 3|4) exit 3 ;; *) failed systemctl $? ;; esac;"
+            f" {CLIENT} || exit 4;"
             ' as_user timeout 20 docker --host "unix:///run/user/$i/docker.sock"'
             " info --format '{{json .}}'"
         )
@@ -197,7 +204,7 @@ class UserContexts(Fact[Contexts]):
 
     def command(self, user: str) -> StringCommand:
         return framed(
-            acting_as(user) + " command -v docker >/dev/null || exit 3; as_user docker context ls"
+            acting_as(user) + f" {CLIENT} || exit 3; as_user docker context ls"
             " --format '{{.Current}} {{.Name}} {{.DockerEndpoint}}'"
         )
 

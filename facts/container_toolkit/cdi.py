@@ -10,6 +10,8 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.driver.mig import NVIDIA_SMI
+from gpurig.facts.host.loader import LOADED
 
 # In rising priority; the second is emptied at boot (facts of the CDI specification).
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
@@ -20,10 +22,13 @@ class Spec(TypedDict):
     One CDI spec file.
 
     + version: ``cdiVersion``; kind: ``nvidia.com/gpu``; both empty when the file is broken
-    + devices: their names, ``0``, ``all`` …; nodes: the device nodes they bring
+    + devices: their names, ``0``, ``all`` …; nodes: the device nodes of GPUs they bring
+    + control: the nodes beside those of GPUs, ``/dev/nvidiactl`` …
     + libraries: file names of the driver's libraries, ``libcuda.so.550.163.01``
     + missing: what it names on the host and is not there
     + deadly: whether its readers crash on it, `deadly`
+    + cut: whether it ends in the middle of a line or of a mount, as nothing ends that was written
+      to the end
     + closed: the file or its folder where not everybody may read or others than root may write,
       with mode and owner: ``/etc/cdi/nvidia.yaml has mode 600 and owner root``
     """
@@ -33,10 +38,12 @@ class Spec(TypedDict):
     kind: str
     devices: list[str]
     nodes: list[str]
+    control: list[str]
     libraries: list[str]
     missing: list[str]
     closed: list[str]
     deadly: bool
+    cut: bool
 
 
 class CdiSpecs(Always[list[Spec]]):
@@ -49,9 +56,12 @@ class CdiSpecs(Always[list[Spec]]):
             ' [ -f "$f" ] || continue; echo "spec $f";'
             ' find -L "$f" "${f%/*}" -maxdepth 0 \\( ! -uid 0 -o -perm /022 -o ! -perm -004'
             " -o -type d ! -perm -005 \\) -printf 'closed %p has mode %m and owner %u\\n';"
-            ' tr "," "\\n" < "$f" |'
-            ' sed -n \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
+            ' tr ",{}" "\\n" < "$f" |'
+            ' sed -n -e \'s/.*hostPath"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
+            # a device node whose path on the host is not told apart, and a hook's program
+            ' -e \'s/^[^a-zA-Z]*path"\\{0,1\\}: *"\\{0,1\\}\\([^"]*\\).*/\\1/p\''
             ' | sort -u | while read -r p; do [ -e "$p" ] || echo "missing $p"; done;'
+            ' [ -z "$(tail -c 1 "$f")" ] || echo cut;'
             " sed 's/^/| /' \"$f\"; echo; done"
         )
 
@@ -66,16 +76,27 @@ class CdiSpecs(Always[list[Spec]]):
                 specs[-1]["missing"].append(line.removeprefix("missing "))
             elif line.startswith("closed "):
                 specs[-1]["closed"].append(line.removeprefix("closed "))
+            elif line == "cut":
+                specs[-1]["cut"] = True
             elif line.startswith("| "):
                 texts[-1].append(line[2:])
         return [
             _spec(spec["path"], "\n".join(text))
-            | {"missing": spec["missing"], "closed": spec["closed"]}
+            | {"missing": _absent(spec["missing"], text), "closed": spec["closed"]}
+            | {"cut": (spec["cut"] and "\n".join(text)[:1] != "{") or mount_cut("\n".join(text))}
             for spec, text in zip(specs, texts, strict=True)
         ]
 
 
+def _absent(missing: list[str], text: list[str]) -> list[str]:
+    """Those that are paths of the host; a node's path is a container's where it has a hostPath."""
+    if any("hostPath" in line and "/dev/" in line for line in text):
+        return [path for path in missing if not path.startswith("/dev/")]
+    return missing
+
+
 _NODE = re.compile(r"/dev/nvidia\d+\b")
+_CONTROL = re.compile(r"/dev/nvidia(?:ctl|-uvm|-uvm-tools)(?![\w-])")
 _LIBRARY = re.compile(r"/(lib[^/\"\s]+\.so\.\d+\.[\d.]+\d)\b")
 
 
@@ -93,10 +114,12 @@ def _spec(path: str, text: str) -> Spec:
         kind=kind,
         devices=devices,
         nodes=sorted(set(_NODE.findall(text))),
+        control=sorted(set(_CONTROL.findall(text))),
         libraries=sorted(set(_LIBRARY.findall(text))),
         missing=[],
         closed=[],
         deadly=deadly(text),
+        cut=False,
     )
 
 
@@ -116,6 +139,29 @@ def deadly(text: str) -> bool:
         line.strip() == "-" and _is_empty(lines, n) and _FOLLOWED.fullmatch(_list_of(lines, n))
         for n, line in enumerate(lines)
     )
+
+
+def mount_cut(text: str) -> bool:
+    """
+    Whether the YAML ends in a list of mounts whose last one is shorter than each other.
+
+    nvidia-ctk writes mounts last, and of each the same keys and at least the same options.
+    """
+    lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[0] != "#"]
+    starts = [n for n, line in enumerate(lines) if line.strip() == "mounts:"]
+    if not starts:
+        return False
+    key, body = _depth(lines[starts[-1]]), lines[starts[-1] + 1 :]
+    if any(_depth(line) <= key and not line.strip().startswith("-") for line in body):
+        return False  # something comes after them
+    if body and not body[0].strip().startswith("-"):
+        return False
+    sizes: list[int] = []
+    for line in body:
+        if _depth(line) == _depth(body[0]) and line.strip().startswith("-"):
+            sizes.append(0)
+        sizes[-1] += 1
+    return not sizes or sizes[-1] < min(sizes[:-1], default=3)
 
 
 def _is_empty(lines: list[str], n: int) -> bool:
@@ -152,11 +198,13 @@ class DriverOnHost(TypedDict):
     + version: of the driver's user space, ``550.163.01``
     + libraries: those of ``libcuda`` and ``libnvidia-ml`` that are installed, as file names
     + nodes: ``/dev/nvidia0`` …, empty as long as no driver has made them
+    + control: those beside them that are there, ``/dev/nvidiactl``, ``/dev/nvidia-uvm`` …
     """
 
     version: str
     libraries: list[str]
     nodes: list[str]
+    control: list[str]
 
 
 class DriverLibraries(Fact[DriverOnHost]):
@@ -164,10 +212,11 @@ class DriverLibraries(Fact[DriverOnHost]):
 
     def command(self) -> StringCommand:
         return framed(
-            "PATH=$PATH:/sbin:/usr/sbin; for l in libnvidia-ml.so.1 libcuda.so.1; do"
-            ' p=$(ldconfig -p | sed -n "s/^\\t$l (libc6,[^)]*) => //p" | head -1);'
-            ' [ -z "$p" ] || readlink -f "$p"; done;'
-            " ls /dev/nvidia[0-9]* 2>/dev/null; :"
+            f"{LOADED}for l in libnvidia-ml.so.1 libcuda.so.1; do"
+            ' p=$(printf "%s\\n" "$loaded" | sed -n "s/^\\t$l (libc6,[^)]*) => //p" | head -n 1);'
+            ' [ ! -e "$p" ] || readlink -f "$p"; done;'
+            " for n in /dev/nvidia[0-9]* /dev/nvidiactl /dev/nvidia-uvm /dev/nvidia-uvm-tools; do"
+            ' [ ! -e "$n" ] || echo "$n"; done'
         )
 
     def parse(self, lines: list[str], code: int) -> DriverOnHost | Absent | Unknown:
@@ -175,14 +224,18 @@ class DriverLibraries(Fact[DriverOnHost]):
         versions = [name.partition(".so.")[2] for name in libraries if "nvidia-ml" in name]
         if not versions:
             return ABSENT
-        nodes = [line for line in lines if _NODE.fullmatch(line)]
-        return DriverOnHost(version=versions[0], libraries=sorted(libraries), nodes=sorted(nodes))
+        return DriverOnHost(
+            version=versions[0],
+            libraries=sorted(libraries),
+            nodes=sorted(line for line in lines if _NODE.fullmatch(line)),
+            control=sorted(line for line in lines if _CONTROL.fullmatch(line)),
+        )
 
 
 # As the unit itself has it.
 _CONDITION = (
-    "[ -e /dev/dxg ] || grep -qE '/(nvidia|nvidia-current)[.]ko'"
-    ' "/lib/modules/$(uname -r)/modules.dep" 2>/dev/null'
+    '{ m=/lib/modules/$(uname -r)/modules.dep; [ -e /dev/dxg ] || { [ -e "$m" ] &&'
+    ' [ -n "$(sed -nE "/\\/(nvidia|nvidia-current)[.]ko/{p;q}" "$m")" ]; }; }'
 )
 
 
@@ -196,7 +249,10 @@ class CdiRefresh(Always[bool]):
 
     def command(self) -> StringCommand:
         return framed(
-            "systemctl is-enabled --quiet nvidia-cdi-refresh.service 2>/dev/null || exit 0;"
+            "[ -d /run/systemd/system ] || exit 0;"
+            " case $(must systemctl show nvidia-cdi-refresh.service --value"
+            " --property=UnitFileState) in enabled*|static|indirect|generated|alias) ;;"
+            " *) exit 0 ;; esac;"
             f" {_CONDITION} || exit 0; echo refreshes"
         )
 
@@ -222,7 +278,9 @@ class NvmlGpus(Always[int]):
     """How many GPUs the driver answers for; 0 when it does not, and then no spec can be made."""
 
     def command(self) -> StringCommand:
-        return framed("timeout 30 nvidia-smi -L 2>/dev/null | grep -c '^GPU '; :")
+        return framed(f"{NVIDIA_SMI} || exit 3; timeout 30 nvidia-smi -L 2>&1")
 
     def parse(self, lines: list[str], code: int) -> int | Unknown:
-        return int(lines[0])
+        if code == 1 or 124 <= code < 255:  # not one of its own
+            return Unknown(f"nvidia-smi ended with {code}")
+        return 0 if code else sum(line.startswith("GPU ") for line in lines)

@@ -8,7 +8,7 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
-from gpurig.facts.docker.engine import DOCKER
+from gpurig.facts.docker.engine import CLIENT, DOCKER, RUNS
 
 
 class Links(TypedDict):
@@ -38,19 +38,19 @@ _NODES = (
     ' [ -e "/dev/char/$(($1)):$(($2))" ] || echo "missing $n"; done;'
 )
 _RULE = (
-    "grep -ls create-dev-char-symlinks /etc/udev/rules.d/*.rules /run/udev/rules.d/*.rules"
-    " /lib/udev/rules.d/*.rules | sed -n '1s/^/rule /p';"
+    "for f in /etc/udev/rules.d/*.rules /run/udev/rules.d/*.rules /lib/udev/rules.d/*.rules; do"
+    ' [ ! -e "$f" ] || [ -z "$(sed -n /create-dev-char-symlinks/p "$f")" ] ||'
+    ' { echo "rule $f"; break; }; done;'
 )
 # 195: the major number of NVIDIA's devices (Linux, admin-guide/devices.txt)
 _CONTAINERS = (
-    "systemctl is-active --quiet docker.service 2>/dev/null &&"
-    " command -v docker >/dev/null || exit 0;"
-    f" timeout 20 {DOCKER} info --format 'driver {{{{.CgroupDriver}}}}';"
-    f" for id in $(timeout 20 {DOCKER} ps --no-trunc --quiet); do"
-    f" set -- $({DOCKER} inspect --format '{{{{.State.Pid}}}} {{{{.Name}}}}' \"$id\");"
+    f"{RUNS} && {CLIENT} || exit 0;"
+    f" must timeout 20 {DOCKER} info --format 'driver {{{{.CgroupDriver}}}}';"
+    f" for id in $(must timeout 20 {DOCKER} ps --no-trunc --quiet); do"
+    f" set -- $(may {DOCKER} inspect --format '{{{{.State.Pid}}}} {{{{.Name}}}}' \"$id\");"
     ' [ -e "/proc/$1/root/dev/nvidiactl" ] || continue;'
-    ' systemctl show "docker-$id.scope" --property=DeviceAllow | grep -q "/195:\\|char-nvidia" ||'
-    ' echo "unruled ${2#/}"; done'
+    ' case $(must systemctl show "docker-$id.scope" --property=DeviceAllow) in'
+    ' */195:*|*char-nvidia*) ;; *) echo "unruled ${2#/}" ;; esac; done'
 )
 
 
@@ -59,8 +59,8 @@ class DeviceLinks(Fact[Links]):
 
     def command(self) -> StringCommand:
         return framed(
-            "command -v runc >/dev/null || exit 3; runc --version | sed -n 's/ version//;1p';"
-            " systemctl --version 2>/dev/null | sed -n '1s/(.*//p';"
+            "tool runc runc || exit 3; must runc --version | sed -n 's/ version//;1p';"
+            " ! command -v systemctl >/dev/null || must systemctl --version | sed -n '1s/(.*//p';"
             f" {_NODES} {_RULE} {_CONTAINERS}"
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from typing import Any, TypedDict
@@ -11,6 +10,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.docker.daemon_text import understood
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 RECORD = "/run/gpurig/docker-config"
@@ -24,12 +24,36 @@ class DaemonFile(TypedDict):
     + config: what it holds, in its order
     + indent: one step of its indentation, as text
     + changed: when the file was last changed in any way, in seconds since 1970 (ctime)
+    + lossy: what of it would be lost if it were written back, a sentence; empty for nothing
     """
 
     path: str
     config: dict[str, Any]
     indent: str
     changed: float
+    lossy: str
+
+
+# Shell: `text FILE` prints a daemon.json in UTF-8. dockerd takes UTF-16 and byte order marks
+# from 23.0 on, where it has --validate. No single quote stands in it: it is quoted by them.
+TEXT = (
+    'text() { mark=$(head -c 3 -- "$1" | od -An -tx1 | tr -d " ");'
+    " case $mark in efbbbf|fffe*|feff*)"
+    " case $(dockerd --help 2>/dev/null) in *--validate*) ;; *) exit 6 ;; esac ;; esac;"
+    ' case $mark in fffe*|feff*) iconv -f UTF-16 -t UTF-8 < "$1" ;; *) cat -- "$1" ;; esac; };'
+)
+
+# Shell: the file that dockerd is started with, in $n: a unit's last ExecStart counts, with what its
+# variables hold.
+_NAMED = r"""
+started=$(systemctl cat docker.service 2>/dev/null | sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' |
+    sed -n 's/^ExecStart=//p' | tail -n 1)
+case $started in *'$'*) started="$started $(systemctl show --property=Environment --value \
+    docker.service) $([ ! -e /etc/default/docker ] ||
+    sed -n 's/^[[:space:]]*[A-Z_]*=//p' /etc/default/docker)" ;; esac
+other=$(printf '%s\n' "$started" |
+    sed -nE 's/.*--config-file[= ]+["\x27]?([^[:space:]"\x27;]+).*/\1/p' | tail -n 1)
+"""
 
 
 class DaemonConfig(Fact[DaemonFile]):
@@ -38,74 +62,50 @@ class DaemonConfig(Fact[DaemonFile]):
 
     + path: the file to read
 
-    ABSENT when there is no file; Unknown when dockerd could not read it or when it could not be
-    written back as it was (with line and column).
+    ABSENT when there is no file; Unknown when dockerd could not read it (with line and column).
+    What dockerd reads in place of the usual file, by ``--config-file``, is read here as well.
     """
 
     def command(self, path: str = DAEMON_JSON) -> StringCommand:
-        file = QuoteString(path)
+        named = _NAMED if path == DAEMON_JSON else "\nother=\n"
         return framed(
             StringCommand(
-                "f=$(readlink -f --", file, ');',
-                'if [ ! -e "$f" ]; then [ -L', file, "] && exit 4; exit 3; fi;",
-                '[ -f "$f" ] || exit 5;',
-                'echo "$f"; stat -c %.6Z -- "$f" && cat -- "$f"',
+                f"{TEXT}{named}n=", QuoteString(path), '; n=${other:-$n};',
+                '[ -e "$n" ] || { [ -L "$n" ] && exit 4;',
+                '[ -z "$other" ] || { echo "$n"; exit 7; }; exit 3; };',
+                'f=$(readlink -f -- "$n"); [ -f "$f" ] || exit 5;',
+                'echo "$f"; stat -c %.6Z -- "$f" && text "$f"',
+                _separator="",
             )
         )  # fmt: skip
 
     def parse(self, lines: list[str], code: int) -> DaemonFile | Absent | Unknown:
         if code == 3:
             return ABSENT
+        if code == 7:
+            return Unknown(f"docker.service starts dockerd with {lines[-1]}, which does not exist")
         if code:
             return Unknown(_UNREAD.get(code, "it cannot be read"))
         path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
-        config = _read(text)
-        if isinstance(config, Unknown):
-            return config
+        read = understood(text)
+        if isinstance(read, Unknown):
+            return read
+        config, lossy = read
         step = re.search(r'^([ \t]+)"', text, re.MULTILINE)
         return DaemonFile(
-            path=path, config=config, indent=step[1] if step else "    ", changed=changed
+            path=path,
+            config=config,
+            indent=step[1] if step else "    ",
+            changed=changed,
+            lossy=lossy,
         )
 
 
-_UNREAD = {4: "it is a broken link", 5: "it is not a file"}
-
-
-def _read(text: str) -> dict[str, Any] | Unknown:
-    """What a daemon.json says, where dockerd would read it and it can be written back as it was."""
-    if "\ufffd" in text:  # what stands for bytes that are not UTF-8; they would be lost
-        return Unknown("it is not UTF-8")
-    try:
-        config = json.loads(
-            text if text.strip() else "{}", object_pairs_hook=_once, parse_constant=_not_json
-        )
-    except json.JSONDecodeError as error:
-        return Unknown(
-            f"it is not valid JSON: {error.msg}, line {error.lineno} column {error.colno}"
-        )
-    except ValueError as error:
-        return Unknown(str(error))
-    except RecursionError:
-        return Unknown("its JSON is nested too deeply")
-    if not isinstance(config, dict):
-        return Unknown("it is not a JSON object")
-    wrong = _misshapen(config)
-    return Unknown(wrong) if wrong else config
-
-
-def _misshapen(config: dict[str, Any]) -> str:
-    """What of an object cannot be a daemon.json's, in a sentence; else empty."""
-    try:
-        json.dumps(config, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return "it has half a surrogate pair in a string"
-    for key in ("runtimes", "features"):
-        if not isinstance(config.get(key, {}), dict):
-            return f"its {key} is not an object"
-    for name, runtime in config.get("runtimes", {}).items():
-        if not isinstance(runtime, dict):
-            return f"its runtime {name} is not an object"
-    return ""
+_UNREAD = {
+    4: "it is a broken link",
+    5: "it is not a file",
+    6: "it begins with a byte order mark, which this dockerd does not read",
+}
 
 
 class DaemonConfigShown(DaemonConfig):
@@ -121,18 +121,6 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"it has {twice!r} twice in one object")
-    return dict(pairs)
-
-
-def _not_json(word: str) -> None:
-    raise ValueError(f"{word} is not valid JSON")
-
-
 class DaemonFlags(Fact[dict[str, str]]):
     """
     The keys that dockerd is given as flags of its unit, with the place where each stands.
@@ -143,7 +131,7 @@ class DaemonFlags(Fact[dict[str, str]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "systemctl cat docker.service 2>/dev/null || exit 3;"
+            "[ -d /run/systemd/system ] || exit 3; may systemctl cat docker.service || exit 3;"
             ' f=/etc/default/docker; [ ! -f "$f" ] || { echo "# $f"; cat "$f"; }'
         )
 
@@ -220,11 +208,13 @@ class Read(TypedDict):
     What is known about when dockerd last read its configuration.
 
     + started: when the daemon started, in seconds; 0 when it does not run
+    + file: the daemon.json that it was started with, links followed; empty when it does not run
     + confirmed: key → hash of the value in effect, recorded after a confirmed reload or restart
       of this very daemon; ``None`` where nothing was recorded
     """
 
     started: float
+    file: str
     confirmed: dict[str, str] | None
 
 
@@ -238,21 +228,29 @@ class ConfigRead(Fact[Read]):
 
     def command(self) -> StringCommand:
         return framed(
-            "s=$(LC_ALL=C systemctl show docker.service --value --timestamp=us+utc"
-            " --property=ExecMainStartTimestamp 2>/dev/null) || exit 3;"
+            "[ -d /run/systemd/system ] || exit 3;"
+            " s=$(LC_ALL=C must systemctl show docker.service --value --timestamp=us+utc"
+            " --property=ExecMainStartTimestamp);"
             ' echo "started $(date -u -d "${s:-@0}" +%s.%6N)";'
-            f' echo "this {THIS_DAEMON}"; cat {RECORD} 2>/dev/null; :'
+            " p=$(must systemctl show docker.service --value --property=MainPID); n=;"
+            ' if [ -r "/proc/${p:-0}/cmdline" ]; then'
+            " n=$(tr '\\0' '\\n' < \"/proc/$p/cmdline\" |"
+            " sed -n 's/^--config-file=//p; /^--config-file$/{n;p}' | tail -n 1);"
+            f' n=${{n:-{DAEMON_JSON}}}; [ ! -e "$n" ] || n=$(readlink -f -- "$n"); fi;'
+            ' echo "file $n";'
+            f' echo "this {THIS_DAEMON}"; [ ! -e {RECORD} ] || cat {RECORD}'
         )
 
     def parse(self, lines: list[str], code: int) -> Read | Absent | Unknown:
         if code:
             return ABSENT
         started = _seconds(lines[0].removeprefix("started "))
-        daemon = lines[1].removeprefix("this ")
-        if len(lines) < 3 or lines[2] != daemon:
-            return Read(started=started, confirmed=None)
-        hashes = (line.partition(" ") for line in lines[3:])
-        return Read(started=started, confirmed={key: value for value, _, key in hashes})
+        file, daemon = lines[1].removeprefix("file").strip(), lines[2].removeprefix("this ")
+        if len(lines) < 4 or lines[3] != daemon:
+            return Read(started=started, file=file, confirmed=None)
+        hashes = (line.partition(" ") for line in lines[4:])
+        confirmed = {key: value for value, _, key in hashes}
+        return Read(started=started, file=file, confirmed=confirmed)
 
 
 # A shell text that names the daemon that runs now and no other one.

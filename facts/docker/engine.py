@@ -10,9 +10,18 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.packages.dpkg import QUERY
 
 # The system's own daemon: root's `docker context` or DOCKER_HOST may point to another one.
 DOCKER = "docker --host unix:///run/docker.sock"
+
+
+# Shell: whether docker.service runs. It ends with 3 and 4 for "no"; any other is no answer.
+RUNS = (
+    "{ [ -d /run/systemd/system ] && { systemctl is-active --quiet docker.service 2>/dev/null;"
+    " case $? in 0) ;; 3|4) false ;; *) failed systemctl $? ;; esac; }; }"
+)
+CLIENT = "tool docker docker.io docker-cli docker-ce-cli moby-engine"
 
 
 class Installed(TypedDict):
@@ -42,9 +51,10 @@ class DockerInstalled(Fact[Installed]):
 
     def command(self) -> StringCommand:
         return framed(
-            "dpkg-query -W -f '${db:Status-Status} package ${Package} ${Version}\\n'"
-            f" {' '.join(_SOURCES)} podman-docker 2>/dev/null | sed -n -E -e 's/^half-installed"
-            " package/half/p' -e 's/^(installed|unpacked|half-configured|triggers-[a-z]+) //p';"
+            f"{QUERY}query -W -f '${{db:Status-Status}} package ${{Package}} ${{Version}}\\n'"
+            f" {' '.join(_SOURCES)} podman-docker; printf '%s\\n' \"$known\" | sed -n -E"
+            " -e 's/^half-installed package/half/p'"
+            " -e 's/^(installed|unpacked|half-configured|triggers-[a-z]+) //p';"
             " for f in /snap/bin/docker /usr/local/bin/dockerd;"
             ' do [ ! -e "$f" ] || echo "file $f"; done;'
             ' f=$(command -v dockerd) && echo "dockerd $f"; :'
@@ -91,7 +101,7 @@ class DockerClient(Fact[str]):
     """Where the command ``docker`` is, which some packagings have apart; ABSENT without it."""
 
     def command(self) -> StringCommand:
-        return framed("command -v docker || exit 3")
+        return framed(f"{CLIENT} || exit 3; command -v docker")
 
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         return ABSENT if code else lines[0]
@@ -128,8 +138,7 @@ class DockerInfo(Fact[Daemon]):
 
     def command(self) -> StringCommand:
         return framed(
-            "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;"
-            " command -v docker >/dev/null || exit 4;"
+            f"{RUNS} || exit 3; {CLIENT} || exit 4;"
             f" timeout 20 {DOCKER} info --format '{{{{json .}}}}'"
         )
 
@@ -186,10 +195,10 @@ class RestartPolicies(Fact[dict[str, str]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;"
+            f"{RUNS} || exit 3;"
             f" ids=$(timeout 20 {DOCKER} ps --quiet) || exit 4; set -- $ids; [ $# = 0 ] ||"
-            f" timeout 20 {DOCKER} inspect --format"
-            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' \"$@\" 2>/dev/null; :"
+            f" may timeout 20 {DOCKER} inspect --format"  # one that has ended is not found
+            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' \"$@\"; :"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
@@ -199,6 +208,31 @@ class RestartPolicies(Fact[dict[str, str]]):
             return Unknown("docker ps does not answer")
         rows = (line.partition(" /") for line in lines if " /" in line)
         return {name: policy or "no" for policy, _, name in rows}
+
+
+class StoppedContainers(Fact[list[str]]):
+    """
+    Containers that somebody stopped and that Docker starts no more by itself.
+
+    That is what ``restart=unless-stopped`` means. ``["web"]``; ABSENT when docker.service does not
+    run.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            f"{RUNS} || exit 3; ids=$(timeout 20 {DOCKER} ps --quiet --filter status=exited) ||"
+            " exit 4; set -- $ids; [ $# = 0 ] ||"
+            f" may timeout 20 {DOCKER} inspect --format"  # one that has been removed is not found
+            " '{{.HostConfig.RestartPolicy.Name}} {{.Name}}' \"$@\"; :"
+        )
+
+    def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code:
+            return Unknown("docker ps does not answer")
+        rows = (line.strip().partition(" /") for line in lines)
+        return sorted(name for policy, _, name in rows if policy == "unless-stopped")
 
 
 class Container(TypedDict):
@@ -219,8 +253,7 @@ class RunningContainers(Fact[list[Container]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "systemctl is-active --quiet docker.service 2>/dev/null || exit 3;"
-            f" timeout 20 {DOCKER} ps --no-trunc --format '{{{{json .}}}}'"
+            f"{RUNS} || exit 3; timeout 20 {DOCKER} ps --no-trunc --format '{{{{json .}}}}'"
         )
 
     def parse(self, lines: list[str], code: int) -> list[Container] | Absent | Unknown:

@@ -38,29 +38,29 @@ class Proxy(TypedDict):
 
 _LOOK = rf"""
 sum() {{ sha256sum | cut -d ' ' -f 1; }}
-[ -d /run/systemd/system ] && systemctl cat docker.service >/dev/null 2>&1 || exit 3
+[ -d /run/systemd/system ] && unit=$(may systemctl cat docker.service) || exit 3
 [ ! -f {DROP_IN} ] || sed 's/^/drop-in /' {DROP_IN}
 if [ -f {SECRET} ]; then
     echo "secret $(sum < {SECRET})"
     echo "access $(stat -c '%a %U:%G' {SECRET})"
 fi
-systemctl cat docker.service | awk '
+printf '%s\n' "$unit" | awk '
     /^# \// {{ file = substr($0, 3) }}
     /^ *Environment *=/ && toupper($0) ~ /HTTPS?_PROXY=[^" ]/ {{ print "theirs " file }}'
-systemctl show docker.service --value --property=EnvironmentFiles | sed 's/ (.*//' |
+must systemctl show docker.service --value --property=EnvironmentFiles | sed 's/ (.*//' |
     while read -r file; do
         [ "$file" != {SECRET} ] && [ -f "$file" ] || continue
-        ! grep -qiE '^ *https?_proxy=.' "$file" || echo "theirs $file"
+        [ -z "$(sed -nE '/^ *https?_proxy=./Ip' "$file")" ] || echo "theirs $file"
     done
 f=/etc/docker/daemon.json
-[ ! -f $f ] || ! grep -qE '"https?-proxy"' $f || echo "theirs $f"
-pid=$(systemctl show docker.service --value --property=MainPID)
+[ ! -f $f ] || [ -z "$(sed -nE '/"https?-proxy"/p' $f)" ] || echo "theirs $f"
+pid=$(must systemctl show docker.service --value --property=MainPID)
 echo "pid $pid"
 [ "$pid" != 0 ] && [ -e "/proc/$pid" ] || exit 0
 own=$(tr '\0' '\n' < "/proc/$pid/environ") || exit 4
-lines=$(printf '%s\n' "$own" | grep -E '^HTTPS?_PROXY=.' | LC_ALL=C sort)
+lines=$(printf '%s\n' "$own" | sed -nE '/^HTTPS?_PROXY=./p' | LC_ALL=C sort)
 [ -z "$lines" ] || echo "running $(printf '%s\n' "$lines" | sum)"
-! printf '%s\n' "$own" | grep -q '^{MARK}=' || echo marked
+[ -z "$(printf '%s\n' "$own" | sed -n '/^{MARK}=/p')" ] || echo marked
 exit 0
 """
 

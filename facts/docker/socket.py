@@ -37,8 +37,8 @@ class DockerSocket(Fact[Socket]):
     def command(self) -> StringCommand:
         return framed(
             f"[ -S {SOCKET} ] || exit 3; stat -c '%a %G' {SOCKET};"
-            " systemctl cat docker.socket 2>/dev/null | sed -n -e 's/^# \\(\\/.*\\)/file \\1/p'"
-            " -e 's/^ *\\(Socket[A-Z][a-z]*\\) *= */\\1 /p'"
+            " [ ! -d /run/systemd/system ] || may systemctl cat docker.socket |"
+            " sed -n -e 's/^# \\(\\/.*\\)/file \\1/p' -e 's/^ *\\(Socket[A-Z][a-z]*\\) *= */\\1 /p'"
         )
 
     def parse(self, lines: list[str], code: int) -> Socket | Absent | Unknown:

@@ -43,15 +43,16 @@ ERROR = r"(^|[^-[:alnum:]])(fatal )?error: |[*][*][*] .*Error [0-9]|^ERROR"
 
 # dkms keeps the log of its last build; one that succeeded has the module beside the kernel's name.
 _FAILED = rf"""
-command -v dkms >/dev/null || exit 3
+tool dkms dkms || exit 3
 for log in /var/lib/dkms/nvidia*/*/build/make.log /var/lib/dkms/nvidia*/*/*/*/log/make.log; do
     [ -r "$log" ] || continue
     set -- $(sed -n '1s/.*make[.]log for .* for kernel \([^ ]*\) (\([^ )]*\)).*/\1 \2/p' "$log")
     [ $# = 2 ] || continue
     name=${{log#/var/lib/dkms/}} module=${{name%%/*}} version=${{name#*/}} version=${{version%%/*}}
     [ -d "/var/lib/dkms/$module/$version/$1/$2/module" ] && continue
-    said=$(grep -m 1 -E '{ERROR}' "$log" ||
-        grep -m 1 -E '^# exit code: *[1-9]' "$log") || continue
+    said=$(sed -nE '\~{ERROR}~{{p;q}}' "$log")
+    said=${{said:-$(sed -nE '/^# exit code: *[1-9]/{{p;q}}' "$log")}}
+    [ -n "$said" ] || continue
     printf '%s\n' "$module $version $1 ${{said#"${{log%/*}}/"}}"
 done
 exit 0
@@ -111,11 +112,13 @@ class DkmsStatus(Fact[list[Built]]):
     """
 
     def command(self) -> StringCommand:
-        return framed("command -v dkms >/dev/null || exit 3; LC_ALL=C dkms status 2>/dev/null")
+        return framed("tool dkms dkms || exit 3; LC_ALL=C dkms status 2>/dev/null")
 
     def parse(self, lines: list[str], code: int) -> list[Built] | Absent | Unknown:
         if code == 3:
             return ABSENT
+        if code:
+            return Unknown(f"dkms status ended with {code}")
         found: list[Built] = []
         for line in filter(str.strip, lines):
             said = _LINE.fullmatch(line)

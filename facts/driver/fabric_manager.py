@@ -33,8 +33,9 @@ class FabricManagerCandidates(Always[Candidates]):
 
     def command(self, package: str) -> StringCommand:
         return framed(
-            f"sed 's/^/pin /' {PIN} 2>/dev/null; command -v apt-cache >/dev/null || exit 3;"
-            f" LC_ALL=C apt-cache madison {words(package)} 2>/dev/null |"
+            f"[ ! -e {PIN} ] || sed 's/^/pin /' {PIN};"
+            " command -v apt-cache >/dev/null || exit 3;"
+            f" LC_ALL=C must apt-cache madison {words(package)} 2>/dev/null |"
             " sed -n 's/^[^|]*| *\\([^ |]*\\) *|.*/version \\1/p'"
         )
 

@@ -16,18 +16,20 @@ RECORD = (
 # The image as it is now: another size or time means that somebody made it anew since.
 FILE = 'i=/boot/initrd.img-$k; [ -e "$i" ] || i=/boot/initramfs-$k.img'  # Debian's name, Red Hat's
 IMAGE = "stat -c '%s %.Y' \"$i\""
-NEXT = "k=$(ls /boot 2>/dev/null | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
+NEXT = "k=$([ ! -d /boot ] || ls /boot | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
 
 
 class Image(TypedDict):
     """
     + release: of the kernel it belongs to
     + made_for: checksum of the modprobe configuration in it, empty where that is not known
+    + remade: whether gpurig made it once, and it has had another size or time since
     + updatable: whether update-initramfs or dracut is there to make it anew
     """
 
     release: str
     made_for: str
+    remade: bool
     updatable: bool
 
 
@@ -38,20 +40,26 @@ class Initramfs(Fact[Image]):
     What is inside is not read at each run (unpacking takes seconds): after an update that
     succeeded its size and time are kept with the checksum of the configuration it was made from.
 
-    ``{"release": "6.12.117+deb13-amd64", "made_for": "9f86d0…", "updatable": True}``
+    ``{"release": "6.12.117+deb13-amd64", "made_for": "9f86d0…", "remade": False,
+    "updatable": True}``
     """
 
     def command(self) -> StringCommand:
         return framed(
             f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e "$i" ] || exit 3; echo "$k";'
-            " { command -v update-initramfs || command -v dracut; } >/dev/null &&"
-            " echo yes || echo no;"
-            f" set -- $(cat {RECORD} 2>/dev/null);"
-            f' [ "$1 $2 $3" = "$k $({IMAGE})" ] && echo "$4" || echo'
+            " if tool update-initramfs initramfs-tools || tool dracut dracut;"
+            " then echo yes; else echo no; fi;"
+            f" set -- $([ ! -e {RECORD} ] || cat {RECORD});"
+            f' if [ "$1 $2 $3" = "$k $({IMAGE})" ]; then echo "$4";'
+            ' elif [ "$1" = "$k" ]; then echo remade; else echo; fi'
         )
 
     def parse(self, lines: list[str], code: int) -> Image | Absent | Unknown:
         if code == 3:
             return ABSENT
         made_for = lines[2] if len(lines) > 2 else ""
-        return Image(release=lines[0], made_for=made_for, updatable=lines[1] == "yes")
+        remade = made_for == "remade"
+        return Image(
+            release=lines[0], made_for="" if remade else made_for, remade=remade,
+            updatable=lines[1] == "yes",
+        )  # fmt: skip

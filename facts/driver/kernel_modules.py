@@ -8,19 +8,20 @@ from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import Always, framed
 from gpurig.contract.values import Unknown
+from gpurig.facts.driver.modprobe import MODPROBE
 from gpurig.facts.driver.module import FLAVOURS, RESOLVE, Module
 
 # The module itself names the firmware that it asks for, with its version in the path.
 _OF_KERNEL = r"""
 of_kernel() {
     printf 'release %s\n' "$1"
-    command -v modprobe >/dev/null || return
+    MODPROBE || return
     f=$(resolve "$1") && [ -n "$f" ] || return
     printf 'path %s\n' "$f"
     for field in version license signer sig_key; do
-        printf '%s %s\n' "$field" "$(modinfo -F "$field" "$f" | head -n 1)"
+        printf '%s %s\n' "$field" "$(must modinfo -F "$field" "$f" | head -n 1)"
     done
-    modinfo -F firmware "$f" | while read -r image; do
+    must modinfo -F firmware "$f" | while read -r image; do
         state=missing
         for found in "/lib/firmware/$image" "/lib/firmware/updates/$image"; do
             for form in "" .xz .zst; do [ -s "$found$form" ] && state=found; done
@@ -28,7 +29,7 @@ of_kernel() {
         printf '%s %s\n' "$state" "$image"
     done
 }
-"""
+""".replace("MODPROBE", MODPROBE)
 
 
 class KernelModule(TypedDict):

@@ -7,6 +7,9 @@ from pyinfra.api import StringCommand
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
+# Its packages are called otherwise in Debian, in Ubuntu and in NVIDIA's repositories.
+NVIDIA_SMI = "tool nvidia-smi nvidia-smi 'nvidia-utils-*' nvidia-driver-cuda"
+
 
 class Mig(Fact[dict[str, str]]):
     """
@@ -17,7 +20,7 @@ class Mig(Fact[dict[str, str]]):
 
     def command(self) -> StringCommand:
         return framed(
-            "command -v nvidia-smi >/dev/null || exit 3;"
+            f"{NVIDIA_SMI} || exit 3;"
             " nvidia-smi --query-gpu=index,mig.mode.current --format=csv,noheader 2>&1"
         )
 

@@ -9,6 +9,8 @@ from pyinfra.api import StringCommand
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.driver.initramfs import NEXT
+from gpurig.facts.driver.modprobe import MODPROBE
+from gpurig.facts.host.loader import LOADED
 
 # Licences of nvidia.ko: NVIDIA/open-gpu-kernel-modules kernel-open/nvidia/nv.c, and Debian's
 # 550.163.01 (nvidia-kernel-dkms).
@@ -18,15 +20,15 @@ FLAVOURS = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}
 # ("install nvidia modprobe -i nvidia-current"), which a dry run shows and does not follow.
 RESOLVE = r"""
 resolve() {
-    f=$(modprobe --dry-run --show-depends --set-version "$1" nvidia 2>/dev/null |
+    f=$(may modprobe --dry-run --show-depends --set-version "$1" nvidia |
         sed -n 's/^insmod \([^ ]*\).*/\1/p; s/^install .*modprobe -i \([^ ]*\).*/\1/p' |
-        grep nvidia | tail -n 1)
-    case $f in ''|/*) ;; *) f=$(modinfo -k "$1" -n "$f" 2>/dev/null) ;; esac
+        sed -n '/nvidia/p' | tail -n 1)
+    case $f in ''|/*) ;; *) f=$(may modinfo -k "$1" -n "$f") ;; esac
     [ -n "$f" ] && [ -e "$f" ] && echo "$f"
 }
 """
 
-_LIBRARY = "ldconfig -p | sed -n 's/.*{0}[.]so[.]1 .*=> //p' | head -n 1"
+_LIBRARY = "printf '%s\\n' \"$loaded\" | sed -n 's/.*{0}[.]so[.]1 .*=> //p' | head -n 1"
 
 
 class Module(TypedDict):
@@ -63,9 +65,9 @@ class ModuleForNextBoot(Fact[NextModule]):
     def command(self) -> StringCommand:
         return framed(
             f'{RESOLVE}{NEXT}; [ -n "$k" ] || exit 3; echo "$k";'
-            " command -v modprobe >/dev/null || exit 0;"
-            ' f=$(resolve "$k") && echo "$f" && modinfo -F version "$f" &&'
-            ' modinfo -F license "$f"; :'
+            f" {MODPROBE} || exit 0;"
+            ' f=$(resolve "$k") && echo "$f" && must modinfo -F version "$f" &&'
+            ' must modinfo -F license "$f"; :'
         )
 
     def parse(self, lines: list[str], code: int) -> NextModule | Absent | Unknown:
@@ -91,7 +93,8 @@ class DriverUserSpace(Fact[Libraries]):
 
     def command(self) -> StringCommand:
         return framed(
-            "; ".join(
+            LOADED
+            + "; ".join(
                 f'f=$({_LIBRARY.format(name)}); r=$([ -n "$f" ] && readlink -f "$f");'
                 f' echo "{name} ${{r##*.so.}}"'
                 for name in ("libcuda", "libnvidia-ml")
@@ -132,10 +135,11 @@ class DriverLoaded(Always[Loaded]):
 
     def command(self) -> StringCommand:
         return framed(
-            RESOLVE + 'echo "version $(cat /sys/module/nvidia/version 2>/dev/null)";'
-            ' echo "told $(head -n 1 /proc/driver/nvidia/version 2>/dev/null)";'
+            RESOLVE + "v=/sys/module/nvidia/version t=/proc/driver/nvidia/version;"
+            ' echo "version $([ ! -e $v ] || cat $v)"; echo "told $([ ! -e $t ] || head -n 1 $t)";'
             ' [ -d /sys/module/nouveau ] && echo "nouveau yes"; echo "running $(uname -r)";'
-            ' f=$(resolve "$(uname -r)"); echo "here $([ -n "$f" ] && modinfo -F version "$f")"'
+            f' ! {MODPROBE} || f=$(resolve "$(uname -r)");'
+            ' echo "here $([ -z "$f" ] || must modinfo -F version "$f")"'
         )
 
     def parse(self, lines: list[str], code: int) -> Loaded | Unknown:

@@ -15,22 +15,26 @@ from gpurig.facts.driver.kernel_modules import serial
 # and what is made of it.
 # /proc/keys has those that the kernel was built with, or took over from the firmware.
 _KEYS = r"""
-file=$(sed -n 's/^mok_certificate=//p' /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf \
-    2>/dev/null | tail -n 1 | tr -d "\"'")
+file=$(for f in /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf; do
+    [ ! -e "$f" ] || sed -n 's/^mok_certificate=//p' "$f"; done | tail -n 1 | tr -d "\"'")
 if [ -z "$file" ]; then
     file=/var/lib/dkms/mok.pub
-    grep -Eq '^ID(_LIKE)?=.*ubuntu' /etc/os-release 2>/dev/null &&
+    [ -z "$([ ! -e /etc/os-release ] || sed -nE '/^ID(_LIKE)?=.*ubuntu/p' /etc/os-release)" ] ||
         file=/var/lib/shim-signed/mok/MOK.der
 fi
 printf 'certificate %s\n' "$file"
 if [ -s "$file" ]; then
     printf 'own %s\n' "$(openssl x509 -inform DER -in "$file" -noout -serial 2>&1)"
 fi
-sed -n 's/.* asymmetri \(.*\): [0-9a-f]*: .*/trusted \1/p' /proc/keys 2>/dev/null
-command -v mokutil >/dev/null || exit 0
+[ ! -r /proc/keys ] || sed -n 's/.* asymmetri \(.*\): [0-9a-f]*: .*/trusted \1/p' /proc/keys
+tool mokutil mokutil || exit 0
 echo mokutil
 for list in enrolled new; do
-    LC_ALL=C mokutil --list-$list 2>&1 |
+    said=$(LC_ALL=C mokutil --list-$list 2>&1); status=$?
+    # It ends with 1 where a list is empty, and says so.
+    case $status:$said in 0:*|1:?*) ;; *) unread mokutil $status ;; esac
+    case $status:$said in 1:*'Serial Number'*) unread mokutil 1 ;; esac
+    printf '%s\n' "$said" |
         sed -n "/Serial Number:/{s/^ */$list /p;n;s/^ */$list /p}; /^Failed/s/^/$list /p"
 done
 exit 0

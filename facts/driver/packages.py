@@ -11,6 +11,9 @@ from pyinfra.api import StringCommand
 from gpurig.contract.fact import Always, Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.driver.versions import branch, upstream
+from gpurig.facts.host.loader import LOADED
+from gpurig.facts.packages.dpkg import QUERY
+from gpurig.facts.packages.rpm import OWNED
 
 # The packages of the driver, in Debian, in Ubuntu and in NVIDIA's repository, as globs. Left out:
 # the container toolkit, what computes on top of the driver, nvidia-fs and nvidia-gds, and the
@@ -38,30 +41,39 @@ _THERE = ("installed", "unpacked", "half-configured", "triggers-awaited", "trigg
 _LICENCES = {"Dual MIT/GPL": "open", "NVIDIA": "proprietary"}  # as in facts/driver/module.py
 
 _DPKG = (
-    'command -v dpkg-query >/dev/null && { echo "native $(dpkg --print-architecture)";'
-    " dpkg-query -W -f '"
+    QUERY + "query -W -f '"
     r"package ${Package}|${Architecture}|${Version}|${db:Status-Want}|${db:Status-Status}"
     r"|${source:Package}|${Maintainer}\n"
-    f"' {' '.join(repr(glob) for glob in FAMILY)} 2>/dev/null"
-    " | grep -v '|not-installed|'; }"
+    f"' {' '.join(repr(glob) for glob in FAMILY)};"
+    ' ! command -v dpkg >/dev/null || echo "native $(must dpkg --print-architecture)";'
+    " printf '%s\\n' \"$known\" | sed '/|not-installed|/d'"
 )
-# A library that a container's host mounted in, or Windows, is nobody's installation here.
-_RUNFILE = r"""
+# A library that a container's host mounted in, or Windows, is nobody's installation here; nor is
+# one that a person put where no installer of NVIDIA's puts any.
+_RUNFILE = (
+    LOADED
+    + OWNED
+    + r"""
 for f in /usr/bin/nvidia-uninstall /usr/bin/nvidia-installer; do
     [ -e "$f" ] && echo "runfile $f"
 done
-ldconfig -p 2>/dev/null | sed -n 's/.*libcuda[.]so[.]1 .*=> //p' | while read -r f; do
-    r=$(readlink -f "$f") || continue
-    case $r in /usr/lib/wsl/*) continue ;; esac
-    grep -qF " $r " /proc/self/mountinfo && continue
+set -- $(printf '%s\n' "$loaded" | sed -n 's/.*libcuda[.]so[.]1 .*=> //p')
+for f in "$@"; do
+    [ -e "$f" ] || continue
+    r=$(readlink -f "$f")
+    case $r in /usr/lib/wsl/*|/usr/local/*|/opt/*|/srv/*|/home/*|/root/*) continue ;; esac
+    [ -z "$(f=$r awk '$5 == ENVIRON["f"]' /proc/self/mountinfo)" ] || continue
     if command -v dpkg-query >/dev/null; then
-        dpkg-query -S "$r" >/dev/null 2>&1 || dpkg-query -S "${r#/usr}" >/dev/null 2>&1
+        query -S "$r"; [ -n "$known" ] || query -S "${r#/usr}"
+        [ -n "$known" ]
     else
-        rpm -qf "$r" >/dev/null 2>&1
+        command -v rpm >/dev/null && owned "$r"
     fi || echo "library $r"
 done
-echo "license $(modinfo -F license nvidia 2>/dev/null)"
+license=$(! command -v modinfo >/dev/null || may modinfo -F license nvidia)
+echo "license $license"
 """
+)
 
 
 class DriverPackage(TypedDict):
@@ -107,7 +119,9 @@ class DriverPackages(Always[dict[str, DriverPackage]]):
         return framed(f"command -v dpkg-query >/dev/null || exit 3; {_DPKG}; :")
 
     def parse(self, lines: list[str], code: int) -> dict[str, DriverPackage] | Unknown:
-        return Unknown("this distribution has no dpkg") if code == 3 else _packages(lines)
+        if code == 3:
+            return Unknown("this distribution has no dpkg")
+        return _packages(lines)
 
 
 class DriverInstalled(Fact[Installed]):

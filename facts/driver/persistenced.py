@@ -8,17 +8,21 @@ from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.packages.dpkg import QUERY
 
 _ACCOUNT = r"""
-command -v systemctl >/dev/null || exit 3
-unit=$(systemctl show --property=FragmentPath --value nvidia-persistenced.service 2>/dev/null)
+[ -d /run/systemd/system ] || exit 3
+unit=$(must systemctl show --property=FragmentPath --value nvidia-persistenced.service)
 [ -n "$unit" ] || exit 3
-user=$(systemctl cat nvidia-persistenced.service 2>/dev/null |
+user=$(must systemctl cat nvidia-persistenced.service |
     sed -n 's/^ExecStart=.*--user[ =]\([^ ]*\).*/\1/p; s/^User=//p' | tail -n 1)
 printf 'user %s\n' "$user"
-[ -z "$user" ] || { getent passwd "$user" >/dev/null && echo there; }
-owner=$(dpkg -S "$unit" 2>/dev/null || dpkg -S "/usr$unit" 2>/dev/null || dpkg -S "${unit#/usr}")
-printf 'package %s\n' "${owner%%:*}"
+[ -z "$user" ] || ! entry passwd "$user" >/dev/null || echo there
+for place in "$unit" "/usr$unit" "${unit#/usr}"; do
+    query -S "$place"
+    [ -z "$known" ] || break
+done
+printf 'package %s\n' "${known%%:*}"
 exit 0
 """
 
@@ -42,7 +46,7 @@ class PersistencedUser(Fact[Daemon]):
     """
 
     def command(self) -> StringCommand:
-        return framed(f"(\n{_ACCOUNT}) 2>/dev/null")
+        return framed(f"(\n{QUERY}{_ACCOUNT}) 2>/dev/null")
 
     def parse(self, lines: list[str], code: int) -> Daemon | Absent | Unknown:
         if code == 3:

@@ -12,7 +12,7 @@ from gpurig.contract.values import Unknown
 # The two GUIDs are the UEFI specification's global variables and shim's own.
 _STATE = r"""
 variables=/sys/firmware/efi/efivars
-if [ -z "$(ls /sys/firmware 2>/dev/null)" ]; then echo hidden
+if [ ! -d /sys/firmware ] || [ -z "$(ls /sys/firmware)" ]; then echo hidden
 elif [ ! -d /sys/firmware/efi ]; then echo bios
 elif [ -r "$variables/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c" ]; then
     for variable in SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c \
@@ -21,8 +21,8 @@ elif [ -r "$variables/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c" ]; then
         bytes=$(od -An -tu1 "$variables/$variable" | tr -s ' \n' ' ')
         printf 'variable %s %s\n' "${variable%%-*}" "$bytes"
     done
-elif [ -n "$(ls "$variables" 2>/dev/null)" ]; then echo no-variable
-elif command -v mokutil >/dev/null; then mokutil --sb-state 2>&1
+elif [ -d "$variables" ] && [ -n "$(ls "$variables")" ]; then echo no-variable
+elif tool mokutil mokutil; then mokutil --sb-state 2>&1
 fi
 exit 0
 """

@@ -29,7 +29,7 @@ class Frameworks(Fact[dict[str, dict[str, str]]]):
             f"*/lib/python3*/site-packages/{name}-[0-9]*.dist-info" for name in (*names, *_CUDA)
         )
         return framed(
-            f"cd {shlex.quote(root)} 2>/dev/null || exit 3;"
+            f"into {shlex.quote(root)} || exit 3;"
             f' for d in {patterns}; do [ ! -d "$d" ] || echo "$d"; done'
         )
 

@@ -39,7 +39,7 @@ class Kernels(Fact[dict[str, Kernel]]):
 
     def command(self, venv_root: str) -> StringCommand:
         return framed(
-            f"cd {KERNELS} 2>/dev/null || exit 3; for f in gpurig-*/kernel.json; do"
+            f"into {KERNELS} || exit 3; for f in gpurig-*/kernel.json; do"
             ' [ -e "$f" ] || continue; n=${f%/*}; a=dead;'
             f' [ ! -x {shlex.quote(venv_root)}/"${{n#gpurig-}}"/bin/python ] || a=alive;'
             ' echo "$n $a $(tr "\\n" " " < "$f")"; done'

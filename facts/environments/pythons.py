@@ -13,10 +13,11 @@ from gpurig.contract.values import Unknown
 _LISTING = r"""
 seen=:
 for python in /usr/bin/python3 /usr/bin/python3.[0-9] /usr/bin/python3.[0-9][0-9]; do
-    real=$(readlink -f "$python") && [ -x "$real" ] || continue
+    [ -x "$python" ] || continue
+    real=$(readlink -f "$python")
     case $seen in *":$real:"*) continue ;; esac
     seen=$seen$real:
-    version=$("$python" -V 2>/dev/null) || continue
+    version=$("$python" -V 2>/dev/null) || { [ $? != 137 ] || unread python3 137; continue; }
     printf '%s %s\n' "$python" "$version"
 done
 exit 0

@@ -24,7 +24,7 @@ class Leftovers(Fact[dict[str, int]]):
     def command(self, root: str, wanted: tuple[str, ...]) -> StringCommand:
         stay = "|".join(shlex.quote(name) for name in wanted) or "''"
         return framed(
-            f"cd {shlex.quote(root)} 2>/dev/null || exit 3; for r in */.gpurig.json; do"
+            f"into {shlex.quote(root)} || exit 3; for r in */.gpurig.json; do"
             ' [ -e "$r" ] || continue; n=${r%/*};'
             f' case "$n" in *.gpurig-old*|{stay}) ;; *) du -s -B1 -- "$n" || exit 1;; esac; done'
         )

@@ -18,10 +18,12 @@ class Tool(TypedDict):
     A program that gpurig brings.
 
     + version: as it says itself; open: why it was not asked: what others than root can change
+    + closed: what of it users cannot read, where they must
     """
 
     version: str
     open: str
+    closed: str
 
 
 class Tools(Fact[Tool]):
@@ -30,7 +32,7 @@ class Tools(Fact[Tool]):
 
     + path: the environment's folder
 
-    ``{"version": "0.13.9", "open": ""}``
+    ``{"version": "0.13.9", "open": "", "closed": ""}``
     """
 
     def command(self, path: str) -> StringCommand:
@@ -55,6 +57,8 @@ def asked(folder: str, program: str, words: str, closed: bool = False) -> str:
         f" case $w in unseen*) exit 4 ;; {stop}) exit 5 ;; esac;"
         f" w=$(guarded {shlex.quote(program)});"
         f' [ -z "$w" ] || {{ echo "$w"; exit 4; }}; {shlex.quote(program)} {words} 2>/dev/null'
+        f" || {{ s=$?; [ $s != 137 ] || unread {shlex.quote(program.rpartition('/')[2])} 137;"
+        " exit $s; }"
     )
 
 
@@ -63,7 +67,9 @@ def tool(lines: list[str], code: int, version: Callable[[str], str]) -> Tool | A
     if code == 4 and lines:
         return Unknown(lines[-1].removeprefix("unseen "))
     if code == 5 and lines:
-        return Tool(version="", open=lines[-1].partition(" ")[2])
+        word, _, said = lines[-1].partition(" ")
+        closed, opened = (said, "") if word == "closed" else ("", said)
+        return Tool(version="", open=opened, closed=closed)
     if code or not lines:
         return ABSENT
-    return Tool(version=version(lines[-1]), open="")
+    return Tool(version=version(lines[-1]), open="", closed="")

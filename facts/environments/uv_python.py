@@ -16,9 +16,8 @@ class UvPython(Fact[Tool]):
 
     + executable: its path, ``bin/python3.12`` of its folder
 
-    ``{"version": "3.12.16", "open": ""}``; ABSENT where it is not there or does not start. Not
-    started where others than root can change a file of it; ``open`` also says what users cannot
-    read.
+    ``{"version": "3.12.16", "open": "", "closed": ""}``; ABSENT where it is not there or does not
+    start. Not started where others than root can change a file of it, or users cannot read one.
     """
 
     def command(self, executable: str) -> StringCommand:

@@ -10,12 +10,13 @@ from gpurig.contract.fact import Always, framed
 from gpurig.contract.values import Unknown
 
 _ACCOUNT = r"""
-printf 'name %s\n' "$(id -un 2>/dev/null)"
-printf 'uid %s\n' "$(id -u)"
-printf 'groups %s\n' "$(id -Gn 2>/dev/null)"
-if [ "$(id -u)" = 0 ]; then echo 'sudo not-needed'
-elif ! command -v sudo >/dev/null; then echo 'sudo missing'
-elif sudo -n true 2>/dev/null; then echo 'sudo free'
+uid=$(id -u)
+printf 'name %s\n' "$(entry passwd "$uid" | cut -d: -f1)"
+printf 'uid %s\n' "$uid"
+printf 'groups %s\n' "$(may id -Gn)"
+if [ "$uid" = 0 ]; then echo 'sudo not-needed'
+elif ! tool sudo sudo; then echo 'sudo missing'
+elif may sudo -n true; then echo 'sudo free'
 else echo 'sudo asks'
 fi
 """

@@ -25,9 +25,10 @@ exit 0
 """
 
 # Good enough to look for room: the key as people and tools write it, once in the file.
-_DATA_ROOT = (
-    'sed -n \'s/.*"data-root"[ \t]*:[ \t]*"\\(\\/[^"\\\\]*\\)".*/\\1/p\''
-    " /etc/docker/daemon.json 2>/dev/null | head -n 1"
+DATA_ROOT = (
+    "[ ! -e /etc/docker/daemon.json ] ||"
+    ' sed -n \'s/.*"data-root"[ \t]*:[ \t]*"\\(\\/[^"\\\\]*\\)".*/\\1/p\''
+    " /etc/docker/daemon.json | head -n 1"
 )
 _LINE = re.compile(r".*?\s+(?:\d+|-)\s+(?:\d+|-)\s+(\d+|-)\s+(?:\d+%|-)\s+(/.*)")
 
@@ -61,7 +62,7 @@ class Disk(Always[list[Room]]):
         self, venv_root: str = "/opt/gpurig/venvs", data_root: str = "/var/lib/docker"
     ) -> StringCommand:
         own = (QuoteString(venv_root), QuoteString(data_root))
-        found = f'; docker=$({_DATA_ROOT}); set -- "$1" "${{docker:-$2}}";'
+        found = f'; docker=$({DATA_ROOT}); set -- "$1" "${{docker:-$2}}";'
         loop = 'for path in / /boot /var /tmp "$@"'
         return framed(StringCommand("set --", *own, found, loop, _ROOM))
 

@@ -22,22 +22,30 @@ class OsRelease(TypedDict):
     like: list[str]
 
 
-class Distribution(Fact[OsRelease]):
+class System(OsRelease):
+    """Also ``image``: ``ostree`` where the system is an image, to which no package is added."""
+
+    image: str
+
+
+class Distribution(Fact[System]):
     """
     The distribution, as os-release(5) names it and the ``distro`` package reads it.
 
     ``{"id": "debian", "version": "13", "codename": "trixie", "name": "Debian GNU/Linux 13
-    (trixie)", "like": []}``. macOS, which has no os-release, is told by its own sw_vers:
-    ``{"id": "macos", "version": "15.1", "codename": "", "name": "macOS 15.1", "like": []}``.
+    (trixie)", "like": [], "image": ""}``. macOS, which has no os-release, is told by its own
+    sw_vers: ``{"id": "macos", "version": "15.1", "codename": "", "name": "macOS 15.1", …}``.
     ABSENT where there is neither.
     """
 
     def command(self) -> StringCommand:
         return framed(
-            "cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null || sw_vers 2>&1"
+            "[ ! -e /run/ostree-booted ] || echo GPURIG_IMAGE=ostree;"
+            " for f in /etc/os-release /usr/lib/os-release; do"
+            ' [ ! -e "$f" ] || { cat "$f"; exit; }; done; sw_vers 2>&1'
         )
 
-    def parse(self, lines: list[str], code: int) -> OsRelease | Absent | Unknown:
+    def parse(self, lines: list[str], code: int) -> System | Absent | Unknown:
         if code:
             return ABSENT
         if lines and lines[0].startswith("ProductName:"):
@@ -55,10 +63,11 @@ class Distribution(Fact[OsRelease]):
             "codename": said.get("codename", ""),
             "name": said.get("pretty_name") or said.get("name") or said["id"],
             "like": said.get("id_like", "").split(),
+            "image": said.get("gpurig_image", ""),
         }
 
 
-def _macos(lines: list[str]) -> OsRelease:
+def _macos(lines: list[str]) -> System:
     said = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
     version = said["ProductVersion"]
     return {
@@ -67,4 +76,5 @@ def _macos(lines: list[str]) -> OsRelease:
         "codename": "",
         "name": f"{said['ProductName']} {version}",  # Mac OS X until 10.15
         "like": [],
+        "image": "",
     }

@@ -34,10 +34,11 @@ class Machine(Fact[Hardware]):
     def command(self) -> StringCommand:
         return framed(
             'n=$(uname -n) && [ -n "$n" ] || exit 1; echo "name $n";'
-            " c=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1);"
-            ' [ -n "$c" ] || c=$(LC_ALL=C lscpu 2>/dev/null'
+            " i=/proc/cpuinfo; [ -e $i ] || i=/dev/null;"
+            " c=$(sed -n 's/^model name[^:]*: *//p' $i | head -n 1);"
+            ' [ -n "$c" ] || ! command -v lscpu >/dev/null || c=$(LC_ALL=C must lscpu'
             " | sed -n 's/^Model name: *//p' | head -n 1);"
-            ' echo "cpu $c"; echo "cpus $(grep -c ^processor /proc/cpuinfo 2>/dev/null)"'
+            ' echo "cpu $c"; echo "cpus $(awk "/^processor/ { n++ } END { print n + 0 }" $i)"'
         )
 
     def parse(self, lines: list[str], code: int) -> Hardware | Absent | Unknown:

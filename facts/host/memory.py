@@ -21,7 +21,7 @@ class Memory(Always[Bytes]):
     """Main memory by /proc/meminfo: ``{"total_bytes": …, "available_bytes": …}``."""
 
     def command(self) -> StringCommand:
-        return framed("grep -E '^(MemTotal|MemAvailable):' /proc/meminfo 2>/dev/null")
+        return framed("sed -nE '/^(MemTotal|MemAvailable):/p' /proc/meminfo")
 
     def parse(self, lines: list[str], code: int) -> Bytes | Unknown:
         kilobytes = {words[0]: int(words[1]) for words in map(str.split, lines)}

@@ -34,7 +34,7 @@ class HostName(Always[OwnName]):
     def command(self) -> StringCommand:
         return framed(
             'n=$(uname -n) && [ -n "$n" ] || exit 1; echo "name $n";'
-            " getent ahosts \"$n\" | sed -n 's/^\\([^ ]*\\) .*/address \\1/p' | sort -u;"
+            " entry ahosts \"$n\" | sed -n 's/^\\([^ ]*\\) .*/address \\1/p' | sort -u;"
             f" [ ! -e {HOSTS} ] || sed 's/^/hosts /' {HOSTS}"
         )
 

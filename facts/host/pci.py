@@ -20,14 +20,16 @@ for device in /sys/bus/pci/devices/*; do
     read -r class <"$device/class"
     read -r subvendor <"$device/subsystem_vendor"
     read -r subdevice <"$device/subsystem_device"
-    driver=$(readlink "$device/driver") && driver=${driver##*/} || driver=-
+    driver=-
+    [ ! -L "$device/driver" ] || driver=$(readlink "$device/driver")
+    driver=${driver##*/}
     printf '%s ' "${device##*/}" "$vendor" "${id:--}" "${class:--}"
     printf '%s %s %s\n' "${subvendor:--}" "${subdevice:--}" "$driver"
 done 2>/dev/null
 # WSL has no GPU on its bus; the driver of Windows passes it through and names it.
 smi=/usr/lib/wsl/lib/nvidia-smi
 if [ -e /dev/dxg ] && [ -x $smi ]; then
-    $smi --query-gpu=pci.bus_id,pci.device_id --format=csv,noheader 2>/dev/null | tr -d '\r' |
+    may $smi --query-gpu=pci.bus_id,pci.device_id --format=csv,noheader | tr -d '\r' |
         sed -n 's/^\([0-9A-Fa-f:.]*\), *\(0x[0-9A-Fa-f]*\)$/dxg \1 \2/p'
 fi
 exit 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact, framed
 from gpurig.contract.values import ABSENT, Absent, Unknown
+from gpurig.facts.host.footing import Mirror
 
 RECORD = "/var/lib/gpurig/proven.json"
 
@@ -22,16 +23,35 @@ class Last(TypedDict):
     at: str
 
 
-class Proven(TypedDict):
+class There(TypedDict):
     """
-    What was proven.
+    What the set-up stood on beside its GPUs, which `Proven` has among its state.
 
-    + state: what was on the host then, in words by its part (``{"kernel": "6.12.117"}``)
-    + proofs: by id, the last verdict of each
+    + switches: NVSwitches, each ``10de:22a3 at 0000:07:00.0``; accounts: users of rig_users
+    + mounts: by path, where its file system was mounted
+    + mirrors: of others' files, as `facts.host.footing` reads them
     """
 
+    switches: list[str]
+    accounts: list[str]
+    mounts: dict[str, str]
+    mirrors: list[Mirror]
+
+
+class _Proven(TypedDict):
     state: dict[str, str]
     proofs: dict[str, Last]
+
+
+class Proven(_Proven, total=False):
+    """
+    What was proven, and what was there for it; written before a change as well, without proofs.
+
+    + state: what was on the host then, in words by its part (``{"kernel": "6.12.117"}``)
+    + proofs: by id, the last verdict of each; there: not in records of earlier releases
+    """
+
+    there: There
 
 
 class ProvenRecord(Fact[Proven]):
@@ -56,4 +76,18 @@ class ProvenRecord(Fact[Proven]):
             for name, last in told["proofs"].items()
         }
         state = {str(part): str(text) for part, text in told["state"].items()}
-        return Proven(state=state, proofs=proofs)
+        if "there" not in told:
+            return Proven(state=state, proofs=proofs)
+        return Proven(state=state, proofs=proofs, there=_there(told["there"]))
+
+
+def _there(told: dict[str, Any]) -> There:
+    return There(
+        switches=[str(one) for one in told["switches"]],
+        accounts=[str(one) for one in told["accounts"]],
+        mounts={str(path): str(mount) for path, mount in told["mounts"].items()},
+        mirrors=[
+            Mirror(kind=str(one["kind"]), file=str(one["file"]), url=str(one["url"]))
+            for one in told["mirrors"]
+        ],
+    )

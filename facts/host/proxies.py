@@ -15,8 +15,9 @@ _SETTINGS = r"""
 own='/^[a-zA-Z]*_[pP][rR][oO][xX][yY]=/p'
 {
     env -0 | tr '\n\0' ' \n' | sed -n "$own" | sed 's/^/environment /'
-    sed 's/^ *export  *//' /etc/environment | sed -n "$own" | sed 's/^/etc-environment /'
-    apt-config dump --format '%f=%v%n' Acquire |
+    [ ! -e /etc/environment ] || sed 's/^ *export  *//' /etc/environment |
+        sed -n "$own" | sed 's/^/etc-environment /'
+    ! command -v apt-config >/dev/null || must apt-config dump --format '%f=%v%n' Acquire |
         sed -n 's/^\(Acquire::[a-z]*::[pP]roxy\(::[^=]*\)\{0,1\}\)=/apt \1=/p'
 } 2>/dev/null |
     sed "s/=[\"']\(.*\)[\"'] *$/=\1/" |

@@ -22,8 +22,8 @@ class RebootRequired(Fact[Asked]):
 
     def command(self) -> StringCommand:
         return framed(
-            "if [ -e /run/reboot-required ]; then echo required;"
-            " cat /run/reboot-required.pkgs 2>/dev/null; else echo none; fi"
+            "f=/run/reboot-required; if [ -e $f ]; then echo required;"
+            " [ ! -e $f.pkgs ] || cat $f.pkgs; else echo none; fi"
         )
 
     def parse(self, lines: list[str], code: int) -> Asked | Absent | Unknown:
@@ -38,7 +38,7 @@ class BootId(Fact[str]):
     """The id of this boot: another one after each reboot; ABSENT where /proc does not tell."""
 
     def command(self) -> StringCommand:
-        return framed("cat /proc/sys/kernel/random/boot_id 2>/dev/null")
+        return framed("f=/proc/sys/kernel/random/boot_id; [ -e $f ] || exit 3; cat $f")
 
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code:

@@ -17,12 +17,14 @@ class Unit(TypedDict):
     + load: ``loaded``, ``not-found``, ``masked`` …; active: ``active``, ``failed`` …
     + enabled: ``enabled``, ``disabled``, ``static``, ``masked`` …, empty when there is no file
     + invocation: new at each start, empty when it never ran
+    + stale: whether its files have changed since systemd read them
     """
 
     load: str
     active: str
     enabled: str
     invocation: str
+    stale: bool
 
 
 _FIELDS = {
@@ -30,6 +32,7 @@ _FIELDS = {
     "ActiveState": "active",
     "UnitFileState": "enabled",
     "InvocationID": "invocation",
+    "NeedDaemonReload": "stale",
 }
 
 
@@ -40,7 +43,7 @@ class Units(Fact[dict[str, Unit]]):
     + units: their full names, separated by spaces
 
     ``{"docker.service": {"load": "loaded", "active": "active", "enabled": "enabled",
-    "invocation": "04a1…"}}``; ABSENT where systemd is not the service manager.
+    "invocation": "04a1…", "stale": False}}``; ABSENT where systemd is not the service manager.
     """
 
     def command(self, units: str) -> StringCommand:
@@ -65,5 +68,6 @@ class Units(Fact[dict[str, Unit]]):
                 active=said["ActiveState"],
                 enabled=said.get("UnitFileState", ""),
                 invocation=said.get("InvocationID", ""),
+                stale=said.get("NeedDaemonReload") == "yes",
             )
         return units

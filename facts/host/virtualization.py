@@ -12,8 +12,12 @@ from gpurig.contract.values import Unknown
 # systemd-detect-virt knows best; the rest serves hosts without it, and says the same.
 _EVIDENCE = r"""
 if command -v systemd-detect-virt >/dev/null; then
-    printf 'container %s\n' "$(systemd-detect-virt --container)"
-    printf 'vm %s\n' "$(systemd-detect-virt --vm)"
+    for kind in container vm; do
+        said=$(systemd-detect-virt --$kind); status=$?
+        # It ends with 1 where it is none, and says so.
+        case $status:$said in 0:?*|1:none) ;; *) unread systemd-detect-virt $status ;; esac
+        printf '%s %s\n' "$kind" "$said"
+    done
 fi
 for manager in /run/systemd/container /run/host/container-manager; do
     [ ! -r "$manager" ] || printf 'container %s\n' "$(cat "$manager")"
@@ -27,9 +31,7 @@ case $(cat /proc/sys/kernel/osrelease) in *[Mm]icrosoft*|*WSL*) echo 'container 
 for product in /sys/class/dmi/id/sys_vendor /sys/class/dmi/id/product_name; do
     [ ! -r "$product" ] || printf 'dmi %s\n' "$(cat "$product")"
 done
-if grep -q '^flags.* hypervisor' /proc/cpuinfo; then echo 'flag yes'
-elif grep -q '^flags' /proc/cpuinfo; then echo 'flag no'
-fi
+sed -n '/^flags.* hypervisor/{s/.*/flag yes/p;q}; /^flags/{s/.*/flag no/p;q}' /proc/cpuinfo
 exit 0
 """
 

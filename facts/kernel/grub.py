@@ -22,7 +22,8 @@ for cfg in /boot/grub/grub.cfg /boot/grub2/grub.cfg; do
         /^menuentry /s/^/grub /p; /^submenu /s/^/grub /p; /^}/s/.*/grub }/p
         /^linux[a-z]*[[:space:]]/s/^/grub /p; /^set default=/s/^/grub /p
         /^blscfg/s/^/grub /p' "$cfg"
-    sed -n 's/^\(saved_entry\|next_entry\)=/grub env &/p' "${cfg%/*}/grubenv" 2>/dev/null
+    env=${cfg%/*}/grubenv
+    [ ! -e "$env" ] || sed -n 's/^\(saved_entry\|next_entry\)=/grub env &/p' "$env"
     break
 done
 """
@@ -68,8 +69,8 @@ class Grub(Fact[Boot]):
 
     def command(self) -> StringCommand:
         return framed(
-            f"{GRUB}command -v update-grub >/dev/null && echo update;"
-            f" sed -n 's/^GRUB_DEFAULT=//p' {DROP_IN} 2>/dev/null | tail -n 1 | sed 's/^/ours /'"
+            f"{GRUB}! tool update-grub grub2-common || echo update; [ ! -e {DROP_IN} ] ||"
+            f" sed -n 's/^GRUB_DEFAULT=//p' {DROP_IN} | tail -n 1 | sed 's/^/ours /'"
         )
 
     def parse(self, lines: list[str], code: int) -> Boot | Absent | Unknown:

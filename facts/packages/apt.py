@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TypedDict
-from urllib.parse import urlsplit
 
 from pyinfra.api import StringCommand
 
@@ -16,8 +16,28 @@ _FILES = (
     "[ -d /etc/apt ] || exit 3;"
     " for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list"
     ' /etc/apt/sources.list.d/*.sources; do [ -e "$f" ] || continue;'
+    # apt passes over files of other names (sources.list(5))
+    " case ${f##*/} in *[!A-Za-z0-9_.-]*) continue ;; esac;"
     ' echo "### $f"; cat "$f" || exit 4; echo; done'
 )
+
+
+_URI = re.compile(r"([a-z][a-z0-9+.-]*):(?://(?=[^/])([^/]*))?(.*)")
+
+
+def place(uri: str) -> str:
+    """
+    Where a URI of apt's leads: its host; the whole URI as apt prints it where it has none.
+
+    ``mirror.example.org``; ``file:/srv/debs``, ``mirror+file:/etc/apt/mirrors/debian.list``,
+    ``cdrom:[Debian 13]/``; empty where it is no URI.
+    """
+    if not (parts := _URI.fullmatch(uri)):
+        return ""
+    scheme, site, path = parts[1], parts[2] or "", re.sub("^/+", "/", parts[3])
+    if not site or site.startswith("["):  # a disc's name, or nothing
+        return f"{scheme}:{site}{path}".rstrip("/")
+    return site.rpartition("@")[2].partition(":")[0].lower()
 
 
 class Source(TypedDict):
@@ -67,10 +87,13 @@ class Sources(Always[list[Source]]):
         return found
 
 
+_OFF = ("no", "false", "without", "off", "disable", "0")
+
+
 def _deb822(file: str, lines: list[str]) -> list[Source]:
     found = []
     for stanza in _stanzas(lines):
-        if stanza.get("enabled", "yes").lower() in ("no", "false", "without", "off", "disable"):
+        if stanza.get("enabled", "yes").lower() in _OFF:
             continue
         found.append(
             Source(
@@ -90,12 +113,12 @@ def _stanzas(lines: list[str]) -> list[dict[str, str]]:
     stanzas: list[dict[str, str]] = [{}]
     field = ""
     for line in lines:
-        if not line.strip():
+        if not line.rstrip("\r"):  # a line of blanks ends none, to apt
             stanzas.append({})
         elif line.startswith("#"):
             continue
         elif line[0] in " \t":
-            if field:
+            if field and line.strip():
                 stanzas[-1][field] += "\n" + line.strip()
         elif ":" in line:
             name, _, value = line.partition(":")
@@ -104,29 +127,27 @@ def _stanzas(lines: list[str]) -> list[dict[str, str]]:
     return [stanza for stanza in stanzas if stanza]
 
 
+_LINE = re.compile(r"\s*(deb|deb-src)\s+(?:\[([^]]*)\]\s*)?([^[].*)")
+_WORD = re.compile(r'(?:"[^"]*"|\[[^]]*\]|[^\s"[])+')  # quotes and brackets keep blanks together
+
+
 def _one_line(file: str, lines: list[str]) -> list[Source]:
     found = []
     for line in lines:
-        words = line.split("#", 1)[0].split()
-        if len(words) < 3 or words[0] not in ("deb", "deb-src"):
+        if not (entry := _LINE.match(line.split("#", 1)[0])):
             continue
-        options: dict[str, str] = {}
-        if words[1].startswith("["):
-            end = next((n for n, word in enumerate(words) if word.endswith("]")), None)
-            if end is None:
-                continue
-            inside = " ".join(words[1 : end + 1]).strip("[] ")
-            options = dict(word.split("=", 1) for word in inside.split() if "=" in word)
-            words = [words[0], *words[end + 1 :]]
-        if len(words) < 3:
+        kind, inside, rest = entry.groups()
+        options = dict(word.split("=", 1) for word in (inside or "").split() if "=" in word)
+        uri, suite, *components = [word.replace('"', "") for word in _WORD.findall(rest)] + [""] * 2
+        if not suite:
             continue
         found.append(
             Source(
                 file=file,
-                types=[words[0]],
-                uris=[words[1]],
-                suites=[words[2]],
-                components=words[3:],
+                types=[kind],
+                uris=[uri],
+                suites=[suite],
+                components=[name for name in components if name],
                 signed_by=options.get("signed-by", ""),
                 architectures=options.get("arch", "").replace(",", " ").split(),
             )
@@ -140,6 +161,29 @@ class SourcesShown(Sources):
     def command(self) -> StringCommand:
         strip = "sed 's#://[^/@ ]*@#://#g'"
         return framed(f"out=$({_FILES}) || exit $?; printf '%s\\n' \"$out\" | {strip}")
+
+
+class Origins(Fact[dict[str, str]]):
+    """
+    What the Release files that apt has fetched say of whose their repositories are, by its URI.
+
+    ``{"http://mirror.example.org/debian": "Debian"}``; a repository whose lists were never fetched
+    is not in it. ABSENT without apt.
+    """
+
+    def command(self) -> StringCommand:
+        return framed(
+            "tool apt-get apt || exit 3; LC_ALL=C apt-get indextargets"
+            " --format '$(REPO_URI) $(ORIGIN)' 'Created-By: Packages' 2>&1"
+        )
+
+    def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
+        if code == 3:
+            return ABSENT
+        if code:
+            return Unknown(f"apt cannot read its sources: {lines[0] if lines else 'no output'}")
+        said = (line.partition(" ") for line in lines)
+        return {uri.rstrip("/"): origin for uri, _, origin in said if origin}
 
 
 class Keyrings(Fact[dict[str, list[str]]]):
@@ -174,7 +218,7 @@ class Candidate(TypedDict):
     What apt would install of a package.
 
     + candidate: the version under all pins, empty where there is none
-    + versions: the hosts that have each version it knows; none: only dpkg has it
+    + versions: the places (`place`) that have each version it knows; none: only dpkg has it
     """
 
     candidate: str
@@ -213,11 +257,20 @@ class Candidates(Always[dict[str, Candidate]]):
                 found[list(found)[-1]]["candidate"] = words[1]
             elif not line[:5].strip(" *") and line[5:6].strip():  # its places stand deeper
                 versions[words[0]] = []
-            elif len(words) > 2 and "://" in words[1]:
+            elif words[-1] == "Packages" and (where := place(_uri(line))):
                 newest = list(versions)[-1]
-                places = dict.fromkeys([*versions[newest], urlsplit(words[1]).hostname or ""])
-                versions[newest] = list(places)
+                versions[newest] = list(dict.fromkeys([*versions[newest], where]))
         return found
+
+
+def _uri(line: str) -> str:
+    """
+    Of a line of apt-cache policy: ``500 URI trixie/main amd64 Packages``, ``500 URI  Packages``.
+
+    A disc's URI has blanks in it; a repository without components names no architecture.
+    """
+    words = line.strip().split(" ")[1:-1]
+    return " ".join(words[:-1] if words[-1].rstrip("/") in ("", ".") else words[:-2])
 
 
 class Pin(TypedDict):

@@ -187,7 +187,9 @@ class DnfTransaction(Always[Transaction]):
         if any(line.startswith(("Transaction Summary", "Nothing to do")) for line in lines):
             return Transaction(removes=_removed(lines), error="")
         problem = " ".join(line.strip(" -") for line in lines if "roblem" in line or "rror" in line)
-        return Transaction(removes=[], error=problem or "dnf gives no reason")
+        if not problem:
+            return Unknown(f"dnf ended with {code} and gave no reason")
+        return Transaction(removes=[], error=problem)
 
 
 def _removed(lines: list[str]) -> list[str]:

@@ -10,6 +10,26 @@ from pyinfra.api import StringCommand
 from gpurig.contract.fact import Always, Fact, framed, words
 from gpurig.contract.values import ABSENT, Absent, Unknown
 
+# dpkg-query ends with 1 where it does not know one of the names, and says which. It ends with 2
+# where it cannot read its own database: a power cut leaves such a one, or an empty one, which dpkg
+# takes for a host without packages. The answer is in $known; without one the fact is Unknown.
+QUERY = r"""query() {
+    known=
+    tool dpkg-query dpkg || return 0
+    [ -s /var/lib/dpkg/status ] || [ ! -e /var/lib/dpkg/info/dpkg.list ] || broken \
+        "/var/lib/dpkg/status is empty; /var/lib/dpkg/status-old may be whole"
+    known=$({
+        said=$(LC_ALL=C dpkg-query "$@" 2>&1 >&7 7>&-); status=$?
+        case $status:$said in
+            0:*|1:*' found matching '*) ;;
+            *:) broken "dpkg-query ended with $status" ;;
+            *) broken "$(printf '%s' "${said#dpkg-query: error: }" | tr -s ' \n' ' ')" ;;
+        esac
+    } 7>&1) || exit 9
+}
+broken() { unread ": dpkg cannot read its database: $1"; exit 9; }
+"""
+
 
 class Package(TypedDict):
     """
@@ -36,8 +56,8 @@ class Packages(Always[dict[str, Package]]):
     def command(self, packages: str) -> StringCommand:
         form = r"${Package} ${Version} ${db:Status-Want} ${db:Status-Status}\n"
         return framed(
-            f"command -v dpkg-query >/dev/null || exit 3; dpkg-query -W -f '{form}'"
-            f" {words(packages)} 2>/dev/null; :"
+            f"command -v dpkg-query >/dev/null || exit 3; {QUERY}"
+            f"query -W -f '{form}' {words(packages)}; printf '%s\\n' \"$known\""
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, Package] | Unknown:
@@ -65,14 +85,17 @@ class HalfDone(Always[list[str]]):
     def command(self) -> StringCommand:
         form = r"${db:Status-Status} ${Package}\n"
         return framed(
-            "command -v dpkg-query >/dev/null || exit 3;"
-            f" dpkg-query -W -f '{form}' | grep -Ev '^(installed|config-files|not-installed) ';"
-            " ls /var/lib/dpkg/updates | sed 's/^/updates /'"
+            f"command -v dpkg-query >/dev/null || exit 3; {QUERY}query -W -f '{form}';"
+            " printf '%s\\n' \"$known\" | sed -E '/^((installed|config-files|not-installed) |$)/d';"
+            " journals=$(ls /var/lib/dpkg/updates) || exit 4;"
+            " [ -z \"$journals\" ] || echo 'updates there'"
         )
 
     def parse(self, lines: list[str], code: int) -> list[str] | Unknown:
         if code == 3:
             return Unknown("this distribution has no dpkg")
+        if code:
+            return Unknown("/var/lib/dpkg/updates cannot be read")
         half = [line.split(" ", 1)[1] for line in lines if " " in line and "updates " not in line]
         return half + ["(interrupted)"] * any(line.startswith("updates ") for line in lines)
 
@@ -96,6 +119,8 @@ class Unmet(Always[list[str]]):
             return Unknown("this distribution has no apt")
         if code == 0:
             return []
+        if code != 100:  # apt's status for "no"; any other means that it did not come to its end
+            return Unknown(f"apt-get check ended with {code}")
         unmet = [line.strip() for line in lines if _DEPENDENCY.match(line)]
         if unmet:
             return unmet
@@ -113,7 +138,7 @@ class Holds(Fact[list[str]]):
     """The packages on hold, by name: ``["docker.io"]``."""
 
     def command(self) -> StringCommand:
-        return framed("command -v apt-mark >/dev/null || exit 3; apt-mark showhold")
+        return framed("tool apt-mark apt || exit 3; apt-mark showhold")
 
     def parse(self, lines: list[str], code: int) -> list[str] | Absent | Unknown:
         if code == 3:

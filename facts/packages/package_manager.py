@@ -11,19 +11,21 @@ from gpurig.contract.values import ABSENT, Absent, Unknown
 from gpurig.facts.packages import dpkg, rpm
 from gpurig.facts.packages.dpkg import Package
 
-# Fedora packages dpkg and apt as tools: there they manage nothing.
-_MANAGER = (
-    "manager() { if [ -s /var/lib/dpkg/status ] && command -v dpkg-query && command -v apt-get;"
+# Fedora packages dpkg and apt as tools: there they manage nothing, not even dpkg itself.
+MANAGER = (
+    "manager() { if { [ -s /var/lib/dpkg/status ] || [ -e /var/lib/dpkg/info/dpkg.list ]; } &&"
+    " tool dpkg-query dpkg && tool apt-get apt;"
     " then m=apt; elif command -v rpm && { command -v dnf || command -v dnf5 || command -v yum; };"
-    ' then m=dnf; else return 3; fi >/dev/null; }; manager || exit 3; echo "$m";'
+    " then m=dnf; else return 3; fi >/dev/null; }; manager"
 )
+_NAMED = f'{MANAGER} || exit 3; echo "$m";'
 
 
 class PackageManager(Fact[str]):
     """What manages the host's packages: ``"apt"``, ``"dnf"``, or ABSENT for anything else."""
 
     def command(self) -> StringCommand:
-        return framed(_MANAGER)
+        return framed(_NAMED)
 
     def parse(self, lines: list[str], code: int) -> str | Absent | Unknown:
         if code == 3:
@@ -57,7 +59,7 @@ class InstalledPackages(Always[Installed]):
         arguments = {"packages": packages}
         return framed(
             StringCommand(
-                _MANAGER, "if [ \"$m\" = apt ]; then", dpkg.Packages().command(**arguments),
+                _NAMED, "if [ \"$m\" = apt ]; then", dpkg.Packages().command(**arguments),
                 "; else", rpm.RpmPackages().command(**arguments), "; fi",
             )
         )  # fmt: skip

@@ -25,7 +25,7 @@ class KeyFile(TypedDict):
     + certificate: that key as base64 of its only binary form; empty where it is refused
     + form: ``binary`` or ``armour`` where the file is, byte for byte, what gpurig would write,
       else ``other``
-    + mode: octal digits
+    + mode: octal digits; owner: ``root`` whatever uid 0 is called
     """
 
     fingerprints: list[str]
@@ -33,6 +33,7 @@ class KeyFile(TypedDict):
     certificate: str
     form: str
     mode: str
+    owner: str
 
 
 class Keys(Fact[KeyFile]):
@@ -42,7 +43,7 @@ class Keys(Fact[KeyFile]):
     + path: the file
 
     ``{"fingerprints": ["C95B321B61E88C1809C4F759DDCAE044F796ECB0"], "refused": "", "certificate":
-    "mQINBF…", "form": "binary", "mode": "644"}``
+    "mQINBF…", "form": "binary", "mode": "644", "owner": "root"}``
     """
 
     def command(self, path: str) -> StringCommand:
@@ -50,7 +51,7 @@ class Keys(Fact[KeyFile]):
         return framed(
             f"[ -e {file} ] || exit 3; [ -f {file} ] || exit 4;"
             f' [ "$(stat -L -c %s {file})" -le {LARGEST} ] || exit 5;'
-            f" stat -L -c %a {file} && base64 -w0 {file} && echo"
+            f" stat -L -c '%a %u %U' {file} && base64 -w0 {file} && echo"
         )
 
     def parse(self, lines: list[str], code: int) -> KeyFile | Absent | Unknown:
@@ -60,9 +61,13 @@ class Keys(Fact[KeyFile]):
             return Unknown(f"it is larger than {LARGEST} bytes, too large for a key")
         if code or not lines:
             return Unknown("it cannot be read")
-        int(lines[0], 8)  # for its ValueError
+        mode, uid, owner = lines[0].split(" ", 2)
+        int(mode, 8)  # for its ValueError
         data = base64.b64decode("".join(lines[1:]), validate=True)
-        held = KeyFile(fingerprints=[], refused="", certificate="", form="other", mode=lines[0])
+        held = KeyFile(
+            fingerprints=[], refused="", certificate="", form="other", mode=mode,
+            owner="root" if uid == "0" else owner,
+        )  # fmt: skip
         try:
             held["fingerprints"] = fingerprints(data)
             key = certificate(data)
@@ -111,7 +116,7 @@ class AptFinds(Always[Found]):
             f" if command -v sqv >/dev/null; then q | sqv --keyring {file} /dev/stdin /dev/null;"
             " elif command -v gpgv >/dev/null; then"
             f" q | gpgv --homedir / --status-fd 1 --keyring {file} - /dev/null;"
-            " else exit 3; fi 2>&1; :"
+            " else exit 3; fi 2>&1; s=$?; [ $s -lt 124 ] || unread sqv $s"  # it "fails" always
         )
 
     def parse(self, lines: list[str], code: int) -> Found | Unknown:
@@ -119,6 +124,8 @@ class AptFinds(Always[Found]):
             return Unknown("the host has neither sqv nor gpgv, which apt verifies with")
         asked, *said = lines
         text = "\n".join(said)
+        if not text.strip() or ("[GNUPG:]" in text and "SIG " not in text):
+            return Unknown("sqv or gpgv, which apt verifies with, did not answer")
         gpgv = f"KEY_CONSIDERED {asked}" in text
         sqv = asked in text and "[GNUPG:]" not in text and "Missing key" not in text
         told = [line for line in said if line.strip() and "[GNUPG:]" not in line] or ["no answer"]

@@ -18,13 +18,32 @@ _QUERY = r"""
 ask() { LC_ALL=C rpm -q --qf 'FORM' "$@" 2>&1; }
 for p in PACKAGES; do
     said=$(ask "$p") || said=$(ask --whatprovides "$p")
-    case $said in *error:*) printf '%s\n' "$said"; exit 4 ;; esac
+    case $?:$said in
+        *error:*) printf '%s\n' "$said"; exit 4 ;;
+        0:*|*' is not installed'*|*'no package provides '*) ;;
+        *) exit 4 ;;
+    esac
     printf '%s\n' "$said" | sed -n "s/^package \([0-9]*:[^ ]* [^ ]*\)$/package $p \1/p"
 done
-sed -n 's/^ *\([^# ].*\)/lock \1/p' /etc/dnf/plugins/versionlock.list 2>/dev/null
-sed -n 's/^ *name *= *"\(.*\)".*/lock \1/p' /etc/dnf/versionlock.toml 2>/dev/null
+f=/etc/dnf/plugins/versionlock.list
+[ ! -e $f ] || sed -n 's/^ *\([^# ].*\)/lock \1/p' $f
+f=/etc/dnf/versionlock.toml
+[ ! -e $f ] || sed -n 's/^ *name *= *"\(.*\)".*/lock \1/p' $f
 :
 """.replace("FORM", _FORM)
+
+# owned FILE: whether a package brought it. rpm says so on standard output.
+OWNED = r"""
+owned() {
+    said=$(LC_ALL=C rpm -qf "$1" 2>&1); status=$?
+    case $status:$said in
+        0:*) return 0 ;;
+        1:*'is not owned by any package'*) return 1 ;;
+    esac
+    unread rpm "$status"
+    return 1
+}
+"""
 
 
 def query(packages: str) -> str:
@@ -90,7 +109,7 @@ class RpmKeys(Fact[dict[str, str]]):
         return framed(
             "command -v rpm >/dev/null || exit 3;"
             " keys=$(LC_ALL=C rpm -qa gpg-pubkey --qf 'key %{SUMMARY}\\n%{DESCRIPTION}\\n' 2>&1);"
-            " printf '%s\\n' \"$keys\"; case $keys in error:*) exit 4 ;; esac"
+            " s=$?; printf '%s\\n' \"$keys\"; case $s:$keys in *:error:*|[1-9]*) exit 4 ;; esac"
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:

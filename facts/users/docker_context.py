@@ -19,13 +19,14 @@ _FILES = (
 _LOOK = r"""
 t=$(printf '\t')
 for u in @USERS@; do
-    h=$(getent passwd -- "$u" | cut -d: -f6)
+    h=$(entry passwd "$u" | cut -d: -f6)
     [ -n "$h" ] && [ -e "$h" ] || continue
     [ -x "$h" ] || { echo "$u${t}hidden${t}$h"; continue; }
+    n=$(printf '%s' "$u" | sed 's/[\\#&]/\\&/g')
     f="$h/.docker/config.json"
     [ ! -f "$f" ] || { tr -d '\n' < "$f"; echo; } |
         sed -n "s/.*\"currentContext\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*/\1/p" |
-        sed "s#^#$u${t}context${t}$f${t}#"
+        sed "s#^#$n${t}context${t}$f${t}#"
     for f in @FILES@; do
         f="$h/$f"
         [ ! -f "$f" ] || sed -n \
@@ -33,7 +34,7 @@ for u in @USERS@; do
             -e 's/^[[:space:]]*\(export \{1,\}\)\{0,1\}\(DOCKER_CONTEXT\)=/\2=/p' \
             -e 's/^[[:space:]]*set  *-[a-zA-Z]* *\(DOCKER_HOST\)  */\1=/p' "$f" |
             sed -e "s/=[\"']/=/" -e "s/[\"'].*//" -e 's#//[^/]*@#//#' \
-                -e "s#^#$u${t}variable${t}$f${t}#"
+                -e "s#^#$n${t}variable${t}$f${t}#"
     done
 done
 exit 0

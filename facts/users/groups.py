@@ -24,12 +24,18 @@ class Membership(TypedDict):
     sessions_without: int
 
 
-# Every process has its user and groups in /proc; a login keeps those it began with.
-_PROCESSES = """cat /proc/[0-9]*/status 2>/dev/null | awk -v uid="$u" -v gid="$g" '
-$1 == "Uid:" { mine = ($2 == uid) }
-$1 == "Gid:" { has = ($2 == gid) }
-$1 == "Groups:" && mine { for (i = 2; i <= NF; i++) if ($i == gid) has = 1; if (!has) n++ }
-END { print "without " n + 0 }'"""
+# Every process has its user and groups in /proc; a login keeps those it began with. One that has
+# ended meanwhile is passed over.
+_PROCESSES = """awk -v uid="$u" -v gid="$g" '
+function look() {
+    if ($1 == "Uid:") mine = ($2 == uid)
+    if ($1 == "Gid:") has = ($2 == gid)
+    if ($1 == "Groups:" && mine) { for (i = 2; i <= NF; i++) if ($i == gid) has = 1; if (!has) n++ }
+}
+BEGIN {
+    for (p = 1; p < ARGC; p++) { while ((getline < ARGV[p]) > 0) look(); close(ARGV[p]) }
+    print "without " n + 0
+}' /proc/[0-9]*/status"""
 
 
 class GroupMembership(Fact[Membership]):
@@ -44,10 +50,11 @@ class GroupMembership(Fact[Membership]):
     def command(self, user: str, group: str) -> StringCommand:
         return framed(
             StringCommand(
-                "u=$(id -u --", QuoteString(user), "2>/dev/null) || exit 3;",
-                "g=$(getent group", QuoteString(group), "| cut -d: -f3);",
+                "u=$(entry passwd", QuoteString(user), ") || exit 3;",
+                "u=$(printf '%s\\n' \"$u\" | cut -d: -f3);",
+                "g=$(entry group", QuoteString(group), "| cut -d: -f3);",
                 'if [ -z "$g" ]; then echo "no group"; exit 0; fi;',
-                "id -G --", QuoteString(user), "| tr ' ' '\\n' | grep -qx \"$g\" && echo member;",
+                "case \" $(id -G --", QuoteString(user), ') " in *" $g "*) echo member ;; esac;',
                 _PROCESSES,
             )
         )  # fmt: skip

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import pkgutil
 import random
 import subprocess
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyinfra.api import StringCommand
 
-import gpurig.facts
-from gpurig.contract.fact import Fact
+from fact_classes import ASKED_PLAINLY, CLASSES, FOUND
 from gpurig.contract.values import Unknown, as_json
 from gpurig.facts.registry import FACTS
 
 DATA = Path(__file__).parent.parent / "data" / "facts"
 CAPTURED = sorted(DATA.glob("*/*.txt"))
 
-MODULES = [
-    import_module(module.name)
-    for module in pkgutil.walk_packages(gpurig.facts.__path__, "gpurig.facts.")
-]
-FOUND: list[tuple[str, type[Fact[Any]]]] = [
-    (name, kind)
-    for module in MODULES
-    for name, kind in vars(module).items()
-    if isinstance(kind, type) and issubclass(kind, Fact) and kind.__module__ == module.__name__
-    if not name.startswith("_")
-]
-CLASSES = dict(FOUND)
-ASKED_PLAINLY = [
-    name
-    for name, fact in CLASSES.items()
-    if all(
-        parameter.default is not parameter.empty
-        for parameter in list(inspect.signature(fact.command).parameters.values())[1:]
-    )
-]
 SHELLS = {
     "sh": ["sh", "-c"],
     "dash, bare environment": ["env", "-i", "PATH=/usr/bin:/bin", "dash", "-c"],

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from pyinfra.api import StringCommand
-from test_facts import CLASSES
 
+from fact_classes import CLASSES
 from gpurig.contract.fact import Fact
 from shell_check import BLANK, HOSTILE, complaints, not_read
 
