@@ -48,17 +48,26 @@ def test_each_machine_gets_what_fits_it(case: dict[str, Any]) -> None:
         for words in case["refused"]:
             assert words in "\n".join(found.conflict), text
         assert found.ways_out
+        for words in case.get("out", []):
+            assert any(words in way.change for way in found.ways_out), text
         return
     assert isinstance(found, Stack), text
     for words in case.get("says", []):
         assert words in text, text
+    if "kernel_packages" in case:
+        assert found.kernel is not None
+        assert list(found.kernel.packages) == case["kernel_packages"]
+    if "warnings" in case:
+        assert len(found.warnings) == case["warnings"], found.warnings
+    if "gpus_used" in case:
+        assert [one.id for one in found.gpus] == case["gpus_used"]
     _check_driver(case, found)
     _check_docker(case, found)
     if "environments" in case:
         assert case["environments"] == [
             f"{it.framework} {it.version} {it.python} {it.accelerator}" for it in found.environments
         ]
-    for key in ("lock", "index", "python_mirror"):
+    for key in ("lock", "index", "python_mirror", "python_package"):
         if key in case:
             assert getattr(found.environments[0], key) == case[key]
     if "images" in case:
@@ -110,6 +119,13 @@ def _check_driver(case: dict[str, Any], found: Stack) -> None:
         if f"driver_{key}" in case:
             assert driver is not None
             assert getattr(driver, key) == case[f"driver_{key}"]
+    for key in ("packages", "components"):
+        if key in case:
+            assert driver is not None
+            assert list(getattr(driver, key)) == case[key]
+    if "driver_oldest" in case:
+        assert driver is not None
+        assert (driver.oldest or "") == case["driver_oldest"]
     if "driver_at_most" in case:
         assert driver is not None
         assert numbers(driver.branch) <= (case["driver_at_most"],)

@@ -12,8 +12,9 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as running
 from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
 
-from gpurig.contract.frameworks import frameworks
+from gpurig.contract.frameworks import DEFAULTS, frameworks
 from gpurig.contract.values import as_json
 from gpurig.facts.driver.versions import branch
 from gpurig.settings.checks import validate
@@ -25,6 +26,7 @@ from gpurig.stack.model import Environment, Refusal, Stack
 from gpurig.stack.observed import Observed
 from gpurig.stack.reading import saved
 from gpurig.stack.resolver import resolve
+from gpurig.stack.rows import BuildRow
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 from stack.observations import IDS
@@ -235,7 +237,40 @@ def test_no_framework_needs_a_newer_driver_or_another_gpu(
             assert numbers(found.driver.minimum_version) >= numbers(floors[major])
         known = [gpu.compute_capability for gpu in found.gpus if gpu.compute_capability]
         if known and len(known) == len(found.gpus):
-            assert any(runs_code(capability, build.capabilities) for capability in known)
+            assert any(_has_code(capability, build) for capability in known)
+
+
+def _has_code(capability: str, build: BuildRow) -> bool:
+    """Whether the wheels, their compiler and some cuDNN in their bounds have code for it."""
+    if not runs_code(capability, build):
+        return False
+    if build.compiler and numbers(build.compiler)[0] < numbers(capability)[0]:
+        return False
+    return not build.cudnn or any(
+        numbers(row.capability) <= numbers(capability)
+        and numbers(capability)[0] <= numbers(row.capability_last or "99")[0]
+        and SpecifierSet(build.cudnn).contains(version)
+        for row in tables().cudnn
+        for version in (row.first, row.last or f"{row.first}.999", build.cudnn.split(",")[0][2:])
+        if numbers(row.first) <= numbers(version) <= numbers(row.last or "99")
+    )
+
+
+@running(deadline=None)
+@given(hosts(), wishes())
+def test_the_default_computes_where_any_default_does(host: Observed, data: dict[str, Any]) -> None:
+    """Unset frameworks leave no GPU idle that TensorFlow, PyTorch or JAX could use."""
+    data = {name: value for name, value in data.items() if name != "frameworks"}
+    found = resolve(settled(data), host)
+    if not isinstance(found, Stack) or not found.environments or data.get("accelerator") == "cpu":
+        return
+    (default,) = found.environments
+    if default.accelerator != "cpu":
+        return
+    for name in DEFAULTS:
+        other = resolve(settled(data | {"frameworks": [name]}), host)
+        same = isinstance(other, Stack) and other.driver == found.driver
+        assert not (same and other.environments[0].accelerator == "cuda"), name
 
 
 @running(deadline=None)

@@ -234,19 +234,27 @@ def test_a_packaged_driver_is_of_a_known_branch_and_distribution(row):
 )
 def test_every_driver_maps_its_module_and_answers_nvml(row):
     """Without libcuda1 Debian makes no alternative, and modprobe does not find nvidia."""
-    if row.distribution == "debian":
+    if row.branch == 470 and row.distribution == "debian":
+        assert {"libnvidia-tesla-470-cuda1", "nvidia-tesla-470-smi"} <= set(row.packages)
+        assert row.module == row.dkms == "nvidia-tesla-470"
+    elif row.distribution == "debian":
         assert {"libcuda1", "nvidia-smi", "nvidia-persistenced"} <= set(row.packages)
         assert row.module == row.dkms
         assert row.module == f"nvidia-current{'-open' if row.flavour == 'open' else ''}"
         assert ("nvidia-open-kernel-dkms" in row.packages) == (row.flavour == "open")
     else:
         open_ = "-open" if row.flavour == "open" else ""
+        server = "-server" if row.line else ""
         headless, utils = row.packages
         assert (headless, utils) == (
-            f"nvidia-headless-{row.branch}{open_}", f"nvidia-utils-{row.branch}"
+            f"nvidia-headless-{row.branch}{server}{open_}", f"nvidia-utils-{row.branch}{server}"
         )  # fmt: skip
         assert (row.module, row.dkms) == ("nvidia", "nvidia")
-        assert row.fabric_manager == f"nvidia-fabricmanager-{row.branch}"
+        # It depends on nvidia-kernel-common-BRANCH-server, and is in multiverse.
+        of_server = (f"nvidia-fabricmanager-{row.branch}", ["multiverse"])
+        assert (row.fabric_manager, row.fabric_components) == (
+            of_server if row.line else (None, [])
+        )
 
 
 @pytest.mark.parametrize("row", tables().broken, ids=lambda row: f"{row.release}-{row.branch}")
@@ -414,6 +422,8 @@ def test_a_build_asks_for_its_release_on_known_platforms(row: ReleaseRow, build:
     cuda = build.accelerator == "cuda"
     assert not cuda or "macos-arm64" not in build.platforms
     assert bool(build.cuda) == bool(build.capabilities) == (cuda and not row.bases)
+    compiles = row.name in ("tensorflow", "jax")  # they cannot do without XLA
+    assert bool(build.compiler) == (bool(build.cuda) and compiles)
 
 
 @pytest.mark.parametrize(("row", "build"), BUILDS)
@@ -430,7 +440,7 @@ def test_every_cuda_build_runs_somewhere(row: ReleaseRow, build: BuildRow):
         if branch.versions and numbers(branch.versions[-1]) >= numbers(floor)
         for one in tables().gpu
         if driven_by(one, branch.number, one.flavours[0]) is None
-        if runs_code(one.compute_capability, build.capabilities)
+        if runs_code(one.compute_capability, build)
     ]
     assert serving
 
@@ -448,9 +458,11 @@ def test_a_build_brings_cuda_and_cudnn_that_exist(row: ReleaseRow, build: BuildR
         if allowed.contains(f"{one.version}.9999") or numbers(one.version) == low[:2]
     ]
     compiled = {capability for one in toolkits for capability in one.capabilities}
-    assert {capability.removesuffix("+PTX") for capability in build.capabilities} <= compiled
-    assert [c for c in build.capabilities if c.endswith("+PTX")] in ([], build.capabilities[-1:])
-    assert build.capabilities == sorted(build.capabilities, key=numbers)
+    held = [*build.capabilities, *build.ptx]
+    assert all(re.fullmatch(r"\d+\.\d[af]?", one) for one in held)
+    assert {one.rstrip("af") for one in held} <= compiled
+    assert build.capabilities == sorted(set(build.capabilities), key=numbers)
+    assert build.ptx == sorted(set(build.ptx), key=numbers)
     first = numbers((build.cudnn or "").split(",")[0].lstrip(">="))
     assert not build.cudnn or any(
         numbers(one.first) <= first <= (numbers(one.last) if one.last else first)
@@ -511,18 +523,20 @@ def test_a_packaged_toolkit_is_of_a_known_distribution_and_version(row):
     assert all("{" not in name.format(dashed="13-0", version="13.0") for name in row.packages)
 
 
-def test_cudnn_ranges_follow_each_other():
+@pytest.mark.parametrize("rows", [tables().cudnn, tables().nccl], ids=["cudnn", "nccl"])
+def test_ranges_of_libraries_follow_each_other(rows):
     """They do not overlap, the newest alone is open, and no newer one serves older GPUs."""
-    assert [row.last is None for row in tables().cudnn].count(True) == 1
-    for newer, older in pairwise(tables().cudnn):
+    assert [row.last is None for row in rows].count(True) == 1
+    for newer, older in pairwise(rows):
         assert older.last is not None
         assert numbers(older.first) <= numbers(older.last) < numbers(newer.first)
         assert numbers(newer.capability) >= numbers(older.capability)
+        assert numbers(newer.capability_last) >= numbers(older.capability_last)
 
 
 def test_the_last_cudnn_for_old_gpus_is_the_one_that_pytorch_pins():
     """Two tables that were read apart: the end of Volta, and what builds with code for it ask."""
     (row,) = (one for one in tables().cudnn if one.last == "9.10.2.21")
     asked = {b.cudnn.split(",")[0] for f in tables().release if f.name == "pytorch"
-             for b in f.builds if b.cudnn and runs_code("7.0", b.capabilities)}  # fmt: skip
+             for b in f.builds if b.cudnn and runs_code("7.0", b)}  # fmt: skip
     assert all(numbers(one.lstrip(">=")) <= numbers(row.last) for one in asked)

@@ -19,11 +19,12 @@ def docker(site: Site, draft: Draft) -> Docker | None:
         draft.unwanted("docker")
     elif site.distribution.family == "macos":
         draft.leave_out("docker", "on macOS Docker runs in its own virtual machine")
+    elif isinstance(manager, Unknown):
+        draft.undecided("docker", f"gpurig cannot tell what starts its daemon ({manager.reason})")
     elif manager != "systemd":
-        said = manager.reason if isinstance(manager, Unknown) else "nothing would start its daemon"
-        draft.leave_out("docker", f"no systemd as PID 1 ({said})")
+        draft.leave_out("docker", "no systemd as PID 1 (nothing would start its daemon)")
     elif isinstance(there, Unknown):
-        draft.leave_out("docker", there.reason)
+        draft.undecided("docker", there.reason)
     else:
         return _chosen(site, draft, there)
     return None
@@ -100,7 +101,9 @@ def container_toolkit(site: Site, draft: Draft, docker: Docker | None) -> Contai
         draft.unwanted(name)
     elif not site.gpus:
         assume = WayOut("set rig_assume_gpu", "gpurig assumes these GPUs; nothing computes on them")
-        draft.leave_out(name, "no NVIDIA GPU", assume)
+        draft.leave_out(name, site.no_gpu, assume)
+    elif draft.is_undecided("docker"):
+        draft.undecided(name, "it needs Docker")
     elif docker is None:
         draft.leave_out(name, "nothing uses it without Docker")
     else:

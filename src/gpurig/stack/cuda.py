@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from gpurig.stack import nvidia
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
-from gpurig.stack.frameworks import cudnn_limit, driver_floor
 from gpurig.stack.gpus import called
 from gpurig.stack.model import Cuda, Cudnn, Driver, WayOut
 from gpurig.stack.rows import CudaPackagesRow, CudaRow
+from gpurig.stack.serving import covers, cudnn_limit, driver_floor
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
@@ -192,7 +192,10 @@ def _host_compiler(site: Site, draft: Draft, row: CudaRow) -> int | None:
     best = max(major for major in site.distribution.gccs if major <= row.gcc)
     too_new = f"gcc {default}: CUDA {row.version} allows gcc {row.gcc} at most (crt/host_config.h)"
     draft.chose(
-        f"host compiler gcc {best}", "installed beside the default one", row.source, [too_new]
+        f"host compiler gcc {best}",
+        f"installed beside the default one{site.distribution.doubt('gccs')}",
+        row.source,
+        [too_new],
     )
     return best
 
@@ -252,11 +255,7 @@ def _checked(site: Site, wish: str, major: int) -> str | None:
         row
         for row in tables().cudnn
         if major in row.cuda_majors
-        and all(
-            numbers(row.capability) <= numbers(gpu.compute_capability)
-            for gpu in site.kinds
-            if gpu.compute_capability
-        )
+        and all(covers(row, gpu.compute_capability) for gpu in site.kinds if gpu.compute_capability)
     ]
     if not able:
         gpus = ", ".join(called(gpu) for gpu in site.kinds)

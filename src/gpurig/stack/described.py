@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpurig.errors import InputError
-from gpurig.stack.gpus import is_nvswitch
+from gpurig.facts.driver.versions import upstream
+from gpurig.stack.gpu_words import gpus
+from gpurig.stack.gpus import is_nvswitch, row_of
 from gpurig.stack.observed import Observed
 from gpurig.stack.rows import DistributionRow
 from gpurig.stack.tables import tables
@@ -16,7 +18,6 @@ from gpurig.stack.tables import tables
 NAME = "given"  # what the one host is called that nobody named
 
 _DIGITS = frozenset("0123456789")
-_PCI_ID = re.compile(r"10de:[0-9a-f]{4}|1ae0:[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Given:
     What was said of a host.
 
     + os: ``debian:13``; arch: ``x86_64``; kernel: the release that boots next, or None
-    + gpus: PCI ids, ``10de:2b85``; python: the version of its python3, or None
+    + gpus: ids, names or listings of GPUs, as `gpu_words` reads them
+    + driver: the version of the driver that is installed, or None
+    + python: the version of its python3, or None
     + virtualization: ``none``, ``vm``, ``container`` or ``wsl``
     """
 
@@ -33,6 +36,7 @@ class Given:
     arch: str = "x86_64"
     kernel: str | None = None
     gpus: Sequence[str] = ()
+    driver: str | None = None
     python: str | None = None
     secure_boot: bool = False
     virtualization: str = "none"
@@ -64,10 +68,9 @@ def described(given: Given) -> Observed:
     """The host with nothing installed; InputError, one sentence, where a word is not right."""
     row, identity = _distribution(given.os)
     kernel = _kernel(given.kernel)
-    ids = [_pci_id(word) for word in given.gpus]
+    ids = [pci_id for text in given.gpus for pci_id in gpus(text).ids]
     switches = [word for word in ids if is_nvswitch(word)]
     listed = [word for word in ids if word[:4] == "10de" and word not in switches]
-    gpus = [_device(n, word, "0x030200") for n, word in enumerate(listed)]
     facts: dict[str, Any] = {
         "os": identity,
         "architecture": given.arch,
@@ -80,14 +83,14 @@ def described(given: Given) -> Observed:
         "virtualization": _virtualization(given.virtualization),
         "secure_boot": "enabled" if given.secure_boot else "disabled",
         "service_manager": None if row.family == "macos" else "systemd",
-        "gpus": gpus,
+        "gpus": [_device(n, word, "0x030200") for n, word in enumerate(listed)],
         "accelerators": [
             _device(n, word, "0x120000") for n, word in enumerate(ids) if word[:4] == "1ae0"
         ],
         "nvswitches": [_device(0xC0 + n, word, "0x068000") for n, word in enumerate(switches)],
         "dkms_failures": [],
         "pythons": _pythons(given.python),
-        "driver_installed": None,
+        "driver_installed": _driver(given.driver, listed),
         "cuda_toolkits": [],
         "docker_installed": None,
     }
@@ -120,14 +123,6 @@ def _named(row: DistributionRow, version: str) -> bool:
     return bool(version) and (version in names or version.startswith(f"{row.version}."))
 
 
-def _pci_id(word: str) -> str:
-    if not _PCI_ID.fullmatch(word.lower()):
-        raise InputError("given-wrong", f"{word!r} is no PCI id of a GPU", "--gpu",
-                         "write vendor:device as lspci -nn shows it, for example"
-                         " 10de:2330")  # fmt: skip
-    return word.lower()
-
-
 def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
     address = f"0000:{bus:02x}:00.0"
     return {"address": address, "id": pci_id, "class": kind, "subsystem": None, "driver": None}
@@ -139,6 +134,22 @@ def _kernel(release: str | None) -> str:
                          "write it as uname -r prints it, for example"
                          " 6.12.117+deb13-amd64")  # fmt: skip
     return release or ""
+
+
+def _driver(version: str | None, gpus: Sequence[str]) -> dict[str, Any] | None:
+    """The driver that is there, by whatever way it came; in the flavour that drives the GPUs."""
+    if version is None:
+        return None
+    if upstream(version) != version:
+        raise InputError("given-wrong", f"{version!r} is no version of NVIDIA's driver", "--driver",
+                         "write it as nvidia-smi shows it, for example 535.183.01, or let gpurig"
+                         " choose one with --set rig_driver_branch=535")  # fmt: skip
+    if not gpus:
+        raise InputError("given-wrong", "the described machine has no GPU that it could drive",
+                         "--driver", "add --gpu")  # fmt: skip
+    only_open = any(row.flavours == ["open"] for pci_id in gpus if (row := row_of(pci_id)))
+    flavour = "open" if only_open else "proprietary"
+    return {"version": version, "flavour": flavour, "source": "other", "packages": [], "held": []}
 
 
 def _virtualization(word: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from gpurig.facts.driver.versions import branch
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.demands import Demand
-from gpurig.stack.gpus import called, driven_by, row_of
+from gpurig.stack.gpus import called, driven_by, row_of, too_old
 from gpurig.stack.model import Gpu, Kernel, WayOut
 from gpurig.stack.nvidia import KEY_WAY
 from gpurig.stack.rows import BrokenRow
@@ -16,11 +16,19 @@ from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
 
 
-def of_gpu(gpu: Gpu) -> Demand:
-    """That the driver drives this GPU, whose architecture is known."""
+def of_gpu(site: Site, gpu: Gpu) -> Demand:
+    """That the driver drives this GPU, whose architecture is known: by its family and its id."""
     row = row_of(gpu.id)
     assert row is not None  # only asked of GPUs with an architecture
-    return Demand(f"the GPU {called(gpu)}", lambda c: driven_by(row, c.branch, c.flavour))
+
+    def against(c: Candidate) -> str | None:
+        if why := driven_by(row, c.branch, c.flavour):
+            return why
+        if c.installed and gpu.id in site.driven:
+            return None
+        return too_old(gpu.id, c.latest, c.flavour)
+
+    return Demand(f"the GPU {called(gpu)}", against)
 
 
 def of_settings(site: Site) -> list[Demand]:
@@ -44,9 +52,25 @@ def _named(name: str, wish: str, of: Callable[[Candidate], str]) -> list[Demand]
     return [Demand(f'rig_driver_{name} = "{wish}"', against, drop)]
 
 
+def of_vgpus(site: Site) -> list[Demand]:
+    """A vGPU needs NVIDIA's driver for guests, which no public repository has."""
+    if not site.vgpus:
+        return []
+    names = ", ".join(dict.fromkeys(called(g) for g in site.gpus if g.address in site.vgpus))
+    way = WayOut(
+        "install NVIDIA's vGPU guest driver of the version that the hypervisor's operator gives",
+        "gpurig keeps that driver and does not update it",
+    )
+
+    def against(c: Candidate) -> str | None:
+        return None if not c.driver.packages else "it is not NVIDIA's vGPU guest driver"
+
+    return [Demand(f"{names} is a vGPU, by its subsystem id", against, way)]
+
+
 def has_fabric_manager(site: Site) -> list[Demand]:
     """On a machine with NVSwitches no GPU computes without the fabric manager of its driver."""
-    if not site.nvswitches:
+    if not site.fabric:
         return []
 
     def against(c: Candidate) -> str | None:
@@ -54,7 +78,10 @@ def has_fabric_manager(site: Site) -> list[Demand]:
             return None  # whoever brought a driver from elsewhere brings its fabric manager
         return f"{site.distribution.name} has no fabric manager for it"
 
-    return [Demand("an NVSwitch needs a fabric manager", against)]
+    if site.nvswitches:
+        return [Demand("an NVSwitch needs a fabric manager", against)]
+    machines = ", ".join(row.machines for row in site.boards)
+    return [Demand(f"{machines}: NVLink needs more than the driver", against, soft=True)]
 
 
 def of_holds(site: Site, found: Sequence[Candidate]) -> list[Demand]:
@@ -84,7 +111,7 @@ def of_build(site: Site, boots: Kernel) -> Demand:
 
     def against(c: Candidate) -> str | None:
         for row in _broken(site, c):
-            if _hits(row, boots.release):
+            if _hits(row, boots.release) and not (row.revised and c.installed):
                 return row.reason
         failures = site.observed.dkms_failures
         if c.installed and _may_boot_another(site):
@@ -126,4 +153,6 @@ def _broken(site: Site, c: Candidate) -> list[BrokenRow]:
 def _hits(row: BrokenRow, release: str | None) -> bool:
     """Whether it is broken there; a kernel yet to come is the newest, and so hit."""
     first = row.kernel_from
-    return first is None or release is None or numbers(release) >= numbers(first)
+    if release is None:
+        return not row.revised  # the release's own kernel comes, and the package is made for it
+    return first is None or numbers(release) >= numbers(first)

@@ -15,12 +15,16 @@ from gpurig.stack.driver_demands import (
     of_gpu,
     of_holds,
     of_settings,
+    of_vgpus,
 )
+from gpurig.stack.gpu_ids import since
 from gpurig.stack.gpus import called
 from gpurig.stack.kernels import kernel
 from gpurig.stack.model import Driver, End, Kernel, WayOut
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.versions import numbers
+
+ALSO = "would also work; the chosen one is preferred"
 
 
 def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | None, Kernel | None]:
@@ -34,9 +38,11 @@ def driver(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver | N
         draft.unwanted("driver")
     elif settings.driver_source == "none":
         draft.leave_out("driver", 'rig_driver_source is "none"')
+    elif site.jetson:
+        draft.leave_out("driver", site.no_gpu)
     elif not site.gpus:
         assume = WayOut("set rig_assume_gpu", "gpurig assumes these GPUs; nothing computes on them")
-        draft.leave_out("driver", "no NVIDIA GPU", assume)
+        draft.leave_out("driver", site.no_gpu, assume)
     elif site.distribution.family == "macos":
         draft.leave_out("driver", "NVIDIA makes no driver for macOS")
     elif inside == "wsl":
@@ -54,10 +60,16 @@ def _choose(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver, K
     _refuse_unread(site)
     _refuse_unknown(site, draft)
     boots = kernel(site, draft)
-    gpus = [of_gpu(gpu) for gpu in site.kinds if gpu.architecture]
+    gpus = [of_gpu(site, gpu) for gpu in site.kinds if gpu.architecture]
     _refuse_impossible(site, gpus)
-    found = candidates(site)
-    demands = [*gpus, *of_settings(site), *has_fabric_manager(site), *of_holds(site, found)]
+    found = candidates(site, boots)
+    demands = [
+        *gpus,
+        *of_settings(site),
+        *has_fabric_manager(site),
+        *of_vgpus(site),
+        *of_holds(site, found),
+    ]
     demands += [of_build(site, boots), can_be_had(), *more]
     hard = [demand for demand in demands if not demand.soft]
     soft = [demand for demand in demands if demand.soft]
@@ -70,17 +82,56 @@ def _choose(site: Site, draft: Draft, more: Sequence[Demand]) -> tuple[Driver, K
     draft.chose(f"driver {best.title}", _why(site, best), best.row, rejected)
     _end(draft, best)
     switches = bool(site.nvswitches)
-    taken = replace(best.driver, fabric_manager=best.driver.fabric_manager if switches else None)
+    oldest = _oldest(site, best)
+    taken = replace(
+        best.driver,
+        fabric_manager=best.driver.fabric_manager if switches else None,
+        oldest=oldest,
+        minimum_version=max(best.version, oldest or "", key=numbers),
+    )
     if switches and taken.fabric_manager:
         reason = "the host has an NVSwitch; without a fabric manager no GPU computes"
         draft.chose(f"fabric manager {taken.fabric_manager}", reason, best.row)
+    _warn_of_fabric(site, draft, best)
     return taken, boots
+
+
+def _warn_of_fabric(site: Site, draft: Draft, best: Candidate) -> None:
+    """Name what gpurig does not install: its need is seen in ids only, not in the topology."""
+    for row in site.boards:
+        if row.needs == "IMEX":
+            draft.warn(
+                f"{row.machines} need IMEX (nvidia-imex, of the driver's version) for NVLink"
+                " between hosts, and no fabric manager; gpurig does not install IMEX"
+            )
+            continue
+        package = best.driver.fabric_manager or "nvidia-fabricmanager"
+        draft.warn(
+            f"{row.machines} need a fabric manager ({package}), NVLSM (nvlsm, in NVIDIA's"
+            " repository) and the kernel module ib_umad, which gpurig does not install;"
+            " without them CUDA ends with error 802"
+        )
+
+
+def _oldest(site: Site, best: Candidate) -> str | None:
+    """The first version of the branch that knows every GPU, None where the whole branch does."""
+    unsure = [gpu for gpu in site.kinds if not (best.installed and gpu.id in site.driven)]
+    first = [since(gpu.id, best.branch, best.flavour) for gpu in unsure]
+    oldest = max((one for one in first if one), key=numbers, default="")
+    return oldest if "." in oldest else None
 
 
 def by_hand(site: Site) -> WayOut:
     """To leave the driver to whoever looks after the host."""
     change = f'set rig_driver_source = "none" and install a driver yourself{_dropping(site)}'
     return WayOut(change, "gpurig neither installs nor repairs the driver")
+
+
+def use_some(site: Site) -> list[WayOut]:
+    """To use those GPUs that one driver supports."""
+    if site.assumed:
+        return []
+    return [WayOut("set rig_gpus to the GPUs that you want", "gpurig leaves the others alone")]
 
 
 def on_cpu(site: Site) -> WayOut:
@@ -132,21 +183,27 @@ def _end(draft: Draft, best: Candidate) -> None:
 def _warn_untried(draft: Draft, best: Candidate, boots: Kernel) -> None:
     if best.kernel and boots.release and numbers(boots.release)[:2] > numbers(best.kernel):
         draft.warn(
-            f"driver {best.title} was tested with kernels {best.kernel}, not with {boots.release}"
+            f"driver {best.title} builds on kernels up to {best.kernel};"
+            f" whether it builds on {boots.release} is unknown"
         )
 
 
 def _grouped(found: Sequence[Candidate], best: Candidate, demands: Sequence[Demand]) -> list[str]:
     """The others, those with the same reason in one line."""
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, list[Candidate]] = {}
     for candidate in found:
         if candidate is not best:
-            why = (
-                "; ".join(objections(candidate, demands))
-                or "would also work; the chosen one is preferred"
-            )
-            lines.setdefault(why, []).append(candidate.title)
-    return [f"{', '.join(titles)}: {why}" for why, titles in lines.items()]
+            why = "; ".join(objections(candidate, demands)) or ALSO
+            lines.setdefault(why, []).append(candidate)
+    return [f"{_titles(some, why)}: {why}" for why, some in lines.items()]
+
+
+def _titles(some: Sequence[Candidate], why: str) -> str:
+    """What they are called; of many that would do as well their branches."""
+    if why == ALSO and len(some) > 3:
+        branches = sorted({candidate.branch for candidate in some})
+        return f"{len(some)} others, of {', '.join(map(str, branches))}"
+    return ", ".join(candidate.title for candidate in some)
 
 
 def _refuse_unread(site: Site) -> None:
@@ -172,6 +229,7 @@ def _refuse_unknown(site: Site, draft: Draft) -> None:
                 "set rig_driver_branch and rig_driver_flavour yourself",
                 "gpurig cannot check that they fit this GPU",
             ),
+            *(use_some(site) if len(unknown) < len(site.kinds) else ()),
             by_hand(site),
         )
     draft.warn(
@@ -185,7 +243,9 @@ def _refuse_impossible(site: Site, gpus: list[Demand]) -> None:
     if smallest := smallest_conflict(every_pair(), gpus):
         away = WayOut("move one of them to another host", "each host then gets its own driver")
         sentences = list(dict.fromkeys(demand.sentence for demand in smallest))
-        refuse([*sentences, "all GPUs of a host share one driver"], away, on_cpu(site))
+        refuse(
+            [*sentences, "all GPUs of a host share one driver"], *use_some(site), away, on_cpu(site)
+        )
 
 
 def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gpurig.stack.bundled import without_nccl
 from gpurig.stack.frameworks import (
     Option,
-    driver_version,
-    floor_of,
     holding,
-    obstacle,
     options,
     parsed,
+    pythons,
     releases,
-    unserved_by,
     wishes,
 )
-from gpurig.stack.gpus import called, row_of
+from gpurig.stack.gpus import called, row_of, runs_as_it_is
 from gpurig.stack.model import Accelerator, Driver
+from gpurig.stack.serving import driver_version, floor_of, obstacle, unserved_by
 from gpurig.stack.site import Draft, Site
 from gpurig.stack.versions import numbers
 
@@ -48,14 +49,15 @@ def _note_releases(
     held = holding(site, option)
     newest = f"the newest in gpurig's tables for Python {option.python}, {site.platform}"
     known = [release.version for release in releases(parsed(row.name))]
-    rejected = [
-        f"{version}: not taken, because {held} (--upgrade takes it)"
-        if held and options(site, parsed(f"{row.name}=={version}"))
-        else _rejection(site, row.name, version, option, driver)
-        for version in known[: known.index(row.version)]
-    ]
+    rejected: dict[str, list[str]] = {}
+    for version in known[: known.index(row.version)]:
+        newer = held and options(site, parsed(f"{row.name}=={version}"))
+        why = f"not taken, because {held} (--upgrade takes it)"
+        reason = why if newer else _rejection(site, row.name, version, driver)
+        rejected.setdefault(reason, []).append(version)
+    whys = [f"{_versions(some)}: {why}" for why, some in rejected.items()]
     on = held or f"{newest} and {accelerator}"
-    draft.chose(f"{row.name} {row.version}", on, row.source, rejected)
+    draft.chose(f"{row.name} {row.version}", on, row.source, whys)
     if option.base:
         reason = f"{row.name} {row.version} runs on it"
         draft.chose(f"{option.base.name} {option.base.version}", reason, option.base.source)
@@ -75,9 +77,27 @@ def _warn_of_gpus(site: Site, draft: Draft, option: Option) -> None:
                 f"{build} is built with CUDA {option.build.cuda}, and {called(gpu)} needs CUDA"
                 f" {its_row.cuda_first}: it may not compute"
             )
+    _warn_of_code(site, draft, option)
     for architecture in sorted({gpu.architecture or "" for gpu in site.gpus}):
         if doubt := computing.doubts.get(architecture):
             draft.warn(f"{build}: {doubt}")
+
+
+def _warn_of_code(site: Site, draft: Draft, option: Option) -> None:
+    """Of GPUs that compile at first use, and of those that do not compute together."""
+    build = option.title
+    for gpu in site.kinds:
+        served = gpu.compute_capability and unserved_by(site, gpu, option) is None
+        if served and not runs_as_it_is(gpu.compute_capability or "", option.build):
+            draft.warn(
+                f"{build} has no cubin for {called(gpu)}, which compiles its PTX for"
+                f" {option.build.ptx[-1]} at first use: the first start takes longer"
+            )
+    if len(site.gpus) > 1 and (limit := without_nccl(site, option)):
+        draft.warn(
+            f"{build} needs an NCCL newer than {limit}, the last for these GPUs:"
+            " it computes on one of them at a time"
+        )
 
 
 def _newest(bounds: str | None) -> tuple[int, ...]:
@@ -87,21 +107,25 @@ def _newest(bounds: str | None) -> tuple[int, ...]:
     return (*found[:-1], found[-1] - 1, 999) if found else ()
 
 
-def _rejection(site: Site, name: str, version: str, option: Option, driver: Driver | None) -> str:
+def _versions(some: Sequence[str]) -> str:
+    """Several versions, newest first, in few words."""
+    return ", ".join(some) if len(some) < 4 else f"{some[-1]} to {some[0]}"
+
+
+def _rejection(site: Site, name: str, version: str, driver: Driver | None) -> str:
     """Why a newer version was not taken."""
     wish = next(w for w in wishes(site) if w.name.lower() == name)
     if not wish.specifier.contains(version, prereleases=True):
-        return f"{version}: rig_frameworks asks for {wish}"
+        return f"rig_frameworks asks for {wish}"
     every = options(site, parsed(f"{name}=={version}"))
-    pinned = [other for other in every if other.python == option.python]
-    if not pinned:
-        return f"{version}: no wheels for Python {option.python} on {site.platform}"
+    if not every:
+        return f"no wheels for Python {' or '.join(pythons(site))} on {site.platform}"
     version_there = driver_version(site, driver)
-    whys = (obstacle(site, other, version_there) for other in pinned)
-    why = next(filter(None, whys), None)
-    elsewhere = ", ".join(dict.fromkeys(o.build.index for o in pinned if o.build.index))
+    whys = ((obstacle(site, other, version_there), other.title) for other in every)
+    why = next((why.replace(title, name) for why, title in whys if why), None)
+    elsewhere = ", ".join(dict.fromkeys(o.build.index for o in every if o.build.index))
     also = f"; its other wheels are only on {elsewhere}" if elsewhere else ""
-    return f"{version}: {why or 'would also work; the chosen one is preferred'}{also}"
+    return f"{why or 'would also work; the chosen one is preferred'}{also}"
 
 
 def _why_accelerator(
@@ -118,7 +142,7 @@ def _why_accelerator(
     if site.settings.accelerator == "cpu":
         return 'rig_accelerator is "cpu"', "settings", []
     if not site.gpus:
-        return "no NVIDIA GPU", source, ["cuda: no NVIDIA GPU"]
+        return site.no_gpu, source, [f"cuda: {site.no_gpu}"]
     why = _why_not_cuda(site, option, driver_version(site, driver))
     return why, source, [f"cuda: {why}"]
 

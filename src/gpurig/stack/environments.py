@@ -8,29 +8,32 @@ from dataclasses import replace
 from packaging.requirements import Requirement
 
 from gpurig.stack.builds import refuse_unbuildable
+from gpurig.stack.bundled import bundled_cuda, bundled_cudnn, limits
 from gpurig.stack.candidates import Candidate
+from gpurig.stack.default import NAMED, settled
 from gpurig.stack.demands import Demand
 from gpurig.stack.environment_reasons import explain
 from gpurig.stack.frameworks import (
     Option,
-    cudnn_limit,
-    driver_version,
-    floor_of,
     gigabytes,
-    gpu_obstacle,
     lock_stem,
-    major_of,
-    obstacle,
     options,
     parsed,
     python_mirror,
     pythons,
     releases,
-    unserved_by,
     wishes,
 )
-from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, Gpu, WayOut
+from gpurig.stack.model import Accelerator, Cuda, Cudnn, Driver, Environment, WayOut
 from gpurig.stack.rows import BuildRow, ReleaseRow
+from gpurig.stack.serving import (
+    driver_version,
+    floor_of,
+    gpu_obstacle,
+    major_of,
+    obstacle,
+    unserved_by,
+)
 from gpurig.stack.site import Draft, Site, refuse
 from gpurig.stack.tables import tables
 from gpurig.stack.versions import numbers
@@ -43,6 +46,7 @@ def of_frameworks(site: Site, draft: Draft) -> list[Demand]:
     if not draft.wants("environments") or site.settings.accelerator == "cpu" or not site.gpus:
         return []
     must = site.settings.accelerator == "cuda"
+    site = settled(site)
     return [_computes(site, wish, must) for wish in wishes(site) if releases(wish)]
 
 
@@ -57,9 +61,9 @@ def _computes(site: Site, wish: Requirement, must: bool) -> Demand:
         refuse([f'rig_accelerator = "cuda" with {wish}', first], drop)
 
     def against(c: Candidate) -> str | None:
-        if not found or any(floor <= numbers(c.version) for floor in floors):
-            return None  # without any option the driver is not what is in the way
-        why = obstacle(site, served[0], c.version) if served else first
+        if not served or any(floor <= numbers(c.version) for floor in floors):
+            return None  # without any option for the GPU the driver is not what is in the way
+        why = obstacle(site, served[0], c.version)
         return f"no {wish} computes with it ({why})"
 
     drop = WayOut("remove rig_accelerator", f"{wish.name} may compute on the CPU")
@@ -75,26 +79,34 @@ def environments(site: Site, draft: Draft, driver: Driver | None) -> Environment
         draft.leave_out("environments", "rig_frameworks is empty")
         return (), None, None
     _check_python(site)
+    site = settled(site, driver_version(site, driver))
+    if site.default:
+        draft.because.append(site.default)
     chosen = [
         option
         for wish in wishes(site)
         if (option := _chosen(site, draft, wish, driver_version(site, driver)))
     ]
     for python in dict.fromkeys(option.python for option in chosen):
-        usual = (
-            "it is the default here"
-            if python == pythons(site)[0]
-            else "the framework has wheels for it"
-        )
-        wished = site.settings.python != "auto"
-        reason = "rig_python asks for it" if wished else usual
-        draft.chose(f"Python {python}", reason, site.distribution.source)
+        names = [o.row.name for o in chosen if o.python == python]
+        why = _why_python(site, python, names) + site.distribution.doubt("pythons")
+        draft.chose(f"Python {python}", why, site.distribution.source)
     found = [_environment(site, draft, option, driver) for option in chosen]
     if chosen and not any(environment.accelerator == "cuda" for environment in found):
         draft.leave_out("cuda", _why_no_cuda(site))
     _others(site, draft, found)
     on_gpu = [o for o, e in zip(chosen, found, strict=True) if e.accelerator == "cuda"]
-    return tuple(found), _cuda(draft, on_gpu), _cudnn(site, draft, on_gpu)
+    return tuple(found), bundled_cuda(draft, on_gpu), bundled_cudnn(site, draft, on_gpu)
+
+
+def _why_python(site: Site, python: str, names: Sequence[str]) -> str:
+    """Why these frameworks have this Python."""
+    if site.settings.python != "auto":
+        return "rig_python asks for it"
+    usual = pythons(site)[0]
+    if python == usual:
+        return "it is the default here"
+    return f"the newest release of {' and '.join(names)} here has wheels for it, not for {usual}"
 
 
 def environment(site: Site, draft: Draft, name: str, driver: Driver | None) -> Environment | None:
@@ -129,7 +141,7 @@ def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> 
     found = options(site, wish)
     if site.settings.accelerator == "cuda" and not site.gpus:
         drop = WayOut("remove rig_accelerator", f"{wish.name} computes on the CPU")
-        refuse(['rig_accelerator = "cuda"', "no NVIDIA GPU"], drop)
+        refuse(['rig_accelerator = "cuda"', site.no_gpu], drop)
     if not found:
         _without_option(site, draft, wish)
         return None
@@ -163,9 +175,11 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
         drop = WayOut(
             f'set rig_frameworks = ["{wish.name}"]', f"gpurig takes one of {', '.join(known)}"
         )
+        read = WayOut("set rig_untested = true", "gpurig knows only what the index says of it")
         refuse(
             [f"{wish} in rig_frameworks", f"gpurig's tables have {wish.name} {', '.join(known)}"],
             drop,
+            read,
         )
     with_wheels = sorted(
         {p for row in releases(wish) for p in _pythons_here(site, row)}, key=_minor
@@ -176,8 +190,9 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
         else "it has wheels for no Python"
     )
     why = f"it has no wheels for {place} ({has})"
-    if site.settings.frameworks is None and site.settings.accelerator != "cuda":
-        draft.leave_out("environments", f"{wish} is the default, but {why}")
+    if site.default and site.settings.accelerator != "cuda":
+        why = f"none of {NAMED} has wheels for {place}"
+        draft.leave_out("environments", f"rig_frameworks is not set, and {why}")
         return
     ways = [WayOut(f"remove {wish.name} from rig_frameworks", "gpurig makes no environment for it")]
     if any(p in with_wheels for p in site.distribution.pythons) and site.settings.python != "auto":
@@ -204,10 +219,9 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
     lock = lock_stem(option, site.platform) + accelerator + _which_cuda(option, site.platform)
     if build.index:
         lock += f"-{build.index.rstrip('/').rpartition('/')[2]}"  # other wheels, so another lock
-    limit = cudnn_limit(_served(site, option)) if accelerator == "cuda" else None
-    if limit and build.cudnn and not build.cudnn.startswith("=="):
-        pins.append(f"{_cudnn_wheel(option)}<={limit}")
-        lock += f"-cudnn{limit}"
+    for library, wheel, limit in limits(site, option) if accelerator == "cuda" else ():
+        pins.append(f"{wheel}<={limit}")
+        lock += f"-{library}{limit}"
     if site.settings.jupyter:  # the kernel is a package like the others, so another lock
         pins.append("ipykernel")
         lock += "-jupyter"
@@ -223,6 +237,7 @@ def _environment(site: Site, draft: Draft, option: Option, driver: Driver | None
         index=_index(site, build),
         gigabytes=gigabytes(option.computing.name, build.accelerator),
         python_mirror=_python_from(site, option.python),
+        python_package=_python_package(site, option.python),
     )
 
 
@@ -247,8 +262,8 @@ def _python_from(site: Site, python: str) -> str | None:
     return None if python in pythons(own) else python_mirror(site)
 
 
-def _served(site: Site, option: Option) -> list[Gpu]:
-    return [gpu for gpu in site.kinds if unserved_by(site, gpu, option) is None]
+def _python_package(site: Site, python: str) -> str | None:
+    return f"python{python}" if python in site.distribution.pythons[1:] else None
 
 
 def _accelerator(site: Site, option: Option, driver: str | None) -> Accelerator:
@@ -262,7 +277,7 @@ def _accelerator(site: Site, option: Option, driver: str | None) -> Accelerator:
 def _why_no_cuda(site: Site) -> str:
     if site.settings.accelerator == "cpu":
         return 'rig_accelerator is "cpu"'
-    return "no environment computes on an NVIDIA GPU" if site.gpus else "no NVIDIA GPU"
+    return "no environment computes on an NVIDIA GPU" if site.gpus else site.no_gpu
 
 
 def _others(site: Site, draft: Draft, found: list[Environment]) -> None:
@@ -273,34 +288,3 @@ def _others(site: Site, draft: Draft, found: list[Environment]) -> None:
                 f"nothing computes on the {row.name}; {row.framework} would"
                 f' (rig_frameworks = ["{row.framework}"])'
             )
-
-
-def _cudnn_wheel(option: Option) -> str:
-    (row,) = tables().cudnn_packages
-    return row.wheel.format(major=major_of(option.build))
-
-
-def _cuda(draft: Draft, on_gpu: list[Option]) -> Cuda | None:
-    if not on_gpu:
-        return None
-    bounds = list(dict.fromkeys(option.build.cuda or "" for option in on_gpu))
-    names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
-    source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
-    draft.chose(f"CUDA {' and '.join(bounds)}", f"the wheels that {names} needs", source)
-    return Cuda(" and ".join(bounds), "wheels")
-
-
-def _cudnn(site: Site, draft: Draft, on_gpu: list[Option]) -> Cudnn | None:
-    on_gpu = [option for option in on_gpu if option.build.cudnn]
-    bounds = list(dict.fromkeys(option.build.cudnn or "" for option in on_gpu))
-    if not bounds:
-        return None
-    names = ", ".join(f"{o.computing.name} {o.computing.version}" for o in on_gpu)
-    limits = [limit for option in on_gpu if (limit := cudnn_limit(_served(site, option)))]
-    reason, limit = f"the wheels that {names} needs", min(limits, key=numbers, default=None)
-    source = "; ".join(dict.fromkeys(option.computing.source for option in on_gpu))
-    if limit:
-        reason = f"{limit} is the last for the oldest GPU"
-        source = next(row.source for row in tables().cudnn if row.last == limit)
-    draft.chose(f"cuDNN {' and '.join(bounds)}", reason, source)
-    return Cudnn(" and ".join(bounds), limit)

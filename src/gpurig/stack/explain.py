@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpurig.stack.model import Because, Refusal, Stack
+from gpurig.stack.gpus import called
+from gpurig.stack.model import Because, End, Refusal, Stack
 
 
-def readable(answer: Stack | Refusal) -> list[str]:
-    """The stack as a table; why, a line each with its source; what ends when; the warnings."""
+def readable(answer: Stack | Refusal, month: str = "") -> list[str]:
+    """
+    The stack as a table; why, a line each with its source; what ends when; the warnings.
+
+    + month: the one that it is, ``2026-11``; what ended before it is told as past
+    """
     lines = list(_stack(answer) if isinstance(answer, Stack) else _refusal(answer))
     sources = list(dict.fromkeys(because.source for because in answer.because))
     if answer.because:
@@ -16,7 +21,7 @@ def readable(answer: Stack | Refusal) -> list[str]:
         lines += [line for because in answer.because for line in _because(because, sources)]
     if isinstance(answer, Stack) and answer.ends:
         lines += ["", "end of support"]
-        lines += [f"  {end.what}: {_when(end.when)}; {end.consequence}" for end in answer.ends]
+        lines += [f"  {end.what}: {support(end, month)}" for end in answer.ends]
     if answer.warnings:
         lines += ["", *(f"warning: {warning}" for warning in answer.warnings)]
     if sources:
@@ -31,7 +36,7 @@ def rows(stack: Stack) -> list[tuple[str, str]]:
     assumed = " (assumed)" if stack.assumed else ""
     for gpu in stack.gpus:
         at = f" at {gpu.address}" if gpu.address else assumed
-        found.append(("GPU", f"{gpu.id} {gpu.architecture or 'unknown'} {gpu.name}".rstrip() + at))
+        found.append(("GPU", called(gpu) + at))
     found += _driver_rows(stack)
     if stack.docker:
         found.append(("Docker", f"{stack.docker.packages[0]}, from {stack.docker.source}"))
@@ -60,6 +65,8 @@ def _driver_rows(stack: Stack) -> Iterator[tuple[str, str]]:
         )
     if driver := stack.driver:
         what = f"{driver.minimum_version} {driver.flavour}, from {driver.source}"
+        if driver.source == "distribution":  # whose updates bring newer ones
+            what = f"{driver.minimum_version} or newer, {driver.flavour}, from distribution"
         if driver.source == "nvidia":
             what = f"branch {driver.branch} {driver.flavour}, from nvidia"
         yield "driver", what
@@ -89,8 +96,14 @@ def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
         yield "cuDNN", f"{cudnn.version} from {cudnn.origin}{most}"
 
 
-def _when(when: str) -> str:
-    return when if when.startswith("ended") else f"until {when}"
+def support(end: End, month: str = "") -> str:
+    """Until when something is supported, and what then; past if that was before the month."""
+    when = end.when + " (unverified)" * end.unverified
+    if end.when.startswith("ended"):
+        return f"{when}; {end.consequence}"
+    if end.when < month:
+        return f"ended {when}; {end.consequence.removeprefix('then ')}"
+    return f"until {when}; {end.consequence}"
 
 
 def _stack(stack: Stack) -> Iterator[str]:

@@ -1,19 +1,18 @@
-"""Which releases and builds of a framework could serve a site, and why others cannot."""
+"""Which releases and builds of a framework a site could have, the best first."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gpurig.contract.frameworks import DEFAULT, folder, frameworks
+from gpurig.contract.frameworks import folder, frameworks
 from gpurig.errors import InputError
 from gpurig.settings.table import Settings
-from gpurig.stack.gpus import called, row_of, runs_code
-from gpurig.stack.model import Accelerator, Driver, Gpu
+from gpurig.stack.model import Accelerator
 from gpurig.stack.rows import BuildRow, ReleaseRow
 from gpurig.stack.site import Site
 from gpurig.stack.tables import tables
@@ -66,9 +65,9 @@ class Option:
 
 def wishes(site: Site) -> list[Requirement]:
     """The frameworks of the site, in an order that does not depend on how they were given."""
-    given = (DEFAULT,) if site.settings.frameworks is None else site.settings.frameworks
     order = list(frameworks())
-    return sorted(map(parsed, given), key=lambda wish: order.index(wish.name.lower()))
+    given = map(parsed, site.settings.frameworks or ())
+    return sorted(given, key=lambda wish: order.index(wish.name.lower()))
 
 
 @cache
@@ -86,7 +85,7 @@ def refuse_unknown_releases(settings: Settings, where: str) -> None:
                 "release-unknown",
                 f"rig_frameworks asks for {wish}; gpurig's tables have {', '.join(known)}",
                 where,
-                "ask for one of these versions, or leave the version out",
+                "ask for one of these versions, leave the version out, or set rig_untested = true",
             )
 
 
@@ -128,14 +127,23 @@ def options(site: Site, wish: Requirement) -> tuple[Option, ...]:
     Every way to have it here, whatever it computes on, the best first.
 
     What is installed before anything else, what a lock is kept of before what is only newer. Then
-    the usual Python before another, the usual index before one of the framework's own, a newer
-    release before an older one.
+    the usual index before one of the framework's own, a newer release before an older one, the
+    usual Python before another. Pythons that uv brings from a mirror come after all others.
     """
     found = _options(str(wish), tuple(pythons(site)), site.platform)
+    if not found and site.settings.python == "auto" and python_mirror(site):
+        found = _options(str(wish), _every_python(), site.platform)
     held = {id(option): holding(site, option) for option in found}
     if not any(held.values()):
         return found
     return tuple(sorted(found, key=lambda option: _HOLDING.index(held[id(option)])))
+
+
+@cache
+def _every_python() -> tuple[str, ...]:
+    """The Pythons that some framework has wheels for, the newest first."""
+    every = {python for row in tables().release for python in row.python}
+    return tuple(sorted(every, key=numbers, reverse=True))
 
 
 _HOLDING = ("it is installed", "gpurig keeps a lock of it", "")  # the strongest first
@@ -176,109 +184,31 @@ def gigabytes(framework: str, accelerator: Accelerator) -> float:
 
 @cache
 def _options(wish: str, pythons: tuple[str, ...], platform: str) -> tuple[Option, ...]:
-    found: list[Option] = []
-    for python in pythons:
-        usual = _options_of(parsed(wish), python, platform)
-        found += sorted(usual, key=lambda option: option.build.index is not None)
-    return tuple(found)
+    found = list(_options_of(parsed(wish), pythons, platform))
+    return tuple(sorted(found, key=lambda option: option.build.index is not None))
 
 
-def _options_of(wish: Requirement, python: str, platform: str) -> Iterator[Option]:
+def _options_of(wish: Requirement, pythons: tuple[str, ...], platform: str) -> Iterator[Option]:
     for row in releases(wish):
-        if python not in row.python:
-            continue
+        mine = [python for python in pythons if python in row.python]
         if not row.bases:
-            yield from (Option(row, b, python) for b in row.builds if platform in b.platforms)
-        here = not row.builds or any(platform in build.platforms for build in row.builds)
-        for base in _bases(row, wish) if row.bases and here else []:
-            if python in base.python:
-                for build in base.builds:
-                    serves = build.accelerator == "cpu" or base.name not in row.cpu_bases
-                    if serves and platform in build.platforms:
-                        yield Option(row, build, python, base)
+            here = [build for build in row.builds if platform in build.platforms]
+            yield from (Option(row, build, python) for python in mine for build in here)
+        elif not row.builds or any(platform in build.platforms for build in row.builds):
+            yield from _options_on_bases(row, wish, mine, platform)
+
+
+def _options_on_bases(
+    row: ReleaseRow, wish: Requirement, pythons: list[str], platform: str
+) -> Iterator[Option]:
+    for base in _bases(row, wish):
+        for python in (python for python in pythons if python in base.python):
+            for build in base.builds:
+                serves = build.accelerator == "cpu" or base.name not in row.cpu_bases
+                if serves and platform in build.platforms:
+                    yield Option(row, build, python, base)
 
 
 def _bases(row: ReleaseRow, wish: Requirement) -> list[ReleaseRow]:
     name = next(iter(sorted(wish.extras)), next(iter(row.bases)))
     return _releases(name, row.bases[name]) if name in row.bases else []
-
-
-def obstacle(site: Site, option: Option, driver: str | None) -> str | None:
-    """
-    Why this option does not compute on any GPU of the site, or None if it does.
-
-    + driver: the version that is there or will be; None where it is not known
-    """
-    if why := gpu_obstacle(site, option):
-        return why
-    floor = floor_of(option.build)
-    if driver and numbers(driver) < numbers(floor):
-        major = major_of(option.build)
-        return f"{option.title} brings CUDA {major}, which needs driver {floor} or newer"
-    return None
-
-
-def gpu_obstacle(site: Site, option: Option) -> str | None:
-    """The same whatever the driver."""
-    if option.build.accelerator != "cuda":
-        return f"the wheel of {option.title} for {site.platform} has no CUDA"
-    unserved = [why for gpu in site.kinds if (why := unserved_by(site, gpu, option))]
-    return unserved[0] if len(unserved) == len(site.kinds) else None
-
-
-def unserved_by(site: Site, gpu: Gpu, option: Option) -> str | None:
-    """Why the option's wheels have no code for this GPU, or None if they have."""
-    if row_of(gpu.id) is None or gpu.compute_capability is None:
-        # Never guessed: only whoever knows the GPU can ask for CUDA.
-        wished = site.settings.accelerator == "cuda"
-        return None if wished else f"GPU {gpu.id} is not in gpurig's tables"
-    name = option.title
-    if not runs_code(gpu.compute_capability, option.build.capabilities):
-        return f"{called(gpu)}: {name} has no code for compute capability {gpu.compute_capability}"
-    limit = cudnn_limit([gpu])
-    if limit and option.build.cudnn and _lowest(option.build.cudnn) > numbers(limit):
-        return f"{called(gpu)}: {name} needs a cuDNN newer than {limit}, the last for this GPU"
-    return None
-
-
-def cudnn_limit(gpus: Iterable[Gpu]) -> str | None:
-    """The last cuDNN that has code for all of these GPUs; None where that is the newest."""
-    capabilities = {gpu.compute_capability for gpu in gpus if gpu.compute_capability}
-    limits = [limit for capability in capabilities if (limit := _cudnn_limit(capability))]
-    return min(limits, key=numbers) if limits else None
-
-
-@cache
-def _cudnn_limit(capability: str) -> str | None:
-    serving = [row for row in tables().cudnn if numbers(row.capability) <= numbers(capability)]
-    lasts = [row.last for row in serving if row.last]
-    return max(lasts, key=numbers) if lasts and len(lasts) == len(serving) else None
-
-
-def major_of(build: BuildRow) -> int:
-    """CUDA's major that the build's wheels bring."""
-    return _lowest(build.cuda or "0")[0]
-
-
-def floor_of(build: BuildRow) -> str:
-    """The lowest driver that runs the build's CUDA."""
-    return driver_floor(major_of(build))
-
-
-@cache
-def driver_floor(major: int) -> str:
-    """The lowest driver that runs a CUDA major at all."""
-    return next(row.driver for row in tables().cuda_major if row.major == major)
-
-
-def _lowest(bounds: str) -> tuple[int, ...]:
-    """The lowest version within bounds such as ``>=12.5.82,<13`` or ``==9.19.0.56``."""
-    return numbers(bounds.split(",")[0].lstrip("><=~ "))
-
-
-def driver_version(site: Site, driver: Driver | None) -> str | None:
-    """The version of the driver that is there or will be, None where it is not known."""
-    there = site.observed.driver_installed
-    if driver:
-        return driver.minimum_version
-    return str(there["version"]) if isinstance(there, dict) else None

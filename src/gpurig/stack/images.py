@@ -29,6 +29,9 @@ def images(
     wished = site.settings.images
     if not wished:
         return ()
+    if draft.is_undecided("docker"):
+        draft.undecided("images", "they need Docker")
+        return ()
     if docker is None:
         draft.leave_out("images", "nothing runs images without Docker")
         return ()

@@ -69,8 +69,9 @@ class Driver:
     + packages: what the package manager is asked for, everything else comes by dependency; empty
       where a driver from elsewhere is kept
     + module: the kernel module's name on disk, ``nvidia-current`` in Debian's packages
-    + dkms: dkms's name of it
-    + minimum_version: what the row was written for, ``550.163.01``
+    + dkms: dkms's name of it, empty where the packages bring it built and signed
+    + minimum_version: what the row was written for, ``550.163.01``, and never less than `oldest`
+    + oldest: the first version that knows every GPU of the host, where not all of the branch do
     + components: the archive components the packages need (``contrib``, ``non-free`` …)
     + repository: NVIDIA's, where the packages come from it
     + pinning: the package that keeps the host on the branch, installed before the driver
@@ -86,6 +87,7 @@ class Driver:
     module: str
     dkms: str
     minimum_version: str
+    oldest: str | None = None
     components: tuple[str, ...] = ()
     repository: Repository | None = None
     pinning: str | None = None
@@ -200,6 +202,7 @@ class Environment:
     + index: where the framework's wheels are, ``None`` for where everything else comes from
     + gigabytes: the room that it takes on disk
     + python_mirror: where uv finds a Python that the distribution does not bring, else ``None``
+    + python_package: what brings a Python that is not the distribution's usual one, else ``None``
     """
 
     name: str
@@ -213,6 +216,7 @@ class Environment:
     index: str | None = None
     gigabytes: float = 0.0
     python_mirror: str | None = None
+    python_package: str | None = None
 
 
 @dataclass(frozen=True)
@@ -243,19 +247,29 @@ class Because:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A component that is not set up here, and why."""
+    """
+    A component that is not set up here, and why.
+
+    + undecided: whether the settings ask for it and gpurig cannot judge it: the host is not right
+    """
 
     component: str
     reason: str
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
 class End:
-    """What will stop being supported, and when: a month (``2028-06``) or ``ended``."""
+    """
+    What will stop being supported, and when: a month (``2028-06``) or ``ended``.
+
+    + unverified: whether nobody has read the month where it is decided
+    """
 
     what: str
     when: str
     consequence: str
+    unverified: bool = False
 
 
 @dataclass(frozen=True)
@@ -264,6 +278,7 @@ class Stack:
     What fits this host. ``None`` where a component is left out; `left_out` says why.
 
     + package_manager: ``apt``, ``dnf``, or empty where there is none that gpurig uses
+    + other_gpus: NVIDIA's GPUs that gpurig leaves alone; `left_out` has the reasons
     + archive: of a derivative, that of the distribution that it is made of
     """
 
@@ -272,6 +287,7 @@ class Stack:
     package_manager: str = "apt"
     archive: Archive = Archive("", "")
     gpus: tuple[Gpu, ...] = ()
+    other_gpus: tuple[Gpu, ...] = ()
     assumed: bool = False
     driver: Driver | None = None
     kernel: Kernel | None = None

@@ -10,11 +10,13 @@ from gpurig.contract.fact import read
 from gpurig.contract.shape import fits
 from gpurig.contract.values import Absent, Unknown, from_json
 from gpurig.errors import InputError
+from gpurig.facts.host.distribution import OsRelease
 from gpurig.facts.kernel.kernels import Kernels
 from gpurig.facts.registry import FACTS, shape
 from gpurig.stack.observed import Observed
 
-_LESS: dict[str, Any] = {"kernel": Kernels}  # which kernels may boot is for promises alone
+# Which kernels may boot is for promises alone, and a described host has no image.
+_LESS: dict[str, Any] = {"kernel": Kernels, "os": OsRelease}
 
 
 def observe(venv_root: str) -> Observed:

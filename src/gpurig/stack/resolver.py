@@ -41,7 +41,8 @@ def resolve(settings: Settings, observed: Observed, kept: tuple[str, ...] = ()) 
 def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str, ...]) -> Stack:
     here = replace(site(settings, observed, draft), kept=kept)
     its_driver, kernel = driver(here, draft, [*of_cuda(here), *of_frameworks(here, draft)])
-    if its_driver and observed.secure_boot == "enabled" and not here.assumed:
+    dkms = its_driver and its_driver.dkms  # what packages bring built is signed by a known key
+    if dkms and observed.secure_boot == "enabled" and not here.assumed:
         draft.warn(
             "Secure Boot is on: the kernel loads the driver's module only after its key is enrolled"
         )
@@ -63,6 +64,7 @@ def _stack(settings: Settings, observed: Observed, draft: Draft, kept: tuple[str
         package_manager=here.distribution.packages,
         archive=Archive(here.distribution.origin, here.distribution.codename),
         gpus=here.gpus,
+        other_gpus=here.other_gpus,
         assumed=here.assumed,
         driver=its_driver,
         kernel=kernel,

@@ -10,10 +10,19 @@ from gpurig.stack.model import Accelerator, Flavour
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What every row has: where its figures are from, and when they were read."""
+    """
+    What every row has: where its figures are from, and when they were read.
+
+    + unverified: the columns whose figures nobody has read where they are made
+    """
 
     source: str
     date: date
+    unverified: list[str] = field(default_factory=list)
+
+    def doubt(self, column: str) -> str:
+        """What stands behind a figure of this column in sentences."""
+        return " (unverified)" if column in self.unverified else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +41,56 @@ class GpuRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GpuNameRow(Row):
+    """What one source calls GPUs: their names by PCI device id (``2330``)."""
+
+    names: dict[str, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuListRow(Row):
+    """
+    What one source says of the driver releases that know an id; see tables/gpu_ids.toml.
+
+    + read: the last release that was read of each branch, oldest branch first
+    + earlier: ids that the proprietary module drove before the open one listed them
+    + first: by PCI device id (``2335``), the first release of each branch (``550.90.07``), and
+      ``not 555`` for a branch that has none
+    """
+
+    read: list[str]
+    earlier: list[str]
+    first: dict[str, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VgpuRow(Row):
+    """The subsystem ids that types of vGPU have, by the PCI device id of the GPU."""
+
+    types: dict[str, list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NvswitchRow(Row):
     """NVSwitches by PCI device id: a machine that has one needs the fabric manager."""
 
     chips: str
     ids: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FabricRow(Row):
+    """
+    GPUs whose NVLink needs programs beside the driver, while no NVSwitch is on the host's PCI bus.
+
+    + ids: PCI device ids; needs: ``fabric manager`` or ``IMEX``
+    + board: how many of them a board has: a virtual machine with fewer has not the whole fabric
+    """
+
+    machines: str
+    ids: list[str]
+    needs: str
+    board: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +123,15 @@ class BranchRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class DriverRow(Row):
-    """A driver as a distribution packages it; see tables/drivers.toml."""
+    """
+    A driver as a distribution packages it; see tables/drivers.toml.
+
+    + version: what the release has; newest: what its updates have, where that is newer
+    + kernel: the last series that it is known to build on, None where none is
+    + signed: the flavours that the distribution also builds and signs modules of
+    + line: ``server`` for Ubuntu's packaging for servers, else empty
+    + fabric_manager: with its archive components, for machines with NVSwitches
+    """
 
     distribution: str
     release: str
@@ -77,12 +139,16 @@ class DriverRow(Row):
     branch: int
     version: str
     flavour: Flavour
-    kernel: str
     packages: list[str]
     module: str
     dkms: str
     components: list[str]
+    kernel: str | None = None
+    newest: str | None = None
+    signed: list[Flavour] = field(default_factory=list)
+    line: str = ""
     fabric_manager: str | None = None
+    fabric_components: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +157,7 @@ class BrokenRow(Row):
     A packaged driver that cannot be had, or that does not build on kernels from one on.
 
     + origin: ``distribution`` or ``nvidia``; kernel_from: the first kernel it is true of
+    + revised: whether another revision of the package builds, so that dkms judges an installed one
     """
 
     distribution: str
@@ -100,6 +167,7 @@ class BrokenRow(Row):
     reason: str
     origin: str = "distribution"
     kernel_from: str | None = None
+    revised: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +191,22 @@ class NvidiaRepositoryRow(Row):
     fingerprint: str | None = None
     cuda_first: str = ""
     modules: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRow(Row):
+    """
+    How the archive of a family of distributions is made, for `gpurig tables refresh`.
+
+    + updates: how the suites of updates end that are beside a release's own, ``-updates``
+    + without_updates: the code names that have none
+    + keyring: of the package that brings the archive's keys
+    """
+
+    family: str
+    updates: list[str]
+    keyring: str
+    without_updates: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +255,8 @@ class KernelsRow(Row):
 
     + flavours: what ends a kernel's release, first the usual one; ``{flavour}`` in image and
       headers is replaced
+    + lines: headers by ``FLAVOUR`` or ``FLAVOUR RELEASE`` of kernels after the release's own
+      series; first_lines: of its own series; ``{release}`` and ``{series}`` are replaced
     """
 
     family: str
@@ -178,6 +264,8 @@ class KernelsRow(Row):
     flavours: list[str]
     image: str
     headers: list[str]
+    lines: dict[str, str] = field(default_factory=dict)
+    first_lines: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +281,7 @@ class DistributionRow(Row):
     + family: how packages and kernels are named: ``debian``, ``ubuntu``, ``rhel``, ``fedora``,
       ``macos``; packages: ``apt``, ``dnf`` or empty
     + pythons: the first is python3, the others can be installed beside it
+    + kernel: the series of the release's own kernels, where it has others beside them
     + gccs: majors of gcc, the first is the default
     """
 
@@ -207,6 +296,7 @@ class DistributionRow(Row):
     gccs: list[int]
     docker: str | None = None
     docker_packages: list[str] = field(default_factory=list)
+    kernel: str = ""
     end_of_life: str | None = None
     origin: str = ""
     like: str | None = None
@@ -303,8 +393,10 @@ class BuildRow:
 
     + platforms: ``linux-x86_64``, ``linux-aarch64``, ``macos-arm64``
     + cuda, cudnn, nccl: bounds on what its wheels bring (``>=12.5.82,<13``), None without CUDA
-    + capabilities: compute capabilities that it holds code for; ``9.0+PTX`` is compiled anew at
-      first use on whatever comes later
+    + capabilities: compute capabilities that its cubins are for; ptx: targets of the PTX that
+      every kernel has, which a GPU without a cubin compiles at first use. ``9.0a`` is for 9.0
+      alone, ``10.0f`` for its major
+    + compiler: the newest compute capability that its own compiler makes code for, if it has one
     + index: where the wheel of its first pin is, None for the index that the others come from
     + pins: what is asked for, as requirement specifiers
     """
@@ -316,6 +408,8 @@ class BuildRow:
     cudnn: str | None = None
     nccl: str | None = None
     capabilities: list[str] = field(default_factory=list)
+    ptx: list[str] = field(default_factory=list)
+    compiler: str | None = None
     index: str | None = None
 
 
@@ -410,16 +504,18 @@ class CudaPackagesRow(Row):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudnnRow(Row):
+class LibraryRow(Row):
     """
-    Some versions of cuDNN, by the first and the last of them (None: and later ones).
+    Some versions of cuDNN or NCCL, by the first and the last of them (None: and later ones).
 
-    + capability: the lowest compute capability; cuda_majors: what it is built for
+    + cuda_majors: what it is built for; capability, capability_last: the lowest and the highest
+      compute capability that it has code for; a GPU of the same major runs that of the highest
     """
 
     first: str
     cuda_majors: list[int]
     capability: str
+    capability_last: str | None = None
     last: str | None = None
 
 
