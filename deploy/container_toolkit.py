@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpurig.contract.layer import layer
 from gpurig.deploy.repositories import repository
-from gpurig.operations.container_toolkit import cdi
+from gpurig.operations.container_toolkit import cdi, programs
 from gpurig.operations.container_toolkit import device_links as links
 from gpurig.operations.container_toolkit import toolkit as operations
 from gpurig.settings.table import Settings
@@ -28,6 +28,7 @@ def container_toolkit(stack: Stack, settings: Settings) -> None:
     operations.packages(
         packages=toolkit.packages, minimum=toolkit.minimum_version, version=toolkit.version
     )
+    programs.programs()
     operations.config(mode=toolkit.mode)
     cdi.refresh()
     cdi.spec()

@@ -11,7 +11,7 @@ from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 
-@layer("Driver by dnf")
+@layer("Driver by dnf", together=True)
 def driver(stack: Stack, settings: Settings) -> None:
     """Key, repository, stream, lock, headers, blacklist, packages; then its module."""
     wanted = stack.driver
@@ -26,5 +26,7 @@ def driver(stack: Stack, settings: Settings) -> None:
         kernel.headers_dnf(packages=stack.kernel.packages)
     modprobe.nouveau_blacklist()
     if wanted.packages:
-        packages_dnf.driver_packages_dnf(packages=wanted.packages, branch=wanted.branch)
+        packages_dnf.driver_packages_dnf(
+            packages=wanted.packages, branch=wanted.branch, oldest=wanted.oldest
+        )
     driver_module(stack, settings)

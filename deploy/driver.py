@@ -12,7 +12,7 @@ from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
 
-@layer("Driver")
+@layer("Driver", together=True)
 def driver(stack: Stack, settings: Settings) -> None:
     """Sources and pins, headers, blacklist, packages; then its module."""
     wanted = stack.driver

@@ -9,9 +9,13 @@ from gpurig.operations.driver import (
     fabric_manager,
     firmware,
     initramfs,
+    libraries,
+    modprobe,
     module_signature,
+    nodes,
 )
 from gpurig.operations.driver import module as nvidia
+from gpurig.operations.workloads import USER
 from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
 
@@ -21,6 +25,8 @@ def driver_module(stack: Stack, settings: Settings) -> None:
     """Module, boot default, firmware, signature, initramfs, what is loaded, its services."""
     wanted = stack.driver
     assert wanted is not None
+    libraries.libraries()
+    modprobe.nvidia_loads()
     if wanted.build:
         boot = settings.boot_kernel
         nvidia.module_for_next_boot(dkms=wanted.dkms, flavour=wanted.flavour, boot=boot)
@@ -35,6 +41,7 @@ def driver_module(stack: Stack, settings: Settings) -> None:
         module_signature.module_signature(dkms=wanted.dkms)
         nvidia.loaded()
     nvidia.persistenced(starts=not stack.assumed)
+    nodes.device_nodes(users=settings.users or (USER,), assumed=stack.assumed)
     if wanted.fabric_manager and wanted.stream is None:
         fabric_manager.fabric_manager(package=wanted.fabric_manager, starts=not stack.assumed)
     elif wanted.fabric_manager:

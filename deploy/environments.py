@@ -7,13 +7,15 @@ from pathlib import Path
 from pyinfra import host
 
 from gpurig import store
-from gpurig.contract.frameworks import keras_backend
+from gpurig.contract.frameworks import keras_backend, product
 from gpurig.contract.layer import layer
 from gpurig.contract.limits import Limits
+from gpurig.hosts.connector import LOCAL
 from gpurig.operations import host as host_name
 from gpurig.operations.environments import environment, jupyter, leftovers, uv, uv_python
 from gpurig.operations.environments.horovod import wheel
 from gpurig.operations.shared import ownership, packages
+from gpurig.settings import pip
 from gpurig.settings.options import Options
 from gpurig.settings.table import Settings
 from gpurig.stack.model import Stack
@@ -44,14 +46,16 @@ def environments(stack: Stack, settings: Settings, options: Options) -> None:
 
 def _made(stack: Stack, settings: Settings, options: Options) -> None:
     root = settings.venv_root
-    ownership.folders(
-        promise="environments.folders", paths=(ownership.OURS, root, f"{root}/.gpurig")
-    )
-    packages.packages(promise="environments.packages", packages=environment.PACKAGES)
-    shelf = _shelf(stack, settings, options)
-    downloads = uv.Downloads(settings.pypi_index, settings.proxy, shelf)
-    uv.tools(downloads=downloads)
     mirrors = {one.python: one.python_mirror for one in stack.environments if one.python_mirror}
+    folders = (ownership.OURS, *[uv_python.PYTHONS] * bool(mirrors), root, f"{root}/.gpurig")
+    ownership.folders(promise="environments.folders", paths=folders)
+    pythons = {one.python_package for one in stack.environments if one.python_package}
+    packages.packages(
+        promise="environments.packages", packages=(*environment.PACKAGES, *sorted(pythons))
+    )
+    shelf = _shelf(stack, settings, options)
+    downloads = uv.Downloads(settings.pypi_index, settings.proxy, shelf, own(settings, host.name))
+    uv.tools(downloads=downloads)
     for python, mirror in host.loop(list(mirrors.items())):
         uv_python.uv_python(
             python=python, architecture=stack.architecture, mirror=mirror, downloads=downloads
@@ -72,6 +76,8 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             keep_extras=settings.keep_extras,
             besides=("horovod",) if wanted.framework == "horovod" else (),
             rivals=rivals,
+            product=product(wanted.framework, wanted.version, wanted.base, wanted.accelerator),
+            room=round(wanted.gigabytes * 1e9),
         )
         environment.packages(
             title=wanted.name,
@@ -82,10 +88,16 @@ def _made(stack: Stack, settings: Settings, options: Options) -> None:
             besides=("horovod",) if wanted.framework == "horovod" else (),
             rivals=rivals,
         )
+        environment.search_path(title=wanted.name, path=path)
         if wanted.framework == "horovod":
             host_name.resolves()
             build = horovod.build(wanted, lock.text, stack.architecture)
             wheel(title=wanted.name, path=path, build=build, downloads=downloads)
+
+
+def own(settings: Settings, name: str) -> pip.Indexes:
+    """The indexes of this machine's pip for an environment of this machine, if no other is set."""
+    return pip.Indexes() if settings.pypi_index or name != LOCAL else pip.indexes()
 
 
 def _shelf(stack: Stack, settings: Settings, options: Options) -> Shelf | None:

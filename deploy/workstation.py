@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyinfra import host
 
 from gpurig.contract.layer import layer
-from gpurig.contract.promise import left_out
+from gpurig.contract.promise import left_out, undecided
 from gpurig.contract.values import ABSENT
 from gpurig.deploy.container_toolkit import container_toolkit, device_links
 from gpurig.deploy.cuda import cuda
@@ -21,6 +21,7 @@ from gpurig.deploy.podman import podman
 from gpurig.deploy.rootless import rootless
 from gpurig.deploy.users import users
 from gpurig.deploy.workloads import workloads
+from gpurig.operations import files
 from gpurig.settings.checks import validate
 from gpurig.settings.options import DEFAULTS, Options
 from gpurig.settings.table import Settings
@@ -54,7 +55,8 @@ def workstation(options: Options = DEFAULTS) -> tuple[Observed, Stack | Refusal]
 def _set_up(stack: Stack, settings: Settings, options: Options) -> None:
     """Each layer that the stack has, in the order in which they stand on each other."""
     for item in stack.left_out:
-        left_out(item.component, item.reason)
+        (undecided if item.undecided else left_out)(item.component, item.reason)
+    files.access()  # first: the package manager and services read them
     if stack.package_manager == "apt":
         packages(stack, settings)
         if stack.driver:

@@ -122,7 +122,7 @@ def profile(home: str | None, gcc: int | None = None) -> Commands:
     found, text = known(CudaProfile), _profile(home, gcc)
     if found is ABSENT and not text:
         return holds("nvcc is in /usr/bin; login shells need no file")
-    if found and found["text"] == text and int(found["mode"], 8) & 0o444 == 0o444:
+    if found == text:
         return holds(f"{PROFILE} names {home}")
     drift(
         actual=f"no {PROFILE}" if found is ABSENT else f"{PROFILE} differs",

@@ -19,16 +19,9 @@ from gpurig.facts.cudnn import (
     Downloader,
 )
 from gpurig.facts.packages.dpkg import Package, Packages
+from gpurig.operations.shared.apt_get import UPDATED
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import (
-    ENVIRONMENT,
-    LOCK_SECONDS,
-    held,
-    install,
-    missing,
-    movable,
-    settled,
-)
+from gpurig.operations.shared.packages import held, install, missing, movable, settled
 
 HEADER = "# Written by gpurig: cuDNN stays at a version that the GPUs of this host can use.\n"
 
@@ -119,9 +112,7 @@ def _chosen(
     """The newest lawful version that apt has of all of them, from fresh lists if need be."""
     version = _offered(packages, maximum)
     if version is None:
-        yield StringCommand(
-            f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update"
-        )
+        yield StringCommand(UPDATED, "updated")
         version = _offered(packages, maximum)
     return version
 

@@ -8,7 +8,7 @@ from gpurig.facts.host.name import HOSTS, HostName
 from gpurig.operations.shared.file import written
 
 ADDRESS = "127.0.1.1"  # what Debian's installer gives a host's own name
-_MARK = "# gpurig"
+MARK = "# gpurig"
 
 
 @keeps("host.name")
@@ -29,6 +29,6 @@ def resolves() -> Commands:
         will=f"add it as {ADDRESS} to {HOSTS}",
         leaves="all other lines there",
     )
-    others = [line for line in there["hosts"] if not line.rstrip().endswith(_MARK)]
-    lines = [*others, f"{ADDRESS}\t{name}\t{_MARK}"]
+    others = [line for line in there["hosts"] if not line.rstrip().endswith(MARK)]
+    lines = [*others, f"{ADDRESS}\t{name}\t{MARK}"]
     yield from written(HOSTS, "".join(f"{line}\n" for line in lines), mode=None)

@@ -12,6 +12,7 @@ from gpurig.contract.attended import Attended
 from gpurig.contract.fact import read
 from gpurig.contract.known import known, sure
 from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps, unknown
+from gpurig.contract.staged import private
 from gpurig.contract.values import ABSENT
 from gpurig.facts.docker.engine import DOCKER, DockerClient, DockerInfo, DockerInstalled
 from gpurig.facts.images import NOTES, ContainerImage, Found, OwnImages
@@ -19,7 +20,7 @@ from gpurig.images.recipe import RECIPE, Recipe, Saved, reference
 from gpurig.operations.environments.uv import Downloads
 from gpurig.operations.shared.systemd import masked_by_hand
 
-_RUN = "/run/gpurig-image"  # what a build needs; a proxy may hold a password
+_RUN = private("image")  # what a build needs; a proxy may hold a password
 _LOADING = f"{NOTES}/loading"  # on disk: a saved image has gigabytes
 _PIECE = 64 * 2**20  # bytes of a saved image that are in memory at a time
 
@@ -88,7 +89,7 @@ def _build(title: str, recipe: Recipe) -> str:
     options += [f"--label {shlex.quote(f'{k}={v}')}" for k, v in recipe.labels.items()]
     return (
         f"trap 'rm -f {_RUN}.tar {_RUN}.env' EXIT; . {_RUN}.env;"
-        f" {DOCKER} image inspect -- {base} >/dev/null 2>&1 || {DOCKER} pull --quiet {base} ||"
+        f" {DOCKER} image inspect -- {base} >/dev/null 2>&1 || {DOCKER} pull {base} ||"
         f" {{ echo {missing} >&2; exit 1; }};"
         f" {DOCKER} build --network host --force-rm --tag {name} {' '.join(options)} $proxies -"
         f" < {_RUN}.tar || exit 1; {_noted(title, recipe.reference)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -23,15 +23,16 @@ from gpurig.contract.promise import (
     left_out,
     unknown,
 )
-from gpurig.contract.values import ABSENT
+from gpurig.contract.staged import private
+from gpurig.contract.values import ABSENT, Absent
 from gpurig.errors import GpurigError
-from gpurig.facts.environments.environment import Folder
+from gpurig.facts.environments.environment import Content, Folder
 from gpurig.facts.users.groups import GroupMembership
 from gpurig.facts.workloads import FOLDER as ARCHIVED
 from gpurig.facts.workloads import Archive, Archives
 from gpurig.operations.shared import ownership
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.words import few
+from gpurig.operations.shared.words import counted, few, those
 from gpurig.settings.programs import OwnProgram
 from gpurig.wheels import datasets
 from gpurig.workloads.mnist import ARCHIVES
@@ -42,7 +43,7 @@ STATE = "/var/lib/gpurig"
 DATA = f"{STATE}/datasets"
 USER = "gpurig"
 
-_HANDED = "/run/gpurig-archive"  # on its way from the control machine
+_HANDED = private("archive")  # on its way from the control machine
 
 
 @cache
@@ -54,6 +55,11 @@ def _programs() -> dict[str, str]:
         for file in folder.iterdir()
         if file.name.endswith(".py") and file.name != "__init__.py"
     }
+
+
+def shipped_sums() -> dict[str, str]:
+    """The SHA-256 of each program of this version of gpurig, by file name."""
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in _programs().items()}
 
 
 @keeps("workloads.user")
@@ -80,12 +86,12 @@ def programs() -> Commands:
     ownership.root_alone("workloads.folders", FOLDER)
     folder = known(Folder, path=FOLDER)
     there = folder["files"] if folder else {}
-    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in _programs().items()}
+    sums = shipped_sums()
     differing = [name for name, checksum in sums.items() if there.get(name) != checksum]
     if not differing:
         return holds(f"{', '.join(sorted(sums))} in {FOLDER}")
     # Those that are missing first.
-    told = _told(sorted(differing, key=lambda name: name in there), there)
+    told = _told(sorted(differing, key=lambda name: name in there), folder)
     drift(
         actual=told if there.keys() & sums.keys() else f"none in {FOLDER}",
         wanted="those of this version of gpurig",
@@ -96,9 +102,16 @@ def programs() -> Commands:
         yield from written(f"{FOLDER}/{name}", _programs()[name])
 
 
-def _told(names: Iterable[str], there: Container[str]) -> str:
+def _told(names: Iterable[str], folder: Content | Absent) -> str:
     """How each of these files is not as it should be."""
-    return ", ".join(f"{name} {'differs' if name in there else 'is missing'}" for name in names)
+    return ", ".join(f"{name} {_differs(name, folder)}" for name in names)
+
+
+def _differs(name: str, folder: Content | Absent) -> str:
+    if isinstance(folder, Absent) or name not in folder["files"]:
+        return "is missing"
+    owner, _, mode = folder["modes"].get(name, "").partition(" ")
+    return f"has owner {owner}, mode {mode}, wanted root and 644" if owner else "differs"
 
 
 @keeps("workloads.own")
@@ -120,7 +133,7 @@ def own(programs: tuple[OwnProgram, ...]) -> Commands:
     if not differing:
         return holds(f"{', '.join(sorted(contents))} in {OWN}")
     drift(
-        actual=_told(differing, there),
+        actual=_told(differing, folder),
         wanted="those of the control machine",
         will=f"write {', '.join(differing)} into {OWN}",
         leaves="other files there" if there.keys() - sums.keys() else "",
@@ -141,7 +154,8 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
     Where it cannot have them, programs look for themselves, and take other data before they fail.
     """
     ownership.root_alone("workloads.folders", STATE)
-    found, account = known(Archives), known(GroupMembership, user=user, group="root")
+    found = known(Archives, user=user)
+    account = known(GroupMembership, user=user, group="root")
     there = found["files"] if found else {}
     wrong = {name: seems(there.get(name)) for name in ARCHIVES if not _is_original(name, there)}
     if not wrong:
@@ -151,16 +165,28 @@ def archives(user: str, mirror: str | None, seconds: int = Limits.download) -> C
         actual = "no archives"
     if account is ABSENT:
         return follows("workloads.user")
-    folder = _originals(mirror, seconds, actual)
+    closed = [name for name in wrong if name in there and _is_whole(name, there)]
+    absent = [name for name in wrong if name not in closed]
+    folder = _originals(mirror, seconds, actual) if absent else Path()
+    steps = {
+        f"copy {counted(len(absent), 'archive')} of MNIST": absent,
+        f"let {user} read {counted(len(closed), 'archive')}": closed,
+    }
     drift(
         actual=actual,
-        wanted="the originals",
-        will=f"copy {len(wrong)} archives of MNIST",
+        wanted="the originals" if absent else f"{user} can read them",
+        will=" and ".join(those(steps)),
         leaves="other files there" if there.keys() - ARCHIVES.keys() else "",
     )
-    if found and found["owner"] != user:
+    if found and (found["owner"] != user or closed):
         yield StringCommand("chown -hR", QuoteString(user), ARCHIVED)
-    for name in wrong:
+    if closed:  # by the user: root follows no link that lies in a folder of somebody else's
+        names = " ".join(f"{ARCHIVED}/{name}" for name in closed)
+        yield StringCommand(
+            "runuser -u", QuoteString(user), f"-- chmod u+rwx {ARCHIVED} && runuser -u",
+            QuoteString(user), f"-- chmod u+r {names}",
+        )  # fmt: skip
+    for name in absent:
         yield from _handed_over(folder / name, user)
 
 
@@ -184,7 +210,11 @@ def _originals(mirror: str | None, seconds: int, actual: str) -> Path:
 
 
 def _is_original(name: str, there: Mapping[str, Archive]) -> bool:
-    return name in there and there[name]["sha256"] == ARCHIVES[name]
+    return name in there and _is_whole(name, there) and not there[name]["closed"]
+
+
+def _is_whole(name: str, there: Mapping[str, Archive]) -> bool:
+    return there[name]["sha256"] == ARCHIVES[name]
 
 
 def _handed_over(file: Path, user: str) -> Commands:
@@ -205,6 +235,8 @@ def seems(archive: Archive | None) -> str:
     """What a file in an archive's place is."""
     if archive is None:
         return "is missing"
+    if archive["closed"]:
+        return "cannot be read by the user of the workloads"
     if archive["head"].startswith("3c"):
         return "is a web page"
     return "is truncated or changed" if archive["head"] == "1f8b" else "is not a gzip archive"

@@ -26,6 +26,7 @@ from gpurig.operations.container_toolkit.cdi_plan import (
     of_gpus,
 )
 from gpurig.operations.container_toolkit.toolkit import installed_first
+from gpurig.operations.driver.libraries import own_first
 from gpurig.operations.shared.systemd import masked
 
 UNITS = ("nvidia-cdi-refresh.path", "nvidia-cdi-refresh.service")
@@ -120,6 +121,7 @@ def _unchanged(units: dict[str, Unit], possible: bool) -> str:
 def spec() -> Commands:
     """Exactly one CDI spec of kind nvidia.com/gpu, for the GPUs and the driver of this host."""
     installed_first()
+    own_first()
     driver, found, refreshes = known(DriverLibraries), known(CdiSpecs), known(CdiRefresh)
     units, possible = known(Units, units=" ".join(UNITS)), known(RefreshPossible)
     if possible and units is not ABSENT and stopped(units, True) and _gpus():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpurig.facts.container_toolkit.cdi import DriverOnHost, Spec
-from gpurig.operations.shared.words import those
+from gpurig.operations.shared.words import counted, those
 
 KIND = "nvidia.com/gpu"
 KEPT = "/etc/cdi/nvidia.yaml"  # survives a reboot
@@ -23,12 +23,16 @@ def faults(spec: Spec, driver: DriverOnHost, gpus: int | None = None) -> list[st
     """
     if not spec["version"] or not spec["kind"]:
         return ["it cannot be read"]
+    if spec["cut"] and spec["path"] in USUAL:
+        return ["it was cut off"]
     found = [f"it names {path}, which does not exist" for path in spec["missing"][:1]]
     unnamed = sorted(set(driver["libraries"]) - set(spec["libraries"]))
     if unnamed:
         found.append(f"it does not name the installed {unnamed[0]}")
+    if uncontrolled := sorted(set(driver["control"]) - set(spec["control"])):
+        found.append(f"it does not name {uncontrolled[0]}, without which programs find no GPU")
     if gpus and gpus != len(spec["nodes"]):
-        found.append(f"it names {len(spec['nodes'])} GPUs, but the host has {gpus}")
+        found.append(f"it names {counted(len(spec['nodes']), 'GPU')}, but the host has {gpus}")
     if "all" not in spec["devices"]:
         found.append("it lacks the device all")
     return found

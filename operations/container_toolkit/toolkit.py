@@ -9,7 +9,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
 from gpurig.contract.known import ends_unknown, known
-from gpurig.contract.promise import Commands, Ended, drift, follows, holds, keeps
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps
 from gpurig.contract.values import ABSENT
 from gpurig.facts.container_toolkit.toolkit import (
     CONFIG,
@@ -19,8 +19,9 @@ from gpurig.facts.container_toolkit.toolkit import (
     ToolkitVersion,
 )
 from gpurig.facts.packages.apt import Candidates
+from gpurig.operations.shared.apt_get import UPDATED
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import ENVIRONMENT, LOCK_SECONDS, installed
+from gpurig.operations.shared.packages import installed
 from gpurig.operations.shared.words import few
 from gpurig.stack.versions import numbers
 
@@ -123,10 +124,11 @@ def _offered(package: str) -> list[str]:
 
 # PACKAGE VERSION: the lists are read anew; without that version, those that there are are named.
 _REFRESHED = (
-    f"offers() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update;"
+    f"{UPDATED} offers() {{ updated;"
     " has=$(apt-cache madison \"$1\" | sed 's/^[^|]*| *\\([^ |]*\\).*/\\1/; s/-[^-]*$//'"
     ' | sort -urV | tr "\\n" " "); case " $has" in *" $2 "*) ;; *)'
-    ' echo "E: the repository has no $1 $2; it has ${has:-none}" >&2; return 1 ;; esac; }; offers'
+    ' echo "E: the repository has no $1 $2; it has ${has:-none}$unread" >&2; return 1 ;; esac; };'
+    " offers"
 )
 
 
@@ -148,6 +150,8 @@ def config(mode: str) -> Commands:
         text = with_key(text, "nvidia-container-cli", "ldconfig", right)
         wrong.append(f"ldconfig is {named}")
         wanted.append(f"ldconfig {right}")
+    if file["faults"] and not wrong and file["mode"] == mode:
+        return due(f"{CONFIG}: {'; '.join(file['faults'])}; correct it, or remove these lines")
     if file["mode"] != mode:
         text = with_key(text, "nvidia-container-runtime", "mode", mode)
         wrong.append(f"mode is {file['mode']}")

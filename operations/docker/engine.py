@@ -30,11 +30,13 @@ from gpurig.facts.docker.engine import (
     DockerInstalled,
     RestartPolicies,
 )
-from gpurig.facts.host.systemd import Units
+from gpurig.facts.host.systemd import Unit, Units
 from gpurig.operations.shared import daemon_json
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT
 from gpurig.operations.shared.daemon_json import Change
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, installed
+from gpurig.operations.shared.made import noted, notes
+from gpurig.operations.shared.packages import installed
 from gpurig.operations.shared.systemd import lacking, masked, masked_by_hand, running
 
 UNITS = ("docker.socket", "docker.service")
@@ -91,9 +93,15 @@ def service(unmask: bool = True) -> Commands:
     drift(
         actual=", ".join(wrong),
         wanted="docker.service is enabled and active",
-        will=f"unmask {hidden}, enable and start it" if hidden else "enable and start it",
+        will=_will(units, hidden),
     )
     yield from running(units, list(units))
+
+
+def _will(units: Mapping[str, Unit], hidden: list[str]) -> str:
+    if not lacking({name: unit | {"stale": False} for name, unit in units.items()}):
+        return "run systemctl daemon-reload"
+    return f"unmask {hidden}, enable and start it" if hidden else "enable and start it"
 
 
 def _masked(units: list[str]) -> str:
@@ -119,6 +127,8 @@ def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
     differing = daemon_json.differences(file["config"], keys)
     if not differing:
         return holds(f"{path} has {', '.join(keys)}" if keys else "no keys are needed")
+    if file["lossy"]:
+        return unknown(f"{file['path']}: {file['lossy']}; gpurig would lose the rest")
     drift(
         actual=", ".join(is_ for _, is_, _ in differing),
         wanted=", ".join(should for _, _, should in differing),
@@ -130,12 +140,14 @@ def daemon_config(keys: Mapping[str, Any], path: str = DAEMON_JSON) -> Commands:
     text = json.dumps(config, indent=file["indent"], ensure_ascii=False) + "\n"
     *staging, rename = written(file["path"], text, mode=None)
     yield from staging
-    yield StringCommand(_VALID, QuoteString(f"{file['path']}.gpurig-new"))
+    yield StringCommand(VALID, QuoteString(f"{file['path']}.gpurig-new"))
     yield rename
+    if entries := notes(file, config):
+        yield StringCommand(noted(*entries))
 
 
 # dockerd itself says whether it would start with the new text; before 23.0 it cannot be asked.
-_VALID = (
+VALID = (
     "valid() { dockerd --help 2>/dev/null | grep -q -- --validate || return 0;"
     ' dockerd --validate --config-file="$1" || { rm -f "$1"; return 1; }; }; valid'
 )
@@ -159,7 +171,16 @@ def running_config(
         return follows("docker.packages")
     if daemon_json.differences(file["config"], keys):
         return follows("docker.daemon-config")
-    change = _change(file, _answering(unmask))
+    yield from taken_up(file, _answering(unmask), path, restart)
+
+
+def taken_up(file: DaemonFile, daemon: Daemon, path: str, restart: bool) -> Commands:
+    """
+    State whether the running daemon uses its file, and bring that about as far as may be.
+
+    For use inside an operation that `keeps` a promise; restart: as `running_config` got it.
+    """
+    change = _change(file, daemon)
     if not change.asked:
         return holds(f"the daemon uses {path}")
     stops = stopping() if change.stops_containers(restart) else ""
@@ -173,8 +194,11 @@ def running_config(
 
 def _answering(unmask: bool) -> Daemon:
     """What the running daemon says; where none runs, the operation ends in what it waits for."""
-    daemon = known(DockerInfo)
+    daemon, units = known(DockerInfo), read(Units, units=" ".join(UNITS))
     if not isinstance(daemon, Absent):
+        if isinstance(units, dict) and any(unit["stale"] for unit in units.values()):
+            follows("docker.service")
+            raise Ended
         return daemon
     if not unmask and (hidden := masked_by_hand(*UNITS)):
         due(_masked(hidden))
@@ -275,7 +299,7 @@ def usable(path: str, keys: Mapping[str, Any] | None = None) -> DaemonFile | Unk
     if isinstance(flags, Unknown):
         return Unknown(f"flags of docker.service: {flags.reason}")
     if isinstance(found, Absent):
-        found = DaemonFile(path=path, config={}, indent="    ", changed=0.0)
+        found = DaemonFile(path=path, config={}, indent="    ", changed=0.0, lossy="")
     for key in _named(found["config"]) | _named(keys or {}):
         # dockerd adds up the runtimes of both places
         if isinstance(flags, dict) and key in flags and key != "runtimes":

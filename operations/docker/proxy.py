@@ -14,6 +14,7 @@ from gpurig.facts.docker.engine import DockerInfo, DockerInstalled
 from gpurig.facts.docker.proxy import DROP_IN, MARK, SECRET, DockerProxy, Proxy
 from gpurig.operations.docker.engine import restarted, stopping, usable
 from gpurig.operations.shared.file import written
+from gpurig.operations.shared.words import those
 
 # `systemctl show` tells everybody the values of Environment=, of EnvironmentFile= only the name.
 _UNIT = f"""\
@@ -34,18 +35,22 @@ def proxy(url: str | None) -> Commands:
     there = bool(found["drop_in"] or found["secret"])
     if not _is_ours(found, url):
         theirs = " and ".join(found["theirs"])
-        by = f"{theirs} sets dockerd's proxy" if theirs else "rig_proxy is not set"
+        by = f"{theirs} sets dockerd's proxy" if theirs else "gpurig sets no proxy"
         if not there:
             return holds(by)
         drift(actual=f"{DROP_IN} exists", wanted=by, will="remove it", leaves=theirs)
-        yield StringCommand(f"rm -f {DROP_IN} {SECRET} && systemctl daemon-reload")
+        folders = " ".join(path.rpartition("/")[0] for path in (DROP_IN, SECRET))
+        yield StringCommand(
+            f'rm -f {DROP_IN} {SECRET} && for d in {folders}; do [ ! -d "$d" ] ||'
+            ' rmdir --ignore-fail-on-non-empty "$d"; done && systemctl daemon-reload'
+        )
         return
     text = _environment(url or "")
     secret = found["secret"] == _digest(text) and found["access"] == "600 root:root"
     if secret and found["drop_in"] == _UNIT:
         return holds("gpurig's drop-in sets it")
     drift(
-        actual="differs" if there else "dockerd gets no proxy",
+        actual=_wrong(found, text),
         wanted="the proxy of rig_proxy",
         will=f"write {SECRET} (readable only by root) and {DROP_IN}",
         leaves="every other drop-in",
@@ -101,13 +106,32 @@ def _found(url: str | None) -> Proxy:
     if url:
         follows("docker.packages")
     else:
-        holds("rig_proxy is not set")
+        holds("gpurig sets no proxy")
     raise Ended
 
 
 def _is_ours(found: Proxy, url: str | None) -> bool:
     """Whether dockerd is to be given a proxy by gpurig: the user's own comes first."""
     return bool(url) and not found["theirs"]
+
+
+def _wrong(found: Proxy, text: str) -> str:
+    """What is not as gpurig writes it; text: of its file with the address."""
+    if not (found["drop_in"] or found["secret"]):
+        return "dockerd gets no proxy"
+    mode, _, owner = found["access"].partition(" ")
+    closed = not found["secret"] or found["access"] == "600 root:root"
+    return ", ".join(
+        those(
+            {
+                f"no {SECRET}": not found["secret"],
+                f"{SECRET} differs": found["secret"] and found["secret"] != _digest(text),
+                f"{SECRET} has owner {owner}, mode {mode}": not closed,
+                f"no {DROP_IN}": not found["drop_in"],
+                f"{DROP_IN} differs": found["drop_in"] and found["drop_in"] != _UNIT,
+            }
+        )
+    )
 
 
 def _in_place(found: Proxy, url: str | None) -> bool:

@@ -14,6 +14,9 @@ from gpurig.facts.docker.socket import SOCKET, DockerSocket, Socket
 from gpurig.operations.shared.systemd import masked_by_hand
 
 GROUP = "docker"
+# Docker's package makes the group, and nothing makes it again once somebody has removed it.
+GROUP_MADE = f"{{ getent group {GROUP} >/dev/null || groupadd --system {GROUP}; }}"
+NAMELESS = "UNKNOWN"  # how stat calls a group that has no entry
 
 
 @keeps("docker.socket")
@@ -33,14 +36,16 @@ def socket() -> Commands:
         return follows("docker.service")
     mode, group = _wrong_mode(found), _wrong_group(found)
     if mode or group:
+        lost = found["group"] == NAMELESS
         drift(
-            actual=f"{SOCKET} has mode {found['mode']} and group {found['group']}",
+            actual=f"{SOCKET} has mode {found['mode']} and"
+            f" {'a group that does not exist' if lost else 'group ' + found['group']}",
             wanted=f"mode 660 and group {GROUP if group else found['group']}",
-            will="set mode and group",
+            will=f"{f'make the group {GROUP}, ' if lost else ''}set mode and group",
             leaves=" and ".join(sorted({one["file"] for one in found["declared"].values()})),
         )
         if group:
-            yield StringCommand(f"chgrp {GROUP} {SOCKET}")
+            yield StringCommand(f"{GROUP_MADE} && chgrp {GROUP} {SOCKET}")
         if mode:
             yield StringCommand(f"chmod 660 {SOCKET}")
         return

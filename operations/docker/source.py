@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyinfra.api import StringCommand
-
+from gpurig.contract.fact import read
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
 from gpurig.contract.values import ABSENT
-from gpurig.facts.docker.engine import RunningContainers
+from gpurig.facts.docker.engine import RunningContainers, StoppedContainers
 from gpurig.facts.docker.source import ContainerShims
 from gpurig.facts.packages.dpkg import Package, Packages
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, LOCK_SECONDS, held, movable, settled
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED
+from gpurig.operations.shared.packages import held, movable, settled, shown
+from gpurig.operations.shared.words import counted
 
 # What the other packaging has under the same paths or declares as a conflict, so that it cannot
 # stay (docker-ce-packaging, deb/common/control; containerd-packaging, debian/control; Debian's
@@ -30,24 +31,27 @@ IN_THE_WAY = {
     "distribution": ("docker-ce", "docker-ce-cli", "docker-ce-rootless-extras", "containerd.io"),
 }
 
+# `tells` is the stream on which apt says how far it is; without one apt says nothing there.
 # Tried dry first: it may remove the other packaging and nothing else. All is downloaded before
 # anything is removed. Nothing is purged: purging docker.io would take images and volumes with it.
 _TRANSACTION = rf"""
 set -f
+{UPDATED}
 failed() {{ echo "E: $1" >&2; exit 1; }}
-apt() {{ {ENVIRONMENT} {APT} --no-install-recommends "$@" @WORDS@; }}
+apt() {{
+    {ENVIRONMENT} {APT} ${{tells:+-o APT::Status-Fd=$tells}} --no-install-recommends "$@" @WORDS@
+}}
 simulated() {{ plan=$(apt --simulate install 2>&1); }}
-refreshed() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; }}
-simulated || {{ refreshed && simulated; }} ||
+simulated || {{ updated && simulated; }} ||
     failed "apt cannot do it: $(printf '%s\n' "$plan" | grep -E '^( .* :|E:)' | sed 's/^ *//' |
-        head -n 2 | paste -s -d ' ')"
+        head -n 2 | paste -s -d ' ')$unread"
 foreign=
 for p in $(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
     case ${{p%%:*}} in @FAMILY@) ;; *) foreign="$foreign${{foreign:+, }}$p" ;; esac
 done
 [ -z "$foreign" ] || failed "apt would remove $foreign, which is not Docker's"
-apt --download-only install || {{ refreshed && simulated && apt --download-only install; }} ||
-    failed "the packages cannot be downloaded"
+apt --download-only install || {{ updated && simulated && apt --download-only install; }} ||
+    failed "the packages cannot be downloaded$unread"
 ! cat /proc/[0-9]*/comm 2>/dev/null | grep -q '^containerd-shim' ||
     failed "a container was started meanwhile; stop it and run this again"
 apt install || exit 1
@@ -80,12 +84,12 @@ def source(source: str, packages: Sequence[str]) -> Commands:
     drift(
         actual=actual,
         wanted=wanted,
-        will=f"replace {', '.join(other)} with {', '.join(packages)}",
+        will=f"replace {', '.join(other)} with {', '.join(packages)}{_afterwards()}",
         leaves="images, containers, volumes and daemon.json",
     )
     words = [*packages, *(f"{name}-" for name in other)]
     script = _TRANSACTION.replace("@WORDS@", " ".join(words))
-    yield StringCommand(f"({script.replace('@FAMILY@', '|'.join(IN_THE_WAY[source]))})")
+    yield shown(f"({script.replace('@FAMILY@', '|'.join(IN_THE_WAY[source]))})")
 
 
 def _alive() -> str:
@@ -97,11 +101,24 @@ def _alive() -> str:
             f" (docker stop {' '.join(names)}) and run this again"
         )
     if shims:
+        are = "is" if shims == 1 else "are"
         return (
-            f"a move stops containerd, on which {shims} containers are alive that Docker does not"
-            " list; stop them and run this again"
+            f"a move stops containerd, on which {counted(shims, 'container')} {are} alive that"
+            f" Docker does not list; stop {'it' if shims == 1 else 'them'} and run this again"
         )
     return ""
+
+
+def _afterwards() -> str:
+    """What is left to do for containers that were stopped for the move, as a person is told."""
+    stopped = read(StoppedContainers)
+    if not isinstance(stopped, list) or not stopped:
+        return ""
+    return (
+        f"; after that, {_and(stopped)} (restart=unless-stopped)"
+        f" {'is' if len(stopped) == 1 else 'are'} still stopped, and docker start"
+        f" {' '.join(stopped)} starts {'it' if len(stopped) == 1 else 'them'}"
+    )
 
 
 def _is_there(package: Package | None) -> bool:

@@ -14,8 +14,9 @@ from gpurig.facts.driver.kernel_modules import KernelModule, KernelModules
 from gpurig.facts.driver.module import DriverUserSpace
 from gpurig.facts.kernel.grub import DROP_IN, Boot, Grub
 from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.driver.libraries import own_first
+from gpurig.operations.shared.apt_get import ENVIRONMENT
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import ENVIRONMENT
 
 TEXT = """# Written by gpurig: the newest kernel has no working NVIDIA module, this one has.
 # gpurig takes it back when the newest has one.
@@ -39,6 +40,7 @@ def boot_kernel(dkms: str, boot: str) -> Commands:
     + boot: ``newest`` leaves the boot default alone; ``with-driver`` makes the newest kernel that
       has the module the default while the newest of all has none
     """
+    own_first()
     kernel, libraries, grub = known(Kernel), known(DriverUserSpace), known(Grub)
     failures = known(DkmsFailures)
     if libraries is ABSENT:

@@ -12,16 +12,10 @@ from gpurig.facts.driver.module import DriverUserSpace
 from gpurig.facts.driver.versions import upstream
 from gpurig.facts.host.systemd import Unit, Units
 from gpurig.facts.packages.dpkg import Package, Packages
+from gpurig.operations.driver.libraries import own_first
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED
 from gpurig.operations.shared.file import written
-from gpurig.operations.shared.packages import (
-    APT,
-    ENVIRONMENT,
-    LOCK_SECONDS,
-    held,
-    install,
-    missing,
-    movable,
-)
+from gpurig.operations.shared.packages import held, install, missing, movable
 from gpurig.operations.shared.systemd import lacking, running
 from gpurig.operations.shared.words import those
 
@@ -42,6 +36,7 @@ def fabric_manager(package: str, starts: bool) -> Commands:
     + package: its name, ``nvidia-fabricmanager-550``
     + starts: whether it runs now, too; it cannot without NVSwitches that are really there
     """
+    own_first()
     libraries, found = known(DriverUserSpace), known(Packages, packages=package)
     offers, units = known(FabricManagerCandidates, package=package), known(Units, units=UNIT)
     if libraries is ABSENT:
@@ -105,9 +100,10 @@ def _exactly(package: str, version: str, offered: list[str]) -> StringCommand:
     if fits:
         return install([f"{package}={fits[0]}"], downgrade=True)
     return StringCommand(
-        f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update &&"
+        f"{UPDATED} updated;"
         f" v=$(apt-cache madison {package} | sed 's/^[^|]*| *//; s/ *|.*//' |"
         f" grep -m 1 -E '^([0-9]+:)?{version}(-|$)') ||"
-        f' {{ echo "E: no repository of this host has {package} of {version}" >&2; exit 1; }};',
+        f' {{ echo "E: no repository of this host has {package} of {version}$unread" >&2;'
+        " exit 1; };",
         f'{ENVIRONMENT} {APT} install --allow-downgrades --no-install-recommends {package}="$v"',
     )

@@ -11,7 +11,7 @@ from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.kernel.kernels import Kernel
 from gpurig.operations.driver.modules import loadable
-from gpurig.operations.shared.packages import APT, ENVIRONMENT
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT
 from gpurig.stack.model import Flavour
 
 # GPUs before Turing have no GSP; the open module drives only those that have one.

@@ -7,10 +7,10 @@ from pyinfra.api import StringCommand
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT
-from gpurig.facts.driver.initramfs import FILE, IMAGE, NEXT, RECORD, Initramfs
+from gpurig.facts.driver.initramfs import FILE, IMAGE, NEXT, RECORD, Image, Initramfs
 from gpurig.facts.driver.modprobe import ModprobeConfig
 from gpurig.operations.driver.modprobe import COMPETING
-from gpurig.operations.shared.packages import ENVIRONMENT
+from gpurig.operations.shared.apt_get import ENVIRONMENT
 
 
 @keeps("driver.initramfs")
@@ -31,7 +31,7 @@ def initramfs() -> Commands:
             f" the initramfs of {image['release']}"
         )
     drift(
-        actual=f"the initramfs of {image['release']} has an older configuration of modprobe",
+        actual=_wrong(image),
         wanted="modprobe's current configuration",
         will=f"make the initramfs of {image['release']} again",
     )
@@ -42,3 +42,13 @@ def initramfs() -> Commands:
         " mkdir -p /var/lib/gpurig &&"
         f' echo "$k $({IMAGE}) {config["checksum"]}" > {record} && mv -f {record} {RECORD}'
     )
+
+
+def _wrong(image: Image) -> str:
+    """What is known of an image that may have another configuration than modprobe has now."""
+    release = image["release"]
+    if image["remade"]:
+        return f"the initramfs of {release} has another size or time than when gpurig made it"
+    if not image["made_for"]:
+        return f"gpurig did not make the initramfs of {release}"
+    return f"the initramfs of {release} has an older configuration of modprobe"

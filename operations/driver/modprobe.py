@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpurig.contract.known import known
-from gpurig.contract.promise import Commands, drift, holds, keeps
+from gpurig.contract.promise import Commands, Ended, drift, due, follows, holds, keeps
 from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.modprobe import ModprobeConfig
 from gpurig.operations.shared.file import written
@@ -33,3 +33,26 @@ def nouveau_blacklist() -> Commands:
         leaves="every other file of modprobe",
     )
     yield from written(FILE, TEXT)
+
+
+@keeps("driver.modprobe")
+def nvidia_loads() -> Commands:
+    """
+    modprobe loads nvidia and nvidia_uvm: no blacklist and no other line of a person is against it.
+
+    A person wrote such a line for a reason; it is named with its place and left.
+    """
+    config = known(ModprobeConfig)
+    against = [] if config is ABSENT else config["against"]
+    if not against:
+        return holds("modprobe loads NVIDIA's modules")
+    due(f"NVIDIA's module is not loaded for its hardware: remove {', '.join(against)}")
+    yield from ()
+
+
+def loads_first() -> None:
+    """End an operation where modprobe's configuration keeps NVIDIA's modules from loading."""
+    config = known(ModprobeConfig)
+    if config is not ABSENT and config["against"]:
+        follows("driver.modprobe")
+        raise Ended

@@ -19,8 +19,10 @@ from gpurig.facts.driver.persistenced import Daemon, PersistencedUser
 from gpurig.facts.driver.secure_boot import SecureBoot
 from gpurig.facts.host.systemd import Units
 from gpurig.facts.kernel.kernels import Kernel
+from gpurig.operations.driver.libraries import own_first
+from gpurig.operations.driver.modprobe import loads_first
 from gpurig.operations.driver.module_signature import judged
-from gpurig.operations.shared.packages import APT, ENVIRONMENT
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT
 from gpurig.operations.shared.systemd import lacking, running
 from gpurig.stack.model import Flavour
 
@@ -32,12 +34,13 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
     """
     Each kernel that may boot next finds the module by its name, in the libraries' version.
 
-    + dkms: dkms's name of the module, ``nvidia-current``
+    + dkms: dkms's name of the module, ``nvidia-current``; empty where packages bring it built
     + flavour: ``open`` or ``proprietary``
     + boot: ``with-driver`` where another kernel than the newest may be kept as the boot default
 
     apt's word is not taken for it: a module that did not build leaves its package "installed".
     """
+    own_first()
     kernel, libraries, failures = known(Kernel), known(DriverUserSpace), known(DkmsFailures)
     if libraries is ABSENT:
         return follows("driver.packages")
@@ -49,6 +52,7 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
     lacking = [release for release in kernel["may_boot"] if release not in fits]
     if not lacking:
         return holds(f"{', '.join(kernel['may_boot'])} find nvidia, {flavour}, {version}")
+    loads_first()
     newest, following = kernel["installed"][-1], kernel["next"]
     error = failed_for(failures, dkms, version).get(newest)
     if boot == "with-driver" and error is not None and fits:
@@ -57,6 +61,11 @@ def module_for_next_boot(dkms: str, flavour: Flavour, boot: str = "newest") -> C
         return due(
             f"the module does not build for {newest} ({error});"
             f" {following}, which has it, stays the boot default"
+        )
+    if not dkms:
+        return due(
+            f"{'; '.join(_told(modules, lacking))}, and the signed modules that are installed are"
+            f" not for it; install linux-modules-nvidia-… of {version} for {', '.join(lacking)}"
         )
     drift(
         actual="; ".join(_told(modules, lacking)),
@@ -162,6 +171,7 @@ def _is_trusted(release: str) -> bool:
 @keeps("driver.loaded")
 def loaded() -> Commands:
     """The module that is loaded is the one on disk; only a reboot changes one that is in use."""
+    own_first()
     now, libraries, secure_boot = known(DriverLoaded), known(DriverUserSpace), read(SecureBoot)
     if libraries is ABSENT:
         return follows("driver.packages")

@@ -18,7 +18,8 @@ from gpurig.facts.driver.secure_boot import SecureBoot
 from gpurig.facts.host.virtualization import Virtualization
 from gpurig.facts.kernel.kernels import Kernel
 from gpurig.operations.driver.modules import loadable
-from gpurig.operations.shared.packages import ENVIRONMENT, install
+from gpurig.operations.shared.apt_get import ENVIRONMENT
+from gpurig.operations.shared.packages import install
 
 State = Literal["trusted", "unsigned", "not-enrolled", "pending", "foreign"]
 

@@ -23,34 +23,33 @@ from gpurig.facts.driver.packages import (
 from gpurig.facts.driver.versions import branch
 from gpurig.facts.packages.apt import Candidates, Pins, Sources
 from gpurig.facts.packages.dpkg import Package, Packages
-from gpurig.operations.driver.preferences import FILE, contradiction, fits, hosts, told
-from gpurig.operations.shared.packages import (
-    APT,
-    ENVIRONMENT,
-    LOCK_SECONDS,
-    held,
-    missing,
-    movable,
-    settled,
+from gpurig.operations.driver.preferences import (
+    FILE,
+    contradiction,
+    fits,
+    is_too_old,
+    nvidia_places,
+    told,
 )
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED
+from gpurig.operations.shared.packages import held, missing, movable, settled, shown
 from gpurig.operations.shared.words import those
 from gpurig.stack.model import Driver
 
 PINNING = "nvidia-driver-pinning-*"
-UPDATE = f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update"
 
 # One transaction, tried dry first: what it would remove must be the driver's, by name and by what
 # the package says of itself. All is downloaded before anything is removed.
 _TRANSACTION = r"""
 set -f
-apt() { @ENVIRONMENT@ @APT@ @OPTIONS@ "$@" @WORDS@; }
+@UPDATED@
+apt() { @ENVIRONMENT@ @APT@ ${tells:+-o APT::Status-Fd=$tells} @OPTIONS@ "$@" @WORDS@; }
 simulated() { plan=$(apt --simulate install 2>&1); }
-refreshed() { @UPDATE@; }
 failed() { echo "E: $1" >&2; exit 1; }
 fetched() { apt --download-only install; }
-simulated || { refreshed && simulated; } ||
+simulated || { updated && simulated; } ||
     failed "apt cannot do it: $(printf '%s\n' "$plan" | grep -E '^( .* :|E:)' | sed 's/^ *//' |
-        head -n 2 | paste -s -d ' ')"
+        head -n 2 | paste -s -d ' ')$unread"
 foreign=
 for p in $(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
     case ${p%%:*} in
@@ -63,7 +62,8 @@ for p in $(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
     foreign="$foreign${foreign:+, }$p"
 done
 [ -z "$foreign" ] || failed "would remove $foreign, which is not NVIDIA's driver"
-fetched || { refreshed && simulated && fetched; } || failed "the packages cannot be downloaded"
+fetched || { updated && simulated && fetched; } ||
+    failed "the packages cannot be downloaded$unread"
 auto=$([ -z "@KEPT@" ] || apt-mark showauto @KEPT@)
 apt --no-download install || exit 1
 set -- $auto
@@ -98,7 +98,8 @@ def pinning(package: str | None) -> Commands:
         will=" and ".join(those(steps)),
     )
     # Purged: what a removed one leaves in preferences.d would go on pinning.
-    yield transaction([*lacking, *(f"{name}-" for name in others)], options="--purge")
+    moved = transaction([*lacking, *(f"{name}-" for name in others)], options="--purge")
+    yield shown(moved.get_raw_value())
 
 
 @keeps("driver.packages")
@@ -205,8 +206,9 @@ class _Move:
 
 
 def _is_elsewhere(package: DriverPackage, driver: Driver) -> bool:
-    """Whether a package of the driver is of another source or branch."""
+    """Whether a package of the driver is of another source or branch, or too old for the GPUs."""
     other = branch(package["version"]) not in (0, int(driver.branch))
+    other = other or is_too_old(driver, package["version"])
     return package["own"] and (package["source"] != driver.source or other)
 
 
@@ -215,12 +217,12 @@ def _moved(driver: Driver, move: _Move) -> Commands:
     names = sorted({*driver.packages, *move.strays})
     suitable = _suitable(driver, names)
     if not suitable.issuperset(driver.packages):  # the lists may never have been fetched
-        yield StringCommand(UPDATE)
+        yield StringCommand(UPDATED, "updated")
         suitable = _suitable(driver, names)
     if lacking := [name for name in driver.packages if name not in suitable]:
         yield _refusal(f"apt has no candidate from {told(driver)} for {', '.join(lacking)}")
         return
-    yield move.transaction(driver.packages, suitable)
+    yield shown(move.transaction(driver.packages, suitable).get_raw_value())
 
 
 def _suitable(driver: Driver, names: Iterable[str]) -> set[str]:
@@ -228,7 +230,7 @@ def _suitable(driver: Driver, names: Iterable[str]) -> set[str]:
     candidates, sources = read(Candidates, packages=" ".join(names)), read(Sources)
     if not isinstance(candidates, dict) or not isinstance(sources, list):
         return set()
-    nvidia = hosts(sources)
+    nvidia = nvidia_places(sources)
     return {
         name
         for name, choice in candidates.items()
@@ -251,7 +253,7 @@ def transaction(
         "ENVIRONMENT": ENVIRONMENT,
         "APT": APT,
         "OPTIONS": f"--no-install-recommends {options}",
-        "UPDATE": UPDATE,
+        "UPDATED": UPDATED,
         "FAMILY": "|".join((*FAMILY, PINNING)),
         "OTHERS": "|".join(f"{name}'|'*" for name in OTHERS),
         "KEPT": " ".join(map(shlex.quote, kept)),
@@ -263,7 +265,8 @@ def transaction(
 
 
 def _refusal(sentence: str) -> StringCommand:
-    return StringCommand(f"echo {shlex.quote(f'E: {sentence}')} >&2; exit 1")
+    told = f"echo {shlex.quote(f'E: {sentence}')}"
+    return StringCommand(UPDATED, f'updated >/dev/null; {told}"$unread" >&2; exit 1')
 
 
 def _pinned_otherwise(driver: Driver) -> str:

@@ -16,6 +16,7 @@ from gpurig.facts.packages.package_manager import InstalledPackages
 from gpurig.operations.driver.locks_dnf import BRANCH, entries, locked, parts
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import DNF, DNF_SAID, install_by_dnf
+from gpurig.stack.versions import numbers
 
 LOCK_PLUGIN = "python3-dnf-plugin-versionlock"
 
@@ -96,18 +97,21 @@ def _with_plugin(branch: str) -> Commands:
 
 
 @keeps("driver.packages")
-def driver_packages_dnf(packages: Sequence[str], branch: str) -> Commands:
+def driver_packages_dnf(
+    packages: Sequence[str], branch: str, oldest: str | None = None
+) -> Commands:
     """
     The driver's packages are installed, of this branch, moved in one transaction.
 
     + packages: names; branch: ``580``
+    + oldest: the first version of the branch that knows the host's GPUs, or None
 
     What dnf would have to remove for it may be NVIDIA's only: that is named in the transaction.
     Anything else is told by its name, and nothing is done.
     """
     found = known(InstalledPackages, packages=" ".join(packages))["packages"]
     lacking = [name for name in packages if name not in found]
-    other = [n for n in packages if n in found and not _of(found[n]["version"], branch)]
+    other = [n for n in packages if n in found and not _of(found[n]["version"], branch, oldest)]
     if not lacking and not other:
         return holds(", ".join(f"{name} {found[name]['version']}" for name in packages))
     specs = [*lacking, *(f"{name}-{branch}.*" for name in other)]
@@ -116,7 +120,7 @@ def driver_packages_dnf(packages: Sequence[str], branch: str) -> Commands:
     wrong += [f"{name} is {found[name]['version']}" for name in other]
     drift(
         actual=", ".join(wrong),
-        wanted=f"installed, of branch {branch}",
+        wanted=f"installed, of branch {branch}" + f", {oldest} or newer" * bool(oldest),
         will=f"install {', '.join(specs)}" + f" in place of {', '.join(removes)}" * bool(removes),
     )
     yield _swapped(specs, packages, removes) if removes else install_by_dnf(specs)
@@ -134,8 +138,9 @@ def _removed(specs: Sequence[str]) -> list[str]:
     return removes
 
 
-def _of(version: str, branch: str) -> bool:
-    return version.rpartition(":")[2].startswith(f"{branch}.")
+def _of(version: str, branch: str, oldest: str | None) -> bool:
+    own = version.rpartition(":")[2]
+    return own.startswith(f"{branch}.") and numbers(own) >= numbers(oldest or "")
 
 
 def _swapped(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
 from pyinfra.api import QuoteString, StringCommand
 
@@ -13,14 +12,17 @@ from gpurig.contract.known import known, sure
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.packages import FAMILY
-from gpurig.facts.driver.versions import branch
-from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources
+from gpurig.facts.driver.versions import branch, upstream
+from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources, place
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Archive, Driver
+from gpurig.stack.versions import numbers
 
 FILE = "/etc/apt/preferences.d/gpurig-nvidia"
 SOURCE_FILE = "/etc/apt/sources.list.d/gpurig-nvidia.sources"
-CUDA_REPOSITORY = "/compute/cuda/repos/"  # part of NVIDIA's address, on mirrors, too
+# Parts of the address of NVIDIA's repository, on mirrors too, and of the folder that NVIDIA's
+# local installer (package cuda-repo-…-local) unpacks it into.
+CUDA_REPOSITORY = ("/compute/cuda/repos/", "/var/cuda-repo-", "/var/nvidia-driver-local-repo-")
 HEADER = "# Written by gpurig; it writes it anew when it differs. The first pin that fits counts.\n"
 
 
@@ -35,7 +37,7 @@ def preferences(driver: Driver, archive: Archive) -> Commands:
     """
     pins, sources = known(Pins), known(Sources)
     own = f"release o={archive.origin}, n={archive.codename}*"
-    wanted = _wanted(driver, own, hosts(sources))
+    wanted = _wanted(driver, own, nvidia_places(sources))
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
         if reason := sure(contradiction(driver)):
@@ -44,7 +46,7 @@ def preferences(driver: Driver, archive: Archive) -> Commands:
         return holds(where)
     if not wanted:
         drift(
-            actual=f"{FILE} differs",
+            actual=f"{FILE} has pins that no source needs",
             wanted=f"no {FILE}",
             will=f"remove {FILE}",
             leaves="every other preferences file",
@@ -62,34 +64,43 @@ def preferences(driver: Driver, archive: Archive) -> Commands:
 
 def told(driver: Driver) -> str:
     """The source that is wanted, in words: ``NVIDIA's 580``, ``the distribution``."""
-    return f"NVIDIA's {driver.branch}" if driver.source == "nvidia" else "the distribution"
+    source = f"NVIDIA's {driver.branch}" if driver.source == "nvidia" else "the distribution"
+    return f"{source}, {driver.oldest} or newer" if driver.oldest else source
 
 
-def hosts(sources: Iterable[Source]) -> list[str]:
-    """The hosts of NVIDIA's CUDA repository among apt's sources."""
-    found = []
+def nvidia_places(sources: Iterable[Source]) -> list[str]:
+    """The places of NVIDIA's CUDA repository among apt's sources."""
+    found = set()
     for source in sources:
         for uri in source["uris"]:
-            place = urlsplit(uri).hostname
-            if place and (source["file"] == SOURCE_FILE or CUDA_REPOSITORY in uri):
-                found.append(place)
-    return sorted(set(found))
+            named = any(part in uri for part in CUDA_REPOSITORY)
+            if named or source["file"] == SOURCE_FILE:
+                found.add(place(uri))
+    return sorted(found - {""})
 
 
 def fits(driver: Driver, version: str, places: Iterable[str], nvidia: Iterable[str]) -> bool:
     """
     Whether a version of a package is what is wanted.
 
-    + places: the hosts that have it; nvidia: those of NVIDIA's repository
+    + places: those that have it; nvidia: those of NVIDIA's repository
     """
+    if is_too_old(driver, version):
+        return False
     if driver.repository:
-        return branch(version) == int(driver.branch) and host(driver) in places
+        return branch(version) == int(driver.branch) and repository_place(driver) in places
     return bool(set(places) - set(nvidia))
 
 
-def host(driver: Driver) -> str:
-    """The host of the driver's repository, empty where it is the distribution's."""
-    return (urlsplit(driver.repository.uri).hostname or "") if driver.repository else ""
+def is_too_old(driver: Driver, version: str) -> bool:
+    """Whether a package's version is older than the first that knows the host's GPUs."""
+    own = upstream(version)
+    return bool(driver.oldest and own) and numbers(own) < numbers(str(driver.oldest))
+
+
+def repository_place(driver: Driver) -> str:
+    """The place of the driver's repository, empty where it is the distribution's."""
+    return place(driver.repository.uri) if driver.repository else ""
 
 
 def contradiction(driver: Driver) -> str | Unknown:
@@ -110,7 +121,7 @@ def contradiction(driver: Driver) -> str | Unknown:
     if isinstance(candidates, Unknown):
         return candidates
     for name, choice in candidates.items():
-        right = _fitting(driver, choice, hosts(sources))
+        right = _fitting(driver, choice, nvidia_places(sources))
         if right and choice["candidate"] not in right:
             return (
                 f"{others[name]} makes apt choose {name}"
@@ -148,11 +159,16 @@ def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:
         return [
             pin(archive, "90"),
             pin(f"version {driver.branch}.*", "1001"),
-            pin(f'origin "{host(driver)}"', "90"),
+            pin(_from(repository_place(driver)), "90"),
         ]
     if not nvidia:
         return []
-    return [pin(archive, "1001"), *(pin(f'origin "{place}"', "-1") for place in nvidia)]
+    return [pin(archive, "1001"), *(pin(what, "-1") for what in dict.fromkeys(map(_from, nvidia)))]
+
+
+def _from(place: str) -> str:
+    """What a pin says of all that is from a place; apt has no name for one without a host."""
+    return "release o=NVIDIA" if ":" in place else f'origin "{place}"'
 
 
 def _stanza(pin: Pin) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gpurig import __version__
+from gpurig.contract.progress import counted
 from gpurig.operations.environments.uv import OPTIONS, SECRETS, UV
 from gpurig.wheels import locks
 from gpurig.wheels.lock_text import ONLY_WHEELS
@@ -18,7 +19,8 @@ CHANGING = ".gpurig-changing"  # in an environment while its packages are change
 MISSING = ".gpurig-missing"  # in an old one: which of the user's packages the new one lacks
 PATIENCE = 3600  # seconds for what a run whose connection broke still does there
 
-SWAP = f"{SECRETS}.py"  # environment_swap.py on the host
+SWAP = f"{SECRETS}.py"  # swap.py on the host
+REMOVAL = f"{SECRETS}.removal.py"  # uninstall.py there
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,33 @@ def _alone(place: Place) -> str:
     )
 
 
-def filled(place: Place, folder: str, options: str = "") -> str:
-    """Shell: the environment in `folder` holds what the uploaded lock says."""
+def filled(place: Place, folder: str, wheels: int, room: int = 0, options: str = "") -> str:
+    """
+    Shell: the environment in `folder` holds what the uploaded lock says.
+
+    + wheels: how many are unpacked for that; room: bytes that it takes in the end, 0 where unknown
+    """
     uv = _uv(place, folder) + f" --require-hashes{options}"
-    return (
+    unpacked = f"find {place.cache}/archive-v* -mindepth 1 -maxdepth 1 | wc -l"
+    install = (
         f"{uv} --only-binary :all: -r {SECRETS}.build &&"
-        f" {uv} {ONLY_WHEELS} --no-build-isolation -r {SECRETS}.lock &&"
+        f" {uv} {ONLY_WHEELS} --no-build-isolation -r {SECRETS}.lock"
+    )
+    return (
+        f"{counted(install, 'packages', unpacked, str(wheels), place.cache, room)} &&"
         f" chmod go-w {folder}/.lock &&"  # uv's own, which it makes for everybody
         # Users cannot write here: without it Python would compile anew at each of their imports,
         # 7 s of a processor for TensorFlow. Some packages ship files that this
         # Python cannot compile (old syntax, templates): its error counts for nothing.
-        f" {{ {folder}/bin/python -I -m compileall -q -j 0 {folder}/lib >/dev/null 2>&1 || :; }}"
+        f" {{ {_compiled(folder)} || :; }}"
     )
+
+
+def _compiled(folder: str) -> str:
+    """Shell: all Python files have their bytecode, which takes about as long as the downloads."""
+    script = f"{folder}/bin/python -I -m compileall -q -j 0 {folder}/lib >/dev/null 2>&1"
+    done, total = (f"find {folder}/lib -name '*.{kind}' | wc -l" for kind in ("pyc", "py"))
+    return counted(script, "files compiled to bytecode", done, f"$({total})")
 
 
 def _uv(place: Place, folder: str) -> str:
@@ -121,34 +138,58 @@ def _uv(place: Place, folder: str) -> str:
     return f"{UV} pip install {OPTIONS} {cache} --no-progress --python {folder}/bin/python"
 
 
-def _noted(folder: str, lock: Lock) -> str:
-    """Shell: the environment's record says what it is made from."""
-    record = json.dumps({"lock": lock.key, "gpurig": __version__})
+def opened(folder: str) -> str:
+    """Shell: every user can read a folder, also by a link to it; no other mode changes."""
+    closed = r"\( -type d ! -perm -005 -o -type f ! -perm -004 \)"
+    return f"find {folder}/ {closed} -exec chmod go+rX {{}} +"
+
+
+def _noted(folder: str, lock: Lock, own: Iterable[str]) -> str:
+    """
+    Shell: the environment's record says what it is made from, and what gpurig put there.
+
+    + own: of earlier locks, and still there
+    """
+    packages = " ".join(sorted({*locks.pins(lock.text), *own}))
+    record = json.dumps({"lock": lock.key, "packages": packages, "gpurig": __version__})
     file = f"{folder}/{RECORD}"
     return f"printf '%s\\n' {shlex.quote(record)} > {file}.new && mv {file}.new {file}"
 
 
-def built(place: Place, python: str, lock: Lock, extras: Sequence[str], lost: Sequence[str]) -> str:
+def _sealed(place: Place) -> str:
+    """
+    Shell: the record is younger than every file; what is younger than the record was changed.
+
+    After the cache has gone: its links count among the changes of a file.
+    """
+    return f"touch {place.quoted}/{RECORD}"
+
+
+def built(
+    place: Place, python: str, lock: Lock, extras: Sequence[str], lost: Sequence[str],
+    room: int = 0, own: Sequence[str] = (),
+) -> str:  # fmt: skip
     """
     Shell: the environment is completed beside its place and then takes it in one step.
 
     + python: the interpreter's path
     + extras: ``name==version`` of the user's own packages, installed again
     + lost: what cannot be; an old environment that holds what the new one lacks stays beside it
+    + room: bytes that it takes, 0 where not known; own: those of them that are of an earlier lock
 
     The scripts that uv writes find their interpreter by their own place (``relocatable``), so the
     sizes in each RECORD stay right; what virtualenv wrote is rewritten. A bind mount over the final
     path would need no rewriting, but a right that containers lack.
     """
-    new = place.new
+    new, wheels = place.new, len(locks.pins(lock.text))
     return (
         f"{_alone(place)} && {cleared(place)} &&"
         f" /usr/bin/virtualenv -q --no-download --app-data {place.cache} --python {python} {new} &&"
         f" echo 'relocatable = true' >> {new}/pyvenv.cfg &&"
-        f" {filled(place, new)} && {_with_extras(place, extras, lost)}"
-        f" /usr/bin/python3 -I {SWAP} rewrite {new} {place.quoted} && {_noted(new, lock)} &&"
+        f" {filled(place, new, wheels, room)} && {_with_extras(place, extras, lost)}"
+        f" /usr/bin/python3 -I {SWAP} rewrite {new} {place.quoted} && {_noted(new, lock, own)} &&"
         f" /usr/bin/python3 -I {SWAP} swap {new} {place.quoted} ||"
-        f" {{ rm -rf {new} {place.cache}; exit 1; }}; {cleared(place)}"
+        f" {{ rm -rf {new} {place.cache}; exit 1; }}; {cleared(place)} && {_sealed(place)}"
     )
 
 
@@ -183,27 +224,36 @@ def _with_extras(place: Place, extras: Sequence[str], lost: Sequence[str]) -> st
 
 
 def repaired(
-    place: Place, site: str, lock: Lock, broken: Sequence[str], gone: Sequence[str]
+    place: Place,
+    site: str,
+    lock: Lock,
+    wrong: Sequence[str],
+    broken: Sequence[str],
+    gone: Sequence[str],
+    own: Sequence[str] = (),
 ) -> str:
     """
     Shell: an environment that starts holds what the uploaded lock says, without being built anew.
 
-    + site: its site-packages; broken: names to install again; gone: extras to remove
+    + site: its site-packages; wrong: names that are installed; broken: those of them that are there
+      already; gone: extras to remove; own: what stays of an earlier lock
 
     It is marked while it is changed: if that is cut off, the next run builds it anew, as nobody
     can say what half an upgrade has left.
     """
+    wheels = len(wrong)
     again = "".join(f" --reinstall-package {shlex.quote(name)}" for name in broken)
     # A distribution without its RECORD cannot be replaced by uv; its folder goes first.
     steps = [f"rm -rf {site}/{_glob(name)}-*.dist-info" for name in broken]
     if gone:
         names = " ".join(shlex.quote(name) for name in gone)
-        steps.append(f"{UV} pip uninstall -q --python {place.quoted}/bin/python {names}")
-    steps += [filled(place, place.quoted, again), _noted(place.quoted, lock)]
+        steps.append(f"{place.quoted}/bin/python -I -S {REMOVAL} {site} {names}")
+    steps += [filled(place, place.quoted, wheels, options=again), _noted(place.quoted, lock, own)]
     mark = f"{place.quoted}/{CHANGING}"
     return (
         f"{_alone(place)} && rm -rf {place.cache} && touch {mark} &&"
-        f" {' && '.join(steps)}; code=$?; rm -rf {place.cache} {mark}; exit $code"
+        f" {' && '.join(steps)}; code=$?; rm -rf {place.cache} {mark};"
+        f" [ $code != 0 ] || {_sealed(place)}; exit $code"
     )
 
 

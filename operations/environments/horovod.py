@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Generator
 from hashlib import sha256
 from io import BytesIO
+from typing import Any
 
 from pyinfra.api import FileDownloadCommand, FileUploadCommand, FunctionCommand, StringCommand
 
@@ -86,9 +87,9 @@ def _listed(left: list[str] | Absent) -> str:
     return ", ".join(left[:4]) if left else FOLDER
 
 
-def _turn(state: object, host: object, build: Build, place: str) -> None:
+def _turn(state: object, host: Any, build: Build, place: str) -> None:
     """Called with these two, pyinfra stays in the host's own greenlet, which the turn goes by."""
-    horovod.take_turns(build, place)
+    horovod.take_turns(build, place, host.connector.answers)
 
 
 def _built(path: str, build: Build, place: str, downloads: Downloads) -> _Made:

@@ -6,7 +6,7 @@ import shlex
 
 from gpurig.facts.environments.horovod import ADDED, FOLDER
 from gpurig.operations.environments.uv import SECRETS
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, LOCK_SECONDS
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED
 from gpurig.wheels import horovod
 from gpurig.wheels.horovod import Build
 
@@ -20,8 +20,12 @@ BUILDER = 61000
 _JOB = 1_500_000  # KiB of memory for one compiler; one over TensorFlow's headers takes 1.2 GB
 
 # `cleared`: nothing of a build is left. Of what apt said it would add goes only what nobody has
-# asked for since, and all of it stays if something else has come to need any.
+# asked for since, and all of it stays if something else has come to need any. apt writes into a
+# file: it goes on when the run is gone, see `attended`.
 CLEARED = f"""
+by_apt() {{
+ {ENVIRONMENT} {APT} "$@" > {FOLDER}/apt 2>&1 || {{ cat {FOLDER}/apt >&2; return 1; }}
+}}
 without_needs() {{
  cd /
  set -- $(cat {ADDED} 2>/dev/null)
@@ -30,7 +34,7 @@ without_needs() {{
   {ENVIRONMENT} {APT} --dry-run purge "$@" > {FOLDER}/plan || return 1
   while read -r what name rest; do
    case $what in Purg|Remv) echo "$name" ;; esac
-  done < {FOLDER}/plan | grep -vxqFf {ADDED} || {ENVIRONMENT} {APT} purge "$@" || return 1
+  done < {FOLDER}/plan | grep -vxqFf {ADDED} || by_apt purge "$@" || return 1
  fi
  rm -f {ADDED}
 }}
@@ -56,7 +60,7 @@ def compiled(path: str, build: Build) -> str:
     ]  # fmt: skip
     builder = f"setpriv --reuid={BUILDER} --regid={BUILDER} --clear-groups --no-new-privs"
     pip = '"$PYTHON" -I -m pip --disable-pip-version-check --no-cache-dir'
-    install = f"{ENVIRONMENT} {APT} install --no-install-recommends --mark-auto"
+    install = " ".join(("install", "--no-install-recommends", "--mark-auto"))
     needs = " ".join(NEEDS) + ' ${headers:+"$headers"}'
     include = "import sysconfig; print(sysconfig.get_path('include'))"
     return f"""{CLEARED}
@@ -66,14 +70,15 @@ trap 'code=$?; rm -f {SECRETS}.*; without_needs || code=1
 cd {FOLDER}; chmod 644 patches source
 include=$({shlex.quote(path)}/bin/python -I -c "{include}") || exit 1
 headers=; [ -e "$include/Python.h" ] || headers=python{build.python}-dev
-updated() {{ {ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update; }}
+{UPDATED}
 listed() {{
- {install} --dry-run {needs} > plan && while read -r what name rest; do
+ {ENVIRONMENT} {APT} {install} --dry-run {needs} > plan && while read -r what name rest; do
   case "$what $rest" in "Inst ("*) echo "$name" ;; esac
  done < plan > {ADDED}
 }}
-installed() {{ [ ! -s {ADDED} ] || {install} {needs}; }}
-{{ listed && installed; }} || {{ updated && listed && installed; }} || exit 1
+installed() {{ [ ! -s {ADDED} ] || by_apt {install} {needs}; }}
+{{ listed && installed; }} || {{ updated && listed && installed; }} ||
+ {{ [ -z "$unread" ] || failed "${{unread#; }}"; exit 1; }}
 mkdir work && chown {BUILDER}:{BUILDER} work && cd work
 ( . {SECRETS}.env; exec {builder} env {" ".join(words)} sh -c '
  {pip} download -q --no-deps --no-build-isolation --no-binary :all: --require-hashes \

@@ -15,9 +15,11 @@ from pyinfra.api import FileUploadCommand, StringCommand
 
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps
+from gpurig.contract.staged import private
 from gpurig.errors import GpurigError
 from gpurig.facts.environments.tools import Tool, Tools
 from gpurig.operations.shared import ownership
+from gpurig.settings import pip
 from gpurig.wheels import locks
 from gpurig.wheels.cache import Shelf
 from gpurig.wheels.locks import Lock
@@ -31,9 +33,10 @@ PYTHON = "3.12"  # that uv's wheel is looked for with; it is for any
 OPTIONS = "${GPURIG_UV:+--no-index}"
 
 # Wheels that the control machine hands over, while they are installed; /tmp may be in memory.
-HANDED = "/opt/gpurig/wheels"
+WHEELS = "/opt/gpurig/wheels"
+HANDED = private("wheels", WHEELS)
 
-SECRETS = "/run/gpurig-environment"  # index and proxy may hold passwords: never in a command line
+SECRETS = private("environment")  # index and proxy may hold passwords: never in a command line
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Downloads:
     How downloads are made; either address may hold a password, so neither is ever printed.
 
     + index: of wheels; proxy: for http and https; ``None``: as the tools have it
+    + own: what the host's pip is told of indexes, where no index is given and this is the host
     + shelf: the control machine's cache that wheels are handed over from, ``None`` where the host
       downloads them
     """
@@ -49,6 +53,7 @@ class Downloads:
     index: str | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     shelf: Shelf | None = None
+    own: pip.Indexes = field(default=pip.Indexes(), repr=False)
 
 
 @cache
@@ -65,13 +70,13 @@ def tools(downloads: Downloads) -> Commands:
     """
     ownership.root_alone("environments.folders", ownership.OURS)
     wanted = locks.pins(_uv_lock().text)["uv"]
-    there = known(Tools, path=TOOLS) or Tool(version="", open="")
+    there = known(Tools, path=TOOLS) or Tool(version="", open="", closed="")
     if there["version"] == wanted:
         return holds(f"uv {wanted} in {TOOLS}")
     drift(
         actual=there["open"] or (f"uv {there['version']}" if there["version"] else "no uv"),
         wanted=f"uv {wanted}",
-        will=f"make {TOOLS}",
+        will=f"install uv {wanted} in {TOOLS}",
     )
     yield from surroundings(downloads, _uv_lock(), PYTHON)
     yield from uploaded(_uv_lock().text, f"{SECRETS}.lock")
@@ -102,7 +107,7 @@ def surroundings(
     handed: list[Path] = []
     if downloads.shelf and lock:
         # Commands first: a plan asks whether there is one, and downloads nothing.
-        yield StringCommand(f"rm -rf {HANDED} && mkdir -p -m 755 {HANDED}")
+        yield StringCommand(f"rm -rf {WHEELS} && mkdir -p -m 755 {WHEELS} {HANDED}")
         handed = _from_shelf(downloads.shelf, lock, python, names)
     # manual: a Python comes only where rig_python asks for one, never because uv misses one.
     values = {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "manual", "PIP_NO_INPUT": "1"}
@@ -111,10 +116,12 @@ def surroundings(
         values |= {"UV_FIND_LINKS": HANDED, "PIP_FIND_LINKS": HANDED}
         values |= {"GPURIG_UV": "1", "PIP_NO_INDEX": "1"}
     else:
-        values |= {"UV_DEFAULT_INDEX": downloads.index} if downloads.index else {}
+        own = downloads.own.variables
+        values |= {"UV_DEFAULT_INDEX": downloads.index} if downloads.index else own
         if lock and lock.index:
-            # Either may have any of them: what is right is told by its hash.
-            values |= {"UV_INDEX": lock.index, "UV_INDEX_STRATEGY": "unsafe-best-match"}
+            # Any of them may have any of the wheels: what is right is told by its hash.
+            every = f"{lock.index} {own.get('UV_INDEX', '')}".strip()
+            values |= {"UV_INDEX": every, "UV_INDEX_STRATEGY": "unsafe-best-match"}
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     yield from uploaded(text, f"{SECRETS}.env")
     for file in handed:
@@ -156,4 +163,5 @@ def uploaded(text: str, path: str) -> Commands:
 
 def within(script: str) -> str:
     """A script with what `surroundings` brought, which is gone when it ends."""
-    return f"trap 'rm -rf {SECRETS}.* {HANDED}' EXIT; . {SECRETS}.env; {script}"
+    gone = f"rm -rf {SECRETS}.* {HANDED}; rmdir {WHEELS} 2>/dev/null"
+    return f"trap '{gone}' EXIT; . {SECRETS}.env; {script}"

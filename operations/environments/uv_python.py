@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shlex
 
+from pyinfra.api import StringCommand
+
 from gpurig.contract.attended import Attended
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps
 from gpurig.facts.environments.uv_python import UvPython
+from gpurig.operations.environments.building import opened
 from gpurig.operations.environments.uv import UV, Downloads, surroundings, within
 from gpurig.operations.shared import ownership
 
@@ -33,8 +36,17 @@ def uv_python(python: str, architecture: str, mirror: str, downloads: Downloads)
     ownership.root_alone("environments.folders", PYTHONS)
     path = executable(python, architecture)
     there = known(UvPython, executable=path)
-    if there and not there["open"]:
+    if there and not there["open"] and not there["closed"]:
         return holds(f"Python {there['version']} in {PYTHONS}")
+    if there and there["closed"]:
+        folder = shlex.quote(path.rsplit("/", 2)[0])
+        drift(
+            actual=there["closed"],
+            wanted=f"Python {python} for all users",
+            will="make it readable for all users",
+        )
+        yield StringCommand(opened(folder))
+        return
     wrong = there["open"] if there else f"no Python {python}"
     drift(actual=wrong, wanted=f"Python {python}", will=f"install it in {PYTHONS}")
     yield from surroundings(downloads)

@@ -10,8 +10,9 @@ from gpurig.contract.promise import Commands, drift, follows, holds, keeps
 from gpurig.facts.driver.dkms import DkmsFailures
 from gpurig.facts.driver.packages import DriverPackages
 from gpurig.facts.packages.dpkg import HalfDone, Unmet
+from gpurig.facts.packages.locks import AptAtWork
 from gpurig.operations.driver.packages import transaction
-from gpurig.operations.shared.packages import APT, ENVIRONMENT, LOCK_SECONDS
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, LOCK_SECONDS
 
 # dpkg has no lock timeout of its own; apt-get waits for it, and waiting does nothing else.
 _WAITED = f"apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} check >/dev/null 2>&1"
@@ -33,11 +34,13 @@ def whole(flavour: str = "") -> Commands:
             "driver.packages",
             "a module of the driver does not build; driver.packages moves the driver",
         )
+    at_work = read(AptAtWork)
+    waits = f"wait for {', '.join(at_work)}, and " if isinstance(at_work, list) else ""
     wrong = [f"half installed: {', '.join(half)}"] if half else []
     drift(
         actual="; ".join(wrong + unmet),
         wanted="no package half installed",
-        will="finish the interrupted installation",
+        will=f"{waits}finish the interrupted installation",
         leaves="configuration files that were edited",
     )
     # Never by removing: a package that cannot be completed is a person's to decide about. But for

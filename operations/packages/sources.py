@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
-from gpurig.facts.packages.apt import Source, Sources
-from gpurig.operations.shared.apt import refreshed, stanza
-from gpurig.operations.shared.file import HEADER, written
+from gpurig.contract.values import ABSENT
+from gpurig.facts.packages.apt import Origins, Source, Sources
+from gpurig.operations.shared.apt import accepted, conflict, stanza
+from gpurig.operations.shared.file import HEADER
 from gpurig.stack.model import Archive
 
 COMPONENTS_FILE = "/etc/apt/sources.list.d/gpurig-components.sources"
-ARCHIVES = ("debian", "debian-security")  # last part of the archive's address, on every mirror
+# Last part of the archive's address, on every mirror, and of the list of mirrors in cloud images.
+ARCHIVES = ("debian", "debian-security", "debian.list", "debian-security.list")
 RANKS = ("stable", "oldstable", "testing")  # names of a suite that move on with each release
 POCKETS = ("", "-updates", "-security", "-backports", "-proposed-updates")
 
@@ -28,24 +31,60 @@ def components(components: Sequence[str], archive: Archive, mirror: str | None =
     + mirror: another mirror of the archive than the one the host uses
     """
     sources, distribution = known(Sources), archive.codename
+    sources = _without_strangers(sources, archive)
     others = [source for source in sources if source["file"] != COMPONENTS_FILE]
     wanted = _missing(others, components, distribution, mirror)
     ours = [source for source in sources if source["file"] == COMPONENTS_FILE]
+    if why := conflict(others):
+        return unknown(why)
     if not any(_suites(source, distribution) for source in others):
         return unknown(f"apt has no source of {distribution} main")
     if ours == wanted:
         return holds(f"apt sees {', '.join(components) or 'main'} of {distribution}")
-    drift(
-        actual="differs" if ours else f"apt's sources lack {_components(wanted)}",
-        wanted=", ".join(components),
-        will=f"write {COMPONENTS_FILE}",
-        leaves="every other source",
-    )
-    if not wanted:
+    if wanted:
+        lacks = f"apt's sources lack {_components(wanted)}"
+        drift(
+            actual=f"{COMPONENTS_FILE} differs" if ours else lacks,
+            wanted=", ".join(components),
+            will=f"write {COMPONENTS_FILE}",
+            leaves="every other source",
+        )
+    else:
+        drift(
+            actual=f"{COMPONENTS_FILE} has what other sources have as well",
+            wanted=f"no {COMPONENTS_FILE}",
+            will=f"remove {COMPONENTS_FILE}",
+            leaves="every other source",
+        )
         yield StringCommand("rm -f", QuoteString(COMPONENTS_FILE))
         return
-    yield from written(COMPONENTS_FILE, HEADER + "\n".join(map(stanza, wanted)))
-    yield refreshed(COMPONENTS_FILE)
+    yield from accepted(COMPONENTS_FILE, HEADER + "\n".join(map(stanza, wanted)))
+
+
+def _without_strangers(sources: list[Source], archive: Archive) -> list[Source]:
+    """
+    These sources but for those of other archives that call their suite like the distribution's.
+
+    Their Release files tell; where apt never fetched one, the address does: ``…/debian``.
+    """
+    unclear = [s for s in sources if _suites(s, archive.codename) and not _is_archive(s)]
+    if not unclear:
+        return sources
+    fetched = known(Origins)
+    origins = {} if fetched is ABSENT else fetched
+    told = {id(s): [origins[p] for p in _places(s["uris"]) if p in origins] for s in unclear}
+    known_ones = any(map(_is_archive, sources)) or any(archive.origin in o for o in told.values())
+    strangers = {
+        place
+        for place, origin in told.items()
+        if archive.origin not in origin and (origin or known_ones)
+    }
+    return [source for source in sources if id(source) not in strangers]
+
+
+def _is_archive(source: Source) -> bool:
+    """Whether an address of the source ends as the archive's does, on every mirror."""
+    return any(place.rsplit("/", 1)[-1] in ARCHIVES for place in _places(source["uris"]))
 
 
 def _components(sources: Iterable[Source]) -> str:
@@ -68,10 +107,10 @@ def _missing(
             uris=uris,
             suites=[],
             components=lacking,
-            signed_by=source["signed_by"],
+            signed_by=_key(others, uris, suite) or source["signed_by"],
             architectures=source["architectures"],
         )
-        if lacking:
+        if lacking and not _has(wanted, lacking[0], suite, _places(uris)):
             _added(wanted, entry)["suites"].append(suite)
     return wanted
 
@@ -84,6 +123,13 @@ def _has(sources: Iterable[Source], component: str, suite: str, places: set[str]
         and _places(source["uris"]) & places
         for source in sources
     )
+
+
+def _key(sources: Iterable[Source], uris: Iterable[str], suite: str) -> str:
+    """What apt verifies a suite of these places with: one line's Signed-By counts for all lines."""
+    places = _places(uris)
+    same = (s for s in sources if suite in s["suites"] and _places(s["uris"]) & places)
+    return next(filter(None, (source["signed_by"] for source in same)), "")
 
 
 def _added(wanted: list[Source], entry: Source) -> Source:
@@ -100,11 +146,11 @@ def _suites(source: Source, distribution: str) -> list[str]:
     if "main" not in source["components"] or "deb" not in source["types"]:
         return []
     # Other archives have a "stable main", too; only the distribution's own is called like it.
-    archive = any(place.rsplit("/", 1)[-1] in ARCHIVES for place in _places(source["uris"]))
-    names = (distribution, *RANKS) if archive else (distribution,)
+    names = (distribution, *RANKS) if _is_archive(source) else (distribution,)
     known = {f"{name}{pocket}" for name in names for pocket in POCKETS}
     return [suite for suite in source["suites"] if suite in known]
 
 
 def _places(uris: Iterable[str]) -> set[str]:
-    return {uri.rstrip("/") for uri in uris}
+    """Addresses as apt prints them: ``file:///srv/`` is ``file:/srv``."""
+    return {re.sub("^([^/]+:)//(?=/)", r"\1", uri).rstrip("/") for uri in uris}

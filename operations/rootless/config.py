@@ -36,6 +36,8 @@ def daemon_config(user: str, keys: Mapping[str, Any], cdi_files: bool) -> Comman
     differing = daemon_json.differences(file["config"], goal)
     if not differing:
         return holds(f"{_shown(user)} has {', '.join(goal)}" if goal else "no keys are needed")
+    if file["lossy"]:
+        ends_unknown(f"{_shown(user)}: {file['lossy']}; gpurig would lose the rest")
     drift(
         actual=", ".join(is_ for _, is_, _ in differing),
         wanted=", ".join(should for _, _, should in differing),
@@ -121,7 +123,7 @@ def _config(
         follows(bringing())
         raise Ended
     if file is ABSENT:
-        file = DaemonFile(path="", config={}, indent="    ", changed=0.0)
+        file = DaemonFile(path="", config={}, indent="    ", changed=0.0, lossy="")
     goal = dict(keys)
     if cdi_files and not script["shows_cdi"]:
         there = file["config"].get("cdi-spec-dirs", [])

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import product
+
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.fact import read
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, follows, holds, keeps, unknown
+from gpurig.contract.staged import private
 from gpurig.contract.values import ABSENT
 from gpurig.facts.packages.apt import Source, Sources
 from gpurig.facts.packages.repository_key import Keys
 from gpurig.operations.shared import repository_key
+from gpurig.operations.shared.apt_get import LOCK_SECONDS
 from gpurig.operations.shared.file import HEADER, written
-from gpurig.operations.shared.packages import LOCK_SECONDS
 from gpurig.stack.model import Repository
 
 # What apt's verifiers (gpgv, and sqv since Debian 13) say, and what it comes to.
 _REFUSED = (
     ("*SHA1*", "SHA-1 certifies its key, which this apt no longer accepts;"
                " use the repository for this release of the distribution"),
-    ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*' expired on '*|*xpired*",
+    ("*EXPKEYSIG*|*KEYEXPIRED*|*'has expired'*|*'not alive'*|*'xpired on '*",
      "its signing key has expired; only the owner of the repository can renew it"),
     ("*NO_PUBKEY*|*'Missing key'*|*'No good signature'*",
      "another key than the accepted one has signed it"),
@@ -110,8 +114,7 @@ def repository(promise: str, keyring: str, repository: Repository, architecture:
         wanted=repository.uri,
         will=f"write {file}",
     )
-    yield from written(file, HEADER + stanza(wanted))
-    yield refreshed(file)
+    yield from accepted(file, HEADER + stanza(wanted))
 
 
 def _theirs(sources: list[Source], repository: Repository) -> list[Source]:
@@ -122,6 +125,7 @@ def _theirs(sources: list[Source], repository: Repository) -> list[Source]:
         if source["file"] != _file(repository)
         and "deb" in source["types"]
         and any(_same(uri, repository.uri) for uri in source["uris"])
+        and repository.suite in (suite.removeprefix(".") for suite in source["suites"])
     ]
 
 
@@ -143,6 +147,28 @@ def _distrusted(source: Source, repository: Repository) -> str:
         return f"{where}, which has {told} instead of {repository.fingerprint}; remove the source"
     if int(keys["mode"], 8) & 0o444 != 0o444:
         return f"{where}, which apt cannot read; run chmod 644 {path}"
+    return ""
+
+
+def conflict(sources: Iterable[Source]) -> str:
+    """
+    Two sources that apt cannot read together, in a sentence; empty where there are none.
+
+    apt refuses a suite of a repository that stands in two places with two Signed-By; one without
+    takes over that of the other.
+    """
+    seen: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        for uri, suite in product(source["uris"], source["suites"]):
+            if not source["signed_by"]:
+                continue
+            first = seen.setdefault((uri.rstrip("/"), suite), source)
+            if first["signed_by"] != source["signed_by"]:
+                files = " and ".join(dict.fromkeys([first["file"], source["file"]]))
+                return (
+                    f"{files} {'has' if first['file'] == source['file'] else 'have'} {uri} {suite}"
+                    " with different Signed-By, so apt reads neither; remove one of them"
+                )
     return ""
 
 
@@ -174,15 +200,36 @@ def stanza(source: Source) -> str:
     return "\n".join(lines) + "\n"
 
 
-def refreshed(file: str) -> StringCommand:
+# Where a file of sources stands until apt has accepted it; root's alone, gone with a reboot.
+_CANDIDATE = private("candidate")
+
+
+def accepted(file: str, text: str) -> Commands:
+    """
+    The commands that write a file of sources, ``….sources``, once apt accepts it.
+
+    apt checks it beside all others and fetches its lists first: a file that apt refuses stops
+    every apt on the host, so it never gets to its place.
+    """
+    candidate = f"{_CANDIDATE}/{file.rpartition('/')[2]}"
+    yield from written(candidate, text)
+    yield _tried(candidate)
+    yield from written(file, text)
+
+
+def _tried(file: str) -> StringCommand:
     """The lists of one file's sources, and of nothing else; what apt refuses, in one sentence."""
     return StringCommand(
-        f"out=$(LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
+        f"all={_CANDIDATE}/all; rm -rf $all; mkdir -p $all;"
+        f" cp -a /etc/apt/sources.list.d/. $all; cp {file} $all;"
+        " out=$(LC_ALL=C apt-get -q -o Dir::Etc::sourceparts=$all indextargets 2>&1 >/dev/null &&"
+        f" LC_ALL=C apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS}"
         f" -o Dir::Etc::sourcelist={file} -o Dir::Etc::sourceparts=-"
         " -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update 2>&1)"
         " || { printf '%s\\n' \"$out\";"
-        f" at=$(sed -n 's/^URIs: //p' {file} | head -n 1); case $out in"
+        f" at=$(sed -n 's/^URIs: //p' {file} | head -n 1); rm -rf {_CANDIDATE};"
+        " case $out in"
         + "".join(f' {pattern}) why="{why}" ;;' for pattern, why in _REFUSED)
         + " *) why=$(printf '%s\\n' \"$out\" | grep '^E:' | head -n 1 | cut -c 4-) ;; esac;"
-        ' echo "E: apt refuses $at: $why" >&2; exit 1; }'
+        f' echo "E: apt refuses $at: $why" >&2; exit 1; }}; rm -rf {_CANDIDATE}'
     )

@@ -118,13 +118,14 @@ def untaken(config: Mapping[str, Any], daemon: Daemon, flags: Iterable[str]) -> 
     found: dict[str, str] = {}
     flags = set(flags)
     for key in sorted(_TOLD.keys() - flags - {"runtimes"}):
-        want_value, is_value = config.get(key, _TOLD[key]), _in_use(daemon, key)
+        told = config.get(key)
+        want_value, is_value = _TOLD[key] if told is None else told, _in_use(daemon, key)
         if _plain(want_value) != _plain(is_value):
             found[key] = _short(is_value)
     in_use = {name: path for name, path in daemon["runtimes"].items() if not _stock(name)}
-    if not _same_runtimes(config.get("runtimes", {}), in_use, more="runtimes" in flags):
+    if not _same_runtimes(config.get("runtimes") or {}, in_use, more="runtimes" in flags):
         found["runtimes"] = ", ".join(sorted(in_use)) or "none"
-    cdi = config.get("features", {}).get("cdi")
+    cdi = (config.get("features") or {}).get("cdi")
     # CDI came with Docker 25; before, the switch does nothing
     if cdi is not None and _major(daemon) >= 25 and cdi is not bool(daemon["cdi_spec_dirs"]):
         found["features"] = f"CDI {'on' if daemon['cdi_spec_dirs'] else 'off'}"
@@ -179,7 +180,7 @@ def stopped(policies: Mapping[str, str]) -> str:
 def untold(config: Mapping[str, Any]) -> dict[str, str]:
     """Key → hash of the value, of the keys that `docker info` does not tell."""
     rest = {key: value for key, value in config.items() if key not in _TOLD}
-    features = {k: v for k, v in rest.pop("features", {}).items() if k != "cdi"}
+    features = {k: v for k, v in (rest.pop("features", None) or {}).items() if k != "cdi"}
     if features:
         rest["features"] = features
     return {
@@ -219,7 +220,10 @@ class Change:
 
     @cached_property
     def _otherwise(self) -> dict[str, str]:
-        return untaken(self.file["config"], self.daemon, self.flags)
+        found = untaken(self.file["config"], self.daemon, self.flags)
+        if self.read["file"] not in ("", self.file["path"]):
+            found["config-file"] = self.read["file"]
+        return found
 
     @cached_property
     def asked(self) -> frozenset[str]:

@@ -8,20 +8,16 @@ from types import MappingProxyType
 from pyinfra.api import QuoteString, StringCommand
 
 from gpurig.contract.known import ends_unknown, known
+from gpurig.contract.progress import FD, Told, on_its_own
 from gpurig.contract.promise import Commands, Ended, drift, follows, holds, keeps
 from gpurig.facts.packages.dpkg import Package
 from gpurig.facts.packages.package_manager import InstalledPackages
-
-LOCK_SECONDS = 600  # how long another apt or dpkg is waited for; unattended-upgrades takes minutes
+from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED, WAITS
 
 # States of dpkg that its own unfinished work explains; they are packages.dpkg's to end.
 HALF_WAY = ("unpacked", "half-configured", "half-installed", "triggers-awaited", "triggers-pending")
 
-ENVIRONMENT = "DEBIAN_FRONTEND=noninteractive LC_ALL=C"
-APT = (
-    f"apt-get -q -y -o DPkg::Lock::Timeout={LOCK_SECONDS} -o Dpkg::Use-Pty=0"
-    " -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
-)
+TELLS = f"-o APT::Status-Fd={FD}"  # within `on_its_own`: apt says how far it is
 DNF = "LC_ALL=C dnf -q -y"  # it waits for its own lock as long as that takes
 
 _EXACTLY = {"apt": "=", "dnf": "-"}  # between a package's name and its version
@@ -138,13 +134,20 @@ def install(
     option = "" if recommends else " --no-install-recommends"
     option += " --allow-downgrades" if downgrade else ""
     words: list[str | QuoteString] = [QuoteString(word) for word in packages]
-    line = StringCommand(f"{ENVIRONMENT} {APT} install{option}", *words)
-    refresh = f"{ENVIRONMENT} apt-get -q -o DPkg::Lock::Timeout={LOCK_SECONDS} update"
+    tried = StringCommand(f"{ENVIRONMENT} {APT} install{option}", *words, "--dry-run")
+    line = StringCommand(f"{ENVIRONMENT} {APT} {TELLS} install{option}", *words)
     # A dry run tells whether the lists at hand are enough; a 404 tells it only on the way.
-    return StringCommand(
-        "if", line, "--dry-run >/dev/null 2>&1; then", line, "|| {", refresh, "&&", line, "; };",
-        "else", refresh, "&&", line, "; fi",
+    script = StringCommand(
+        f"{UPDATED} if", tried, ">/dev/null 2>&1; then", line,
+        "|| { updated;", line, "; };", "else updated;", line, "; fi ||",
+        '{ [ -z "$unread" ] || echo "E: ${unread#; }" >&2; exit 1; }',
     )  # fmt: skip
+    return shown(script.get_raw_value())
+
+
+def shown(script: str) -> StringCommand:
+    """The command of a script that says on ``$tells`` for whom apt waits, and how far it is."""
+    return Told(on_its_own(f"tells={FD}; {WAITS}{script}"))
 
 
 def install_by_dnf(packages: Sequence[str], recommends: bool = False) -> StringCommand:

@@ -10,6 +10,7 @@ from pyinfra.api import QuoteString, StringCommand
 from gpurig.contract.fact import Always, read
 from gpurig.contract.openpgp import certificate
 from gpurig.contract.promise import Commands, drift, holds, unknown
+from gpurig.contract.staged import private
 from gpurig.contract.values import Unknown
 from gpurig.facts.packages.repository_key import AptFinds, Found, Keys, RpmFinds
 from gpurig.operations.shared.file import written
@@ -20,7 +21,12 @@ BINARY = "binary"  # what apt reads under every name
 
 
 class State(NamedTuple):
-    """How a key file stands: ``holds``, ``drifted`` or ``unknown``, and what there is."""
+    """
+    How a key file stands, and what there is.
+
+    + verdict: ``holds``, ``drifted``, ``closed`` (the right key, with another mode or owner) or
+      ``unknown``
+    """
 
     verdict: str
     told: str
@@ -40,6 +46,16 @@ def held(
         return unknown(state.told)
     if state.verdict == "holds":
         return holds(state.told)
+    if state.verdict == "closed":
+        drift(
+            actual=state.told,
+            wanted="owner root, mode 644",
+            will=f"set owner and mode of {path}",
+            leaves="the key",
+        )
+        file = QuoteString(path)
+        yield StringCommand("chown root:root", file, "&& chmod 644", file)
+        return
     drift(
         actual=state.told,
         wanted=f"the key {repository.fingerprint}",
@@ -66,10 +82,8 @@ def stands(path: str, repository: Repository, form: str) -> State:
     if keys["form"] != form:
         return State("drifted", f"{path} has the key in another form")
     mode = int(keys["mode"], 8)
-    if mode & 0o444 != 0o444:
-        return State("drifted", f"some users cannot read {path}")
-    if mode & 0o022:
-        return State("drifted", f"users other than root can write to {path}")
+    if keys["owner"] != "root" or mode & 0o444 != 0o444 or mode & 0o022:
+        return State("closed", f"{path} has owner {keys['owner']}, mode {keys['mode']}")
     return _found(path, repository.fingerprint, form)
 
 
@@ -109,7 +123,7 @@ def fetched(download: StringCommand, path: str, repository: Repository, form: st
 
 def staged(repository: Repository) -> str:
     """Where a key is downloaded to, in a folder that only root writes to."""
-    return f"/run/gpurig-{repository.name}.key"
+    return private(f"{repository.name}.key")
 
 
 def _refusal(keys: object, repository: Repository) -> str:

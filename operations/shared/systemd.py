@@ -33,6 +33,8 @@ def lacking(units: dict[str, Unit]) -> list[str]:
             found.append(f"{name} is {unit['load']}")
         elif unit["enabled"] in ("disabled", "enabled-runtime", "linked"):
             found.append(f"{name} is {unit['enabled']}")
+        elif unit["stale"]:
+            found.append(f"systemd has not read the present files of {name}")
         # "activating" may be a unit that systemd starts over and over
         if unit["active"] not in ("active", "reloading") and name not in off:
             found.append(f"{name} is {unit['active']}")
@@ -41,6 +43,8 @@ def lacking(units: dict[str, Unit]) -> list[str]:
 
 def running(units: dict[str, Unit], names: Sequence[str]) -> Commands:
     """The commands that make these units run now and at the next boot; only what is missing."""
+    if any(units[name]["stale"] for name in names):
+        yield StringCommand("systemctl daemon-reload")
     hidden = masked({name: units[name] for name in names})
     if hidden:
         yield StringCommand("systemctl unmask", *map(QuoteString, hidden))

@@ -9,7 +9,10 @@ from pyinfra.api import QuoteString, StringCommand
 from gpurig.contract.fact import read
 from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps, unknown
 from gpurig.contract.values import ABSENT, Unknown
+from gpurig.facts.docker.engine import DockerInstalled
 from gpurig.facts.users.groups import GroupMembership
+from gpurig.operations.docker.socket import GROUP_MADE
+from gpurig.operations.shared.made import noted
 
 
 @keeps("users.docker-group")
@@ -19,6 +22,7 @@ def docker_group(users: Sequence[str]) -> Commands:
 
     + users: their names; they must exist, none is made here
     """
+    docker = read(DockerInstalled)
     missing: list[str] = []
     waiting: list[str] = []
     for user in users:
@@ -29,7 +33,7 @@ def docker_group(users: Sequence[str]) -> Commands:
             )
         if isinstance(membership, Unknown):
             return unknown(f"groups of {user}: {membership.reason}")
-        if not membership["group"]:
+        if not membership["group"] and not isinstance(docker, dict):
             return follows("docker.packages", "Docker's package makes the group docker")
         if not membership["member"]:
             missing.append(user)
@@ -44,7 +48,10 @@ def docker_group(users: Sequence[str]) -> Commands:
         )
         for user in missing:
             # gpasswd and not usermod: it also takes users of a directory service
-            yield StringCommand("gpasswd --add", QuoteString(user), "docker")
+            yield StringCommand(
+                f"{GROUP_MADE} && gpasswd --add", QuoteString(user), "docker &&",
+                noted({"user": user}),
+            )  # fmt: skip
     elif waiting:
         due(f"{', '.join(waiting)} must log in again to get the group docker")
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from gpurig.engine.runner import Link, prepare_engine
 from gpurig.hosts.connector import reading_fact
 from gpurig.hosts.inventory import HostSpec
-from gpurig.hosts.transport import SSHTransport
+from gpurig.hosts.ssh import SSHTransport
 from gpurig.operations.docker import engine as docker
 from gpurig.operations.packages import dpkg
 from lab.hosts import Host

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.runner import Link, prepare_engine
 from gpurig.hosts.inventory import HostSpec
 from lab.clock import CLOCK

@@ -18,7 +18,7 @@ apt-get -qq -y install --no-install-recommends dnf dnf-plugins-core rpm createre
 cd /etc/dnf/plugins && sed -i 's/^enabled.*/enabled = 0/' local.conf expired-pgp-keys.conf
 rm /usr/lib/python3/dist-packages/dnf-plugins/system_upgrade.py
 echo 9 > /etc/dnf/vars/releasever
-mkdir /root/apt && mv /usr/bin/apt-get /usr/bin/dpkg-query /root/apt/
+mkdir /root/apt && mv /usr/bin/apt-get /usr/bin/dpkg-query /var/lib/dpkg/info /root/apt/
 printf '%s\n' 'ID="rocky"' 'ID_LIKE="rhel centos fedora"' 'VERSION_ID="9.4"' > /usr/lib/os-release
 """
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.fact import read
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
+from gpurig.facts.packages.apt import Candidates
 from gpurig.operations import workloads
 from gpurig.operations.driver import modprobe
 from gpurig.operations.packages import dpkg, sources
 from gpurig.operations.shared import apt, packages
 from gpurig.stack.model import Archive, Repository
+from lab.debs import make_deb
 from lab.lab import Lab
 from lab.plugin import Boot
 
@@ -132,7 +137,10 @@ def test_another_run_of_apt_is_waited_for(broken: str, held: str) -> None:
     """While somebody else has the lock the plan is the same; the run begins when they are done."""
     script = next(script for script, told in DRIFTS.values() if told == {broken})
     passes.shell(f"{script}; {held}")
-    assert passes.drifted(deployed) == {broken}
+    found = passes.plan(deployed)
+    assert {id for id, one in found.items() if one.verdict is Verdict.DRIFTED} == {broken}
+    if broken == "packages.dpkg":
+        assert found[broken].will.startswith("wait for python3 (process "), found[broken]
     assert passes.shell("pgrep -cf [h]old.py").strip() == "1", "it has not waited for the plan"
     assert all_hold(passes.up(deployed))
     assert passes.host.run("pgrep -f [h]old.py", check=False).rc, "it was waited for"
@@ -242,4 +250,227 @@ def test_another_file_s_blacklist_counts() -> None:
     passes.shell(f"mv {modprobe.FILE} /etc/modprobe.d/theirs.conf")
     assert passes.plan(deployed)["driver.nouveau-blacklist"].verdict is Verdict.HOLDS
     passes.shell("rm /etc/modprobe.d/theirs.conf")
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_list_of_mirrors_is_a_place_of_apt() -> None:
+    """As in Debian's cloud images: what comes by mirror+file is the archive's."""
+    source, lists = "/etc/apt/sources.list.d/debian.sources", "/etc/apt/mirrors"
+    archive, security = passes.shell(f"sed -n 's/^URIs: //p' {source}").split()
+    passes.shell(
+        f"cp {source} /root/; mkdir -p {lists}; echo {archive} > {lists}/debian.list;"
+        f" echo {security} > {lists}/debian-security.list;"
+        f" sed -i -e 's#^URIs: {archive}$#URIs: mirror+file://{lists}/debian.list#'"
+        f" -e 's#^URIs: {security}$#URIs: mirror+file://{lists}/debian-security.list#' {source}"
+    )
+    try:
+        passes.repaired(deployed, "dpkg --remove hello", {"packages.sources", "test.packages"})
+        ours = passes.shell(f"cat {sources.COMPONENTS_FILE}")
+        found = passes.link.plan(
+            lambda: read(Candidates, packages="nvidia-kernel-dkms hello")
+        ).answer
+    finally:
+        passes.shell(f"mv /root/debian.sources {source}")
+    assert "URIs: mirror+file:///etc/apt/mirrors/debian.list" in ours
+    for name in ("nvidia-kernel-dkms", "hello"):
+        places = found[name]["versions"][found[name]["candidate"]]
+        assert places == ["mirror+file:/etc/apt/mirrors/debian.list"], name
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_source_that_apt_refuses_never_gets_to_its_place() -> None:
+    """A stray line with another keyring: the plan names both files, and apt works as before."""
+    source, stray = "/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list.d/stray.list"
+    archive = passes.shell(f"sed -n 's/^URIs: //p' {source}").split()[0]
+    copy = "/usr/share/keyrings/copy.gpg"
+    passes.shell(
+        f"cp /usr/share/keyrings/debian-archive-keyring.gpg {copy};"
+        f" echo 'deb [signed-by={copy}] {archive} trixie main contrib' > {stray}"
+    )
+    before = _bytes_of_apt()
+    found = passes.up(deployed)["packages.sources"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert all(word in found.reason for word in (source, stray, "Signed-By")), found.reason
+    assert _bytes_of_apt() == before
+    passes.shell(f"rm {stray} {copy}")
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_file_of_ours_that_apt_refuses_is_not_put_in_place() -> None:
+    """A repository that answers with nothing: no file of ours, and apt works as before."""
+    nowhere = replace(repository, uri=f"{repository.uri}/nowhere")
+    before = _bytes_of_apt()
+    with pytest.raises(HostError, match="apt refuses"):
+        passes.link.apply(
+            lambda: apt.repository(
+                promise="test.repository", keyring="test.keyring", repository=nowhere,
+                architecture="amd64",
+            )
+        )  # fmt: skip
+    assert _bytes_of_apt() == before
+    assert passes.host.run("ls /run | grep gpurig-run", check=False).rc
+    assert all_hold(passes.up(deployed))
+
+
+def test_one_bad_source_stops_nothing_that_others_have() -> None:
+    """A third party's repository is gone and the lists too: the package comes."""
+    stray = "/etc/apt/sources.list.d/third.list"
+    passes.shell(f"echo 'deb [trusted=yes] {repository.uri}/gone trixie main' > {stray}")
+    try:
+        passes.repaired(
+            deployed, "dpkg --remove tree; rm -rf /var/lib/apt/lists/*", {"test.packages"}
+        )
+        with pytest.raises(HostError) as error:
+            passes.link.apply(
+                lambda: packages.packages(promise="test.none", packages=("no-such-package",))
+            )
+    finally:
+        passes.shell(f"rm {stray}; apt-get -qq update")
+    assert f"{stray}:1" in str(error.value)
+    assert "404" in str(error.value)
+
+
+def test_a_hook_of_another_package_asks_nothing() -> None:
+    """apt-listbugs stops apt where nobody answers, but for what it is told."""
+    hook = "/etc/apt/apt.conf.d/10listbugs"
+    passes.shell(
+        "(echo '#!/bin/sh'; echo '[ \"$APT_LISTBUGS_FRONTEND\" = none ] || exit 10') > /root/hook;"
+        f" chmod +x /root/hook; echo 'DPkg::Pre-Install-Pkgs {{\"/root/hook\";}};' > {hook}"
+    )
+    try:
+        passes.repaired(deployed, "dpkg --remove tree", {"test.packages"})
+    finally:
+        passes.shell(f"rm {hook} /root/hook")
+
+
+def test_another_archive_s_suite_of_the_same_name_is_none_of_ours() -> None:
+    """As HashiCorp's `trixie main`: its Release file tells, and nothing is added to it."""
+    theirs = "/etc/apt/sources.list.d/third.list"
+    passes.shell(
+        "mkdir -p /srv/third/dists/trixie/main/binary-amd64; cd /srv/third/dists/trixie;"
+        " : > main/binary-amd64/Packages; sum=$(sha256sum < /dev/null | cut -c 1-64);"
+        " (echo 'Origin: Third'; echo 'Suite: trixie'; echo 'Components: main';"
+        " echo 'Architectures: amd64'; date -Ru '+Date: %a, %d %b %Y %H:%M:%S UTC'; echo 'SHA256:';"
+        ' echo " $sum 0 main/binary-amd64/Packages") > Release;'
+        f" echo 'deb [trusted=yes] file:/srv/third trixie main' > {theirs}; apt-get -qq update"
+    )
+    try:
+        assert all_hold(passes.plan(deployed))
+    finally:
+        passes.shell(f"rm -r {theirs} /srv/third")
+
+
+IN_THE_WAY = {
+    "a read-only folder": (
+        "mount --bind /etc/modprobe.d /etc/modprobe.d; mount -o remount,bind,ro /etc/modprobe.d",
+        "umount /etc/modprobe.d",
+        ("Read-only file system",),
+    ),
+    "a full disk": (
+        "mount -t tmpfs -o size=4k tmpfs /etc/modprobe.d; yes | head -c 4096 > /etc/modprobe.d/x",
+        "umount /etc/modprobe.d",
+        (": /etc/modprobe.d is full; free disk space there; ", "No space left on device"),
+    ),
+    "no inodes": (
+        "mount -t tmpfs -o nr_inodes=1 tmpfs /etc/modprobe.d",
+        "umount /etc/modprobe.d",
+        (": /etc/modprobe.d has no inodes left; remove files there; ",),
+    ),
+    "an immutable file": (
+        f"chattr +i {modprobe.FILE}",
+        f"chattr -i {modprobe.FILE}",
+        (modprobe.FILE, "chattr -i"),
+    ),
+}
+
+
+DEAD = "/etc/apt/apt.conf.d/zz-dead"
+A_YEAR_AGO = '#!/bin/sh\nexec /usr/bin/date -d "1 year ago" "$@"\n'
+CAUSES = {
+    "no room for packages": (
+        "mount -t tmpfs -o size=16k tmpfs /var/cache/apt/archives",
+        "umount /var/cache/apt/archives",
+        ": /var/cache/apt/archives is full; free disk space there; ",
+    ),
+    "apt's proxy is dead": (
+        f"""echo 'Acquire::http::Proxy "http://me:secret@10.77.0.1:9";' > {DEAD}""",
+        f"rm {DEAD}",
+        f": the proxy 10.77.0.1:9 does not answer (Acquire::http::Proxy in {DEAD}); ",
+    ),
+    "the clock is a year off": (
+        f"""printf '{A_YEAR_AGO}' > /usr/local/bin/date; chmod +x /usr/local/bin/date;"""
+        f""" echo 'Acquire::http::Proxy "http://10.77.0.1:9";' > {DEAD}""",
+        f"rm {DEAD} /usr/local/bin/date",
+        ": the host's clock says ",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CAUSES)
+def test_the_cause_is_told_first(what: str) -> None:
+    """What ails the host is looked at when something failed, and told before apt's own words."""
+    begin, end, told = CAUSES[what]
+    passes.shell(f"dpkg --remove tree; apt-get clean; {begin}")
+    try:
+        with pytest.raises(HostError) as error:
+            passes.link.apply(deployed)
+    finally:
+        passes.shell(end)
+    assert told in error.value.what
+    assert "secret" not in error.value.what
+    assert all_hold(passes.up(deployed))
+
+
+def test_a_hold_that_is_in_apt_s_way_is_named(lab: Lab, tmp_path: Path) -> None:
+    """apt speaks of broken packages; which of them is on hold, and how to end that, is said."""
+    there = lab.repository("held")
+    there.publish(
+        [make_deb(tmp_path, "gpurig-base", "1"), make_deb(tmp_path, "gpurig-base", "2"),
+         make_deb(tmp_path, "gpurig-top", "1", depends="gpurig-base (>= 2)")]
+    )  # fmt: skip
+    passes.shell(
+        f"echo 'deb [trusted=yes] {there.packages_url} /' > /etc/apt/sources.list.d/held.list;"
+        " apt-get -qq update; apt-get -qq -y install gpurig-base=1; apt-mark hold gpurig-base"
+    )
+    try:
+        with pytest.raises(HostError) as error:
+            passes.link.apply(
+                lambda: packages.packages(promise="test.packages", packages=("gpurig-top",))
+            )
+    finally:
+        passes.shell(
+            "apt-mark unhold gpurig-base; apt-get -qq -y purge gpurig-base;"
+            " rm /etc/apt/sources.list.d/held.list; apt-get -qq update"
+        )
+    assert ": gpurig-base is on hold; run apt-mark unhold to let gpurig move it; " in (
+        error.value.what
+    )
+
+
+def _do(what: str) -> None:
+    """chattr comes from this machine: a bare host has none."""
+    if what.startswith("chattr"):
+        command, flag, path = what.split()
+        subprocess.run([command, flag, passes.host.root / path[1:]], check=True)
+    else:
+        passes.shell(what)
+
+
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_what_does_not_stand_on_a_failed_repair_is_repaired(what: str) -> None:
+    """The failure is told with its cause, nothing half written stays, and the rest goes on."""
+    begin, end, told = IN_THE_WAY[what]
+    passes.shell(f"echo > {modprobe.FILE}; dpkg --remove tree")
+    _do(begin)
+    failures: list[HostError] = []
+    try:
+        passes.link.apply(deployed, on_failure=failures.append)
+        left = passes.shell("ls /etc/modprobe.d")
+        after = passes.drifted(deployed)
+    finally:
+        _do(end)
+    assert len(failures) == 1
+    assert all(word in failures[0].what for word in told), failures[0].what
+    assert "gpurig-new" not in left
+    assert after == {"driver.nouveau-blacklist"}
     assert all_hold(passes.up(deployed))

@@ -8,7 +8,7 @@ import pytest
 
 from gpurig.facts.packages.apt import Source, Sources
 from gpurig.operations.packages.sources import _missing
-from gpurig.operations.shared.apt import _theirs, stanza
+from gpurig.operations.shared.apt import _theirs, conflict, stanza
 from gpurig.stack.model import Repository
 
 MIRROR = "http://mirror.example.org/debian"
@@ -157,6 +157,7 @@ def test_the_user_s_own_source_of_a_repository_counts(line: str) -> None:
     assert _theirs(theirs, TOOLKIT) == theirs
     assert _theirs(_read("a.list", line.replace("deb ", "deb-src ", 1)), TOOLKIT) == []
     assert _theirs(_read("a.list", line.replace("stable", "experimental")), TOOLKIT) == []
+    assert _theirs(_read("a.list", line.replace(" /", " trixie/")), TOOLKIT) == []
     assert _theirs(_read("gpurig-nvidia-container-toolkit.list", "deb x /"), TOOLKIT) == []
 
 
@@ -181,3 +182,12 @@ def test_a_derivative_gets_the_components_of_the_archive_that_it_is_made_of() ->
         (["http://archive.ubuntu.com/ubuntu"], ["noble", "noble-updates", "noble-backports"]),
         (["http://security.ubuntu.com/ubuntu/"], ["noble-security"]),
     ]
+
+
+def test_a_mirror_is_signed_as_the_host_s_own_line_for_it_says() -> None:
+    """Two Signed-By for one suite of one place, and apt reads neither."""
+    other = "http://near.example.org/debian"
+    own = _read("near.list", f"deb [signed-by=/usr/share/keyrings/near.gpg] {other} trixie main")
+    (first, *_) = _missing([*DEBIAN, *own], ["contrib"], "trixie", other)
+    assert (first["uris"], first["signed_by"]) == ([other], "/usr/share/keyrings/near.gpg")
+    assert conflict([*DEBIAN, *own, *_missing([*DEBIAN, *own], ["contrib"], "trixie", other)]) == ""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.engine.proving import prove
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import HostError
 from gpurig.hosts.inventory import HostSpec
-from gpurig.operations.container_toolkit import cdi, device_links, toolkit
+from gpurig.operations.container_toolkit import cdi, device_links, programs, toolkit
 from gpurig.operations.docker import engine as docker
+from gpurig.operations.driver import libraries, nodes
 from gpurig.operations.shared import apt
 from gpurig.operations.shared.daemon_json import wanted
 from gpurig.stack.model import ContainerToolkit, Docker, Gpu, Repository, Stack
@@ -59,8 +60,11 @@ def deployed() -> None:
         repository=repository,
         architecture="amd64",
     )
+    libraries.libraries()
+    nodes.device_nodes(users=("nobody", "nobody-else"), assumed=True)
     cdi.readable()
     toolkit.packages(packages=PACKAGES, minimum="1.18.0")
+    programs.programs()
     toolkit.config(mode="auto")
     cdi.refresh()
     cdi.spec()
@@ -274,6 +278,33 @@ DRIFTS = {
         f"sed -i 's#@/sbin/ldconfig#@/sbin/ldconfig.real#' {CONFIG}",
         {"container-toolkit.config"},
     ),
+    "a program is gone": (
+        "rm /usr/bin/nvidia-container-runtime",
+        {"container-toolkit.programs"},
+    ),
+    "a program cannot be run": (
+        "chmod 644 /usr/bin/nvidia-container-runtime",
+        {"container-toolkit.programs"},
+    ),
+    "a GPU only for root": ("chmod 600 /dev/nvidia0", {"driver.device-nodes"}),
+    "the loader's cache is older than the driver": (
+        "d=$(dirname $(ldconfig -p | sed -n 's/.*libnvidia-ml.so.1 .*=> //p')); mkdir /root/l;"
+        " mv $d/libnvidia-ml.so.1 /root/l; ldconfig; mv /root/l/* $d; rmdir /root/l",
+        {"driver.libraries"},
+    ),
+    "the loader's cache is gone": ("rm /etc/ld.so.cache", {"driver.libraries"}),
+    "spec of a GPU that is gone": (
+        f"sed -i 's#/dev/nvidia1#/dev/nvidia7#g' {KEPT}",
+        {"container-toolkit.cdi"},
+    ),
+    "spec without the node for memory": (
+        f"sed -i '/nvidia-uvm$/d' {KEPT}",
+        {"container-toolkit.cdi"},
+    ),
+    "spec of a program that is gone": (
+        f"printf '    hooks:\n    - hookName: createContainer\n      path: /opt/gone\n' >> {KEPT}",
+        {"container-toolkit.cdi"},
+    ),
     "another mode": (
         f"sed -i 's/^mode = .*/mode = \"csv\"/' {CONFIG}",
         {"container-toolkit.config"},
@@ -281,12 +312,75 @@ DRIFTS = {
 }
 
 
+# Others of CI break the same promises in other ways.
+LONG = (
+    "two versions", "spec of one GPU", "spec that only root may read", "keyring removed",
+    "second spec", "spec of another driver", "folder that others may write",
+)  # fmt: skip
+
+
 @once
-@pytest.mark.parametrize(("drift", "broken"), DRIFTS.values(), ids=DRIFTS)
+@pytest.mark.parametrize(
+    ("drift", "broken"),
+    [
+        pytest.param(*row, id=name, marks=[pytest.mark.long] if name in LONG else [])
+        for name, row in DRIFTS.items()
+    ],
+)
 def test_each_drift_is_named_and_repaired(drift: str, broken: set[str]) -> None:
     """The plan names the promise that is broken, one run repairs it, the next finds nothing."""
     passes.repaired(deployed, drift.replace("OLDER", older), broken)
     _gpus_in_containers()
+
+
+SONAME = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
+RULE = "/etc/udev/rules.d/99-gpus.rules"
+# What a person put in the way: what they did, what takes it back, and what is said of it.
+THEIRS = {
+    "NVML before the driver's": (
+        f"cp -L {SONAME} /usr/local/lib/; ldconfig", "rm /usr/local/lib/libnvidia-ml.so*; ldconfig",
+        "driver.libraries", "programs load /usr/local/lib/libnvidia-ml.so.1 and not /usr/lib"),
+    "NVML before the driver's, by a variable": (
+        f"mkdir /opt/o; cp -L {SONAME} /opt/o; echo LD_LIBRARY_PATH=/opt/o >> /etc/environment",
+        "rm -r /opt/o; sed -i /LD_LIBRARY_PATH/d /etc/environment",
+        "driver.libraries", "/opt/o/libnvidia-ml.so.1 before the driver's; remove /etc/env"),
+    "a preload that is gone": (
+        "echo /opt/gone.so > /etc/ld.so.preload", "rm /etc/ld.so.preload",
+        "driver.libraries", "/etc/ld.so.preload names /opt/gone.so"),
+    "GPUs of a group": (
+        "mkdir -p /etc/udev/rules.d; chmod 660 /dev/nvidia0;"
+        f" echo 'KERNEL==\"nvidia*\", MODE=\"0660\"' > {RULE}",
+        f"chmod 666 /dev/nvidia0; rm {RULE}",
+        "driver.device-nodes",
+        f"nobody cannot open /dev/nvidia0 (mode 660, group 0), because of {RULE}"),
+    "a program before the toolkit's": (
+        "cp /bin/true /usr/local/bin/nvidia-container-runtime",
+        "rm /usr/local/bin/nvidia-container-runtime",
+        "container-toolkit.programs", "dockerd finds /usr/local/bin/nvidia-container-runtime"),
+    "no control groups": (
+        f"cp -a {CONFIG} /root/c; sed -i 's/^#* *no-cgroups.*/no-cgroups = true/' {CONFIG}",
+        f"mv /root/c {CONFIG}", "container-toolkit.config", "no-cgroups is true"),
+    "a runtime that is not there": (
+        f"cp -a {CONFIG} /root/c; sed -i 's/^runtimes = .*/runtimes = [\"gone\"]/' {CONFIG}",
+        f"mv /root/c {CONFIG}", "container-toolkit.config", "runtimes names gone"),
+    "a folder without specs": (
+        f"cp -a {CONFIG} /root/c; sed -i 's#^spec-dirs = .*#spec-dirs = [\"/opt\"]#' {CONFIG}",
+        f"mv /root/c {CONFIG}", "container-toolkit.config", "spec-dirs is /opt"),
+}  # fmt: skip
+
+
+@once
+@pytest.mark.parametrize(("script", "back", "promise", "said"), THEIRS.values(), ids=THEIRS)
+def test_what_a_person_put_in_the_way_is_named_and_stays(
+    script: str, back: str, promise: str, said: str
+) -> None:
+    """It waits for them, with its place; no run repairs by a wrong measure what stands behind."""
+    passes.shell(script)
+    found = passes.up(deployed, set())
+    assert found[promise].verdict is Verdict.DUE
+    assert said in found[promise].reason
+    assert not {id for id, one in found.items() if one.verdict is Verdict.DRIFTED}
+    passes.shell(back)
 
 
 @once

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.deploy.cuda import cuda
 from gpurig.engine.proving import prove
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
@@ -170,7 +170,7 @@ OTHER = "/usr/local/cuda-12.4"
 NVIDIA_DRIFTS = {
     "changed": (
         (f"mkdir -p {OTHER}/bin; ln -sfn {OTHER} /usr/local/cuda", "cuda.link"),
-        (f"chmod 600 {PROFILE}", "cuda.profile"),
+        (f"echo export CUDA_HOME=/usr >> {PROFILE}", "cuda.profile"),
         (f"rm {PREFERENCES}; {NEWER}", "cudnn.packages"),  # newer than the GPUs allow
         ("sed -i s/10[.]77/10.78/ /etc/apt/sources.list.d/gpurig-gpurig-lab-cuda.sources",
          "cuda.repository"),

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gpurig.contract.values import Unknown
-from gpurig.facts.docker.daemon_json import DaemonConfig
+from gpurig.contract.values import Absent, Unknown
+from gpurig.facts.docker.daemon_json import DaemonConfig, DaemonFile
 from gpurig.operations.shared.daemon_json import merged, wanted
 
 # Of each file its text before, and by mode the exit status and the text afterwards.
@@ -42,27 +42,33 @@ LOST: dict[str, tuple[tuple[str, ...], set[str]]] = {
 # Not one JSON object: both leave these alone, but for the empty file, of which ours makes one.
 REFUSED = [
     "an empty file",
-    "null",
     "an array",
     "a trailing comma",
-    "a byte order mark",
     "runtimes is an array",
-    "runtimes is null",
 ]
+# NVIDIA's program refuses these, and dockerd takes them: ours reads them as dockerd does.
+TAKEN = {"null": {}, "a byte order mark": {}, "runtimes is null": {"runtimes": None}}
 # NVIDIA's program rewrites these without a word and loses this; ours leaves them alone.
 REWRITTEN = {
     "a second object": {"mtu": 1450},
     "a key twice": {"debug": True},
     "half a character": {"labels": ["\ud800=1"]},
 }
-MERGED = [name for name in RECORDED if name not in {*REFUSED, *REWRITTEN}]
+MERGED = [name for name in RECORDED if name not in {*REFUSED, *TAKEN, *REWRITTEN}]
+
+
+def _file(text: str) -> DaemonFile | Unknown:
+    """The file as our fact reads it."""
+    lines = ["/etc/docker/daemon.json", "1.000000", *text.split("\n"), "", "gpurig-exit:0"]
+    found = DaemonConfig().process(lines)
+    assert not isinstance(found, Absent)
+    return found
 
 
 def _read(text: str) -> dict[str, Any] | Unknown:
-    """The file as our fact reads it."""
-    lines = ["/etc/docker/daemon.json", "1.000000", *text.split("\n"), "", "gpurig-exit:0"]
-    read = DaemonConfig().process(lines)
-    return read if isinstance(read, Unknown) else read["config"]  # type: ignore[index,return-value]  # never ABSENT
+    """What it says."""
+    read = _file(text)
+    return read if isinstance(read, Unknown) else read["config"]
 
 
 def _leaves(value: Any, name: str = "") -> dict[str, Any]:
@@ -110,12 +116,22 @@ def test_what_nvidia_s_refuses_ours_leaves_alone(name: str) -> None:
     assert _read(text) == {} if not text else isinstance(_read(text), Unknown)
 
 
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_dockerd_takes_ours_takes(name: str) -> None:
+    """NVIDIA's program refuses it; to dockerd it says what it says to us."""
+    assert RECORDED[name]["plain"]["exit"] != 0
+    read = _read(RECORDED[name]["before"])
+    assert isinstance(read, dict)
+    assert {key: read.get(key) for key in TAKEN[name]} == TAKEN[name]
+
+
 @pytest.mark.parametrize("name", REWRITTEN)
 def test_what_nvidia_s_cuts_ours_refuses(name: str) -> None:
-    """Where NVIDIA's keeps half of what is written, ours leaves the file and says why."""
+    """Where NVIDIA's keeps half of what is written, ours writes nothing and says why."""
     recorded = RECORDED[name]["plain"]
 
     assert recorded["exit"] == 0
     ((key, value),) = REWRITTEN[name].items()
     assert json.loads(recorded["after"]).get(key) != value
-    assert isinstance(_read(RECORDED[name]["before"]), Unknown)
+    file = _file(RECORDED[name]["before"])
+    assert isinstance(file, Unknown) or file["lossy"]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.fact import read
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
+from gpurig.facts.rootless import RootlessOwner
+from gpurig.facts.users.docker_context import DockerContexts
 from gpurig.operations.docker import engine as docker
+from gpurig.operations.docker import socket
 from gpurig.operations.shared.daemon_json import wanted
 from gpurig.operations.users import docker_group
 from lab.lab import Lab
@@ -151,7 +156,6 @@ NO_OBJECT = {
     "two objects": ('{"debug": true}\n{"mtu": 1450}', "line 2 column 1"),
     "a key twice": ('{"debug": true, "debug": false}', "'debug' twice"),
     "an array": ("[]", "not a JSON object"),
-    "a byte order mark": ("\ufeff{}", "line 1 column 1"),
     "half a character": ('{"labels": ["\\ud800=1"]}', "surrogate"),
 }
 
@@ -169,6 +173,66 @@ def test_what_would_lose_something_is_left_alone() -> None:
     assert "not a file" in passes.plan(deployed)["docker.daemon-config"].reason
     passes.shell(f"rmdir {FILE}")
     passes.host.write(FILE, before)
+
+
+# What dockerd takes without complaint: the keys that are wanted, written in another way.
+ACCEPTED = {
+    "a byte order mark": "{{ printf '\\357\\273\\277'; cat /root/right; }} > {}",
+    "UTF-16": "iconv -t UTF-16 < /root/right > {}",
+    "CRLF and blanks around": "{{ printf '\\n \\t'; sed 's/$/\\r/' /root/right; echo; }} > {}",
+    "a key twice, the last counts": (
+        'sed \'0,/{{/s//{{ "debug": true, "debug": false,/\' /root/right > {}'
+    ),
+    "runtimes twice, which add up": (
+        'sed \'0,/{{/s//{{ "runtimes": {{"mine": {{"path": "\\/usr\\/bin\\/true"}}}},/\''
+        " /root/right > {}"
+    ),
+    "null for nothing": 'sed \'0,/{{/s//{{ "debug": null, "labels": null,/\' /root/right > {}',
+    "half a character": 'sed \'0,/{{/s//{{ "labels": ["a=\\\\ud800"],/\' /root/right > {}',
+    "a link": "cp /root/right /srv/d.json; ln -sfn /srv/d.json {}",
+}
+MARKED = {"a byte order mark", "UTF-16"}  # which dockerd reads from 23.0 on
+
+
+def test_what_dockerd_accepts_is_read_as_dockerd_reads_it() -> None:
+    """dockerd is the judge: where it starts with a file that says what is wanted, all holds."""
+    passes.shell(f"cp -a {FILE} /root/right")
+    for name, script in ACCEPTED.items():
+        passes.shell(f"rm -f {FILE}; {script.format(FILE)}; cp -a {FILE} /root/theirs")
+        starts = passes.host.run(f"{RESTART} 2>&1", check=False).rc == 0
+        assert starts is (name not in MARKED or len(packages) == 2), name  # Debian 12 has 20.10
+        found = passes.plan(deployed)
+        if starts:
+            assert all_hold(found), name
+        else:
+            assert "byte order mark" in found["docker.daemon-config"].reason, name
+        passes.shell(f"cmp {FILE} /root/theirs")
+    passes.shell(f"rm -f {FILE}; cp -a /root/right {FILE}; {RESTART}")
+
+
+OTHER = "/etc/docker/other.json"
+
+
+def test_the_file_that_dockerd_is_started_with_is_the_one_that_counts() -> None:
+    """A drop-in that names another daemon.json, and one that systemd has not read."""
+    before = passes.look(f"cat {FILE}")
+    passes.host.write(OTHER, "{}\n")
+    _flags(f"\\\n  --config-file={OTHER}")
+    told = passes.plan(deployed)
+    assert OTHER in told["docker.daemon-config"].will
+    assert all_hold(passes.up(deployed, {"docker.daemon-config"}))
+    assert "nvidia" in passes.shell("docker info --format '{{json .Runtimes}}'")
+    assert "nvidia" in passes.shell(f"cat {OTHER}")
+    assert passes.look(f"cat {FILE}") == before
+    passes.shell(f"rm {OTHER}")
+    assert f"dockerd with {OTHER}" in passes.plan(deployed)["docker.daemon-config"].reason
+    passes.shell(f"rm {DROP_IN}; systemctl daemon-reload")
+    running = passes.plan(deployed)["docker.running-config"]
+    assert OTHER in running.actual, "the daemon that runs was started with the other"
+    assert all_hold(passes.up(deployed, {"docker.running-config"}))
+    passes.host.write(DROP_IN, "[Service]\nEnvironment=A=b\n")
+    assert all_hold(passes.up(deployed, {"docker.service"})), "systemd reads the drop-in"
+    passes.shell(f"rm {DROP_IN}; systemctl daemon-reload")
 
 
 DROP_IN = "/etc/systemd/system/docker.service.d/flags.conf"
@@ -308,6 +372,45 @@ def test_users_come_into_the_group_docker() -> None:
 
     assert found.verdict is Verdict.UNKNOWN
     assert "nobody-here" in found.reason
+
+
+def test_a_group_docker_that_was_removed_is_made_again() -> None:
+    """Nothing else makes it once Docker is installed; socket and users have it again."""
+
+    def both() -> None:
+        socket.socket()
+        docker_group.docker_group(users=("root",))
+
+    passes.repaired(both, "groupdel docker", {"docker.socket", "users.docker-group"})
+    assert passes.shell("stat -c '%a %G' /run/docker.sock").split() == ["660", "docker"]
+
+
+@pytest.mark.parametrize("user", ["ada@corp.example.com", "CORP\\carl", "a" * 32 + "-long"])
+def test_an_account_of_a_directory_is_one_like_any_other(user: str) -> None:
+    """The host's own database knows it, whatever its name; what it says of it is read rightly."""
+    line = f"{user}:x:4242:4242::/home/directory:/bin/bash"
+    passes.shell(
+        f"printf '%s\\n' {shlex.quote(line)} >> /etc/passwd;"
+        f" printf '%s\\n' {shlex.quote(f'{user}:1:65536')} > /etc/subuid;"
+        " mkdir -p /home/directory/.docker;"
+        ' echo \'{"currentContext": "mine"}\' > /home/directory/.docker/config.json'
+    )
+
+    def allowed() -> None:
+        docker_group.docker_group(users=(user,))
+
+    try:
+        found = passes.link.plan(lambda: read(DockerContexts, users=user)).answer
+        owner = passes.link.plan(lambda: read(RootlessOwner, user=user)).answer
+        assert passes.drifted(allowed) == {"users.docker-group"}
+        assert all_hold(passes.up(allowed))
+    finally:
+        passes.shell(
+            "sed -i /:4242:4242:/d /etc/passwd; rm -r /home/directory;"
+            " sed -i 's/^\\(docker:.*:\\).*/\\1/' /etc/group"
+        )
+    assert [one["user"] for one in found] == [user]
+    assert owner["subuids"] == 65536
 
 
 def test_a_snap_is_named_and_nothing_is_changed() -> None:

@@ -190,14 +190,14 @@ def test_a_file_older_than_the_daemon_is_what_it_read() -> None:
     """Without a record the clocks decide, in the safe direction only."""
     config = {"log-opts": {"max-size": "5m"}}
 
-    assert unconfirmed(config, 100.0, Read(started=101.0, confirmed=None)) == set()
-    assert unconfirmed(config, 101.0, Read(started=101.0, confirmed=None)) == {"log-opts"}
+    assert unconfirmed(config, 100.0, Read(started=101.0, file="", confirmed=None)) == set()
+    assert unconfirmed(config, 101.0, Read(started=101.0, file="", confirmed=None)) == {"log-opts"}
 
 
 def test_a_record_outranks_the_clocks() -> None:
     """What this daemon was seen to take counts, values that changed or went away do not."""
     known = untold({"log-opts": {"max-size": "5m"}, "mtu": 1400})
-    read = Read(started=1.0, confirmed=known)
+    read = Read(started=1.0, file="", confirmed=known)
 
     assert unconfirmed({"log-opts": {"max-size": "5m"}, "mtu": 1400}, 2.0, read) == set()
     assert unconfirmed({"log-opts": {"max-size": "9m"}}, 2.0, read) == {"log-opts", "mtu"}
@@ -225,7 +225,7 @@ def test_a_key_that_is_also_a_flag_is_found_as_dockerd_finds_it(
     monkeypatch: pytest.MonkeyPatch, config: dict[str, Any], flags: list[str], said: str
 ) -> None:
     """In both places dockerd refuses it, but for runtimes (moby, findConfigurationConflicts)."""
-    file = DaemonFile(path="/d", config=config, indent="  ", changed=0.0)
+    file = DaemonFile(path="/d", config=config, indent="  ", changed=0.0, lossy="")
 
     def read(fact: type, **_: Any) -> Any:
         return file if fact is DaemonConfig else dict.fromkeys(flags, "/unit")
@@ -238,8 +238,10 @@ def test_a_key_that_is_also_a_flag_is_found_as_dockerd_finds_it(
 
 
 def _change(config: dict[str, Any], containers: int = 0, **said: Any) -> Change:
-    file = DaemonFile(path="/etc/docker/daemon.json", config=config, indent="  ", changed=2.0)
-    known = Read(started=1.0, confirmed=said.pop("confirmed", {}))
+    file = DaemonFile(
+        path="/etc/docker/daemon.json", config=config, indent="  ", changed=2.0, lossy=""
+    )
+    known = Read(started=1.0, file="", confirmed=said.pop("confirmed", {}))
     return Change(file, _daemon(containers_running=containers, **said), {}, known)
 
 

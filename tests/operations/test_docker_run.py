@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.operations.shared.daemon_json import wanted
 from lab.lab import Lab
 from lab.plugin import Boot
@@ -44,6 +44,12 @@ def _host(boot: Boot) -> Iterator[None]:
     passes.link.close()
 
 
+@pytest.fixture(scope="module")
+def image(lab: Lab) -> None:
+    """An image, "base", once Docker is there."""
+    lab.import_base_image(passes.host, "base")
+
+
 def test_killed_while_docker_is_installed_the_next_run_converges() -> None:
     """From bare: apt goes on without us or ends half-way, and one run makes a right host of it."""
     assert killed(passes.host, (PACKAGES, KEYS), 1, AFTER)
@@ -72,11 +78,19 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize(("start", "first"), STARTS.values(), ids=STARTS)
-def test_killed_at_any_command_the_next_run_converges(lab: Lab, start: str, first: int) -> None:
+LONG = ("packages only", "with a container")
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [
+        pytest.param(*row, id=name, marks=[pytest.mark.long] if name in LONG else [])
+        for name, row in STARTS.items()
+    ],
+)
+@pytest.mark.usefixtures("image")
+def test_killed_at_any_command_the_next_run_converges(start: str, first: int) -> None:
     """At each point daemon.json can be read, dockerd starts, and one run brings the rest."""
-    if "docker run" in start:
-        lab.import_base_image(passes.host, "base")
     points = 0
     for nth in range(first, 30):
         for when in (BEFORE, AFTER):
@@ -108,6 +122,7 @@ def _states(names: str = "mine db") -> str:
     return passes.shell(f"docker inspect --format '{{{{.Id}}}} {{{{.State.StartedAt}}}}' {names}")
 
 
+@pytest.mark.usefixtures("image")
 def test_docker_io_with_containers_stays_up_until_a_restart_is_asked_for() -> None:
     """What a reload can do is done; what stops containers is due, by name, until it is wanted."""
     passes.shell(f"docker rm --force mine 2>/dev/null; rm -f {FILE} {RECORD}; {RESTART}")
@@ -136,6 +151,7 @@ def test_docker_io_with_containers_stays_up_until_a_restart_is_asked_for() -> No
     assert passes.shell("docker ps --all --no-trunc --quiet | sort") == ids, "none was removed"
 
 
+@pytest.mark.usefixtures("image")
 def test_with_live_restore_containers_outlive_the_first_run() -> None:
     """Live-restore is reloaded first, then the restart leaves every container running."""
     passes.shell(f"docker rm --force mine db; rm -f {FILE} {RECORD}; {RESTART}")
@@ -171,6 +187,7 @@ THEIRS: dict[str, Any] = {
 }
 
 
+@pytest.mark.usefixtures("image")
 def test_the_command_line_restarts_docker_only_when_told_to(tmp_path: Path) -> None:
     """`up` says what is due; with --restart-docker it does it, and nothing is."""
     passes.shell(f"rm -f {FILE} {RECORD}; {RESTART}")
@@ -196,6 +213,7 @@ def test_the_command_line_restarts_docker_only_when_told_to(tmp_path: Path) -> N
     passes.shell("docker rm --force mine db")
 
 
+@pytest.mark.usefixtures("image")
 def test_fifteen_foreign_keys_keep_values_order_and_place() -> None:
     """A hand-made daemon.json has its keys afterwards, in their order, and ours beside them."""
     assert len(THEIRS) == 15

@@ -10,7 +10,9 @@ import pytest
 
 from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.dkms import Failure, failed_for
+from gpurig.facts.driver.libraries import Found, Loads
 from gpurig.facts.driver.versions import upstream
+from gpurig.operations.driver import libraries
 from gpurig.operations.driver.boot_kernel import with_module
 from gpurig.operations.driver.firmware import needs_gsp
 from gpurig.operations.driver.module_signature import judged
@@ -95,3 +97,35 @@ def test_a_build_that_failed_is_told_by_kernel() -> None:
     assert failed_for(failures, "nvidia") == {"a": "nvidia 1", "b": "nvidia 2"}
     assert failed_for(failures, "nvidia", "2") == {"b": "nvidia 2"}
     assert failed_for(ABSENT, "nvidia") == {}
+
+
+def _listed(**files: tuple[str, ...]) -> Loads:
+    """What the loader's cache has, by a library's name without its end."""
+    listed = {
+        f"{name}.so.1": [Found(place="", path=path, file=path) for path in paths]
+        for name, paths in files.items()
+    }
+    return Loads(cache=True, listed=listed, there={}, before=[], preload=[])
+
+
+OWN = "/usr/lib/x86_64-linux-gnu/libcuda.so.550.163.01"
+NVML = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.163.01"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "nvml", "said"),
+    [
+        ((OWN,), (NVML,), ""),
+        (("/usr/local/cuda/compat/libcuda.so.570.1", OWN), (NVML,), ""),  # meant to come first
+        (("/usr/lib/wsl/lib/libcuda.so.1.1",), ("/usr/lib/wsl/lib/libnvidia-ml.so.1",), ""),
+        (("/usr/local/lib/libcuda.so.1", OWN), (NVML,), f"libcuda.so.1 and not {OWN}"),
+        ((OWN,), (NVML.replace("163.01", "90.07"),), "of two versions"),
+    ],
+)
+def test_libraries_of_two_places_are_named(
+    cuda: tuple[str, ...], nvml: tuple[str, ...], said: str
+) -> None:
+    """Not NVIDIA's own newer ones, and not those whose names tell no version."""
+    told = list(libraries._mixed(_listed(libcuda=cuda, **{"libnvidia-ml": nvml})))
+    assert bool(told) == bool(said)
+    assert said in "".join(told)

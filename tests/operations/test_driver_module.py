@@ -15,11 +15,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.contract.values import as_json
 from gpurig.errors import HostError
 from gpurig.facts.driver.dkms import DkmsFailures
-from gpurig.operations.driver import boot_kernel, fabric_manager, firmware, module, module_signature
+from gpurig.operations.driver import (
+    boot_kernel,
+    fabric_manager,
+    firmware,
+    modprobe,
+    module,
+    module_signature,
+    nodes,
+)
 from lab.plugin import Boot
 
 from .passes import Passes, all_hold
@@ -129,6 +137,65 @@ def _host(boot: Boot) -> Iterator[None]:
     newest = passes.shell(BARE).split()[-1]
     yield
     passes.link.close()
+
+
+# What a person wrote for modprobe, and what is said of it.
+AGAINST = {
+    "install nvidia /bin/false": "install nvidia /bin/false (/etc/modprobe.d/aa.conf:2)",
+    "blacklist nvidia": "blacklist nvidia (/etc/modprobe.d/aa.conf:2)",
+    "install nvidia-uvm /bin/true": "install nvidia_uvm /bin/true (/etc/modprobe.d/aa.conf:2)",
+    "blacklist nvidia-uvm": "",  # it is loaded by its name alone
+    "alias nvidia off": "alias nvidia off (/etc/modprobe.d/aa.conf:2)",
+    "blacklist nvidiafb": "",
+    "options nvidia-current-open NVreg_RestrictProfilingToAdminUsers=0": "",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), AGAINST.items(), ids=AGAINST)
+def test_a_line_that_keeps_the_module_from_loading_is_named(line: str, said: str) -> None:
+    """Nothing is built for it, since no build would help; it is the person's, and stays."""
+
+    def chain() -> None:
+        modprobe.nvidia_loads()
+        module.module_for_next_boot(dkms=DKMS, flavour="open")
+
+    passes.shell(f"printf '# mine\\n{line}\\n' > /etc/modprobe.d/aa.conf")
+    found = passes.plan(chain)
+    passes.shell("rm /etc/modprobe.d/aa.conf")
+    loads, built = found["driver.modprobe"], found["driver.module-for-next-boot"]
+    if not said:
+        assert (loads.verdict, built.verdict) == (Verdict.HOLDS, Verdict.DRIFTED)
+        return
+    assert (loads.verdict, built.verdict) == (Verdict.DUE, Verdict.DUE)
+    assert said in loads.reason
+
+
+# The /sys of a booted host is a small file system of its own, without modules.
+LOADED = (
+    "mount -o remount,rw /sys; mkdir -p /sys/module/nvidia;"
+    " echo 550.163.01 > /sys/module/nvidia/version"
+)
+MAKER = """#!/bin/sh
+[ "$*" = '-c 0 -u' ] || exit 1
+for node in nvidiactl nvidia-uvm; do mknod -m 666 /dev/$node c 1 3; done
+"""
+
+
+def test_nodes_of_a_driver_that_is_loaded_are_made() -> None:
+    """By nvidia-modprobe, for which the test's own stands in; without a driver there are none."""
+
+    def chain() -> None:
+        nodes.device_nodes(users=("nobody",), assumed=False)
+
+    assert "driver.loaded" in passes.plan(chain)["driver.device-nodes"].reason
+    passes.host.write("/usr/local/bin/nvidia-modprobe", MAKER, mode=0o755)
+    passes.shell(LOADED)
+    assert all_hold(passes.up(chain, {"driver.device-nodes"}))
+    passes.shell("rm /dev/nvidiactl; : > /dev/nvidiactl")
+    found = passes.plan(chain)["driver.device-nodes"]
+    assert (found.verdict, "is no device" in found.reason) == (Verdict.DUE, True)
+    passes.shell("rm -r /sys/module; mount -o remount,ro /sys; rm /dev/nvidiactl /dev/nvidia-uvm"
+                 " /usr/local/bin/nvidia-modprobe")  # fmt: skip
 
 
 def _failures() -> list[dict[str, str]]:

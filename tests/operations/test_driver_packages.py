@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
 from gpurig.operations.driver import packages
 from gpurig.operations.driver import preferences as pins

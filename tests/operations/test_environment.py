@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from pyinfra import logger
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
 from gpurig.operations.environments import environment, uv
 from gpurig.operations.environments.building import CHANGING
@@ -46,13 +47,14 @@ def deployed() -> None:
     uv.tools(downloads=downloads)
     environment.interpreter(title="small", path=PATH, python="3.13", lock=lock, **options())
     environment.packages(title="small", path=PATH, lock=lock, **options())
+    environment.search_path(title="small", path=PATH)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _host(lab: Lab, boot: Boot) -> Iterator[None]:
     """A bare host without python3 that one run brings about."""
     global passes, lock, downloads
-    lock = small_lock(lab, "six==1.17.0", "idna", "packaging")
+    lock = small_lock(lab, "six==1.17.0", "idna", "packaging", "tabulate")
     # The lab's index asks for no password; that it is sent all the same is what is looked for.
     index = lab.index_url.replace("http://", f"http://ann:{SECRET}@")
     downloads = uv.Downloads(index)
@@ -70,6 +72,14 @@ DRIFTS = {
     "a module is cut off": (f": > {SITE}/six.py", BROKEN),
     "a folder is deleted": (f"rm -r {SITE}/idna", BROKEN),
     "a package is forgotten": (f"rm -r {SITE}/six-*.dist-info", BROKEN),
+    "a module is edited at the same size": (f"sed -i s/Utilities/utilities/ {SITE}/six.py", BROKEN),
+    "one is, and has its old time": (
+        f"f={SITE}/idna/core.py; touch -r $f /root/t; sed -i s/IDNA/idnA/ $f; touch -r /root/t $f",
+        BROKEN),
+    "one is, and all get their modes again": (
+        f"sed -i s/Version/version/ {SITE}/packaging/version.py;"
+        f" chmod -R go+rX {PATH}", BROKEN),
+    "a script cannot be run": (f"chmod a-x {PATH}/bin/tabulate", BROKEN),
     "its record is gone": (f"rm {SITE}/six-*.dist-info/RECORD", BROKEN),
     "another version": (f"{uv.TOOLS}/bin/uv pip install -q --python {PATH}/bin/python"
                         " --default-index INDEX six==1.16.0", BROKEN),
@@ -80,6 +90,7 @@ DRIFTS = {
         f" chmod 755 {PATH}/bin/python",
         {"environment.small.interpreter"}),
     "the environment is gone": (f"rm -r {PATH}", {"environment.small.interpreter"}),
+    "its pyvenv.cfg is gone": (f"rm {PATH}/pyvenv.cfg", {"environment.small.interpreter"}),
     "a change was cut off": (f"touch {PATH}/{CHANGING}; rm {SITE}/six.py",
                              {"environment.small.interpreter"}),
     "a building was cut off": ("mkdir -p /opt/gpurig/venvs/.gpurig/small.new/lib",
@@ -96,6 +107,56 @@ def test_each_drift_is_named_and_repaired(drift: str, lab: Lab) -> None:
     passes.repaired(deployed, script.replace("INDEX", lab.index_url), broken)
     passes.shell(f"{PATH}/bin/python -c 'import six, idna, packaging; six.moves'")
     assert passes.shell("ls -A /opt/gpurig/venvs").split() == [".gpurig", "small"]
+
+
+HIDDEN = {
+    "a .pth file": (
+        "mkdir -p /opt/h; : > /opt/h/six.py;"
+        f" echo 'import sys; sys.path.insert(0, \"/opt/h\")' > {SITE}/h.pth",
+        f"rm -r {SITE}/h.pth /opt/h", f"/opt/h hides its six ({SITE}/h.pth)"),
+    "PYTHONPATH for everybody": (
+        "mkdir -p /opt/h; : > /opt/h/idna.py; echo 'PYTHONPATH=\"/opt/h\"' >> /etc/environment",
+        "rm -r /opt/h; sed -i /PYTHONPATH/d /etc/environment", "/opt/h hides its idna (/etc/env"),
+    "PYTHONPATH of login shells": (
+        "mkdir -p /opt/h; : > /opt/h/six.py;"
+        " echo 'export PYTHONPATH=/opt/h:$PYTHONPATH' > /etc/profile.d/h.sh",
+        "rm -r /opt/h /etc/profile.d/h.sh", "/opt/h hides its six (/etc/profile.d/h.sh:1)"),
+    "PYTHONHOME": ("echo PYTHONHOME=/opt/py >> /etc/environment",
+                   "sed -i /PYTHONHOME/d /etc/environment", "PYTHONHOME is set (/etc/env"),
+    "sitecustomize": (
+        "f=/etc/python3.13/sitecustomize.py; cp -a $f /root/s; printf 'import sys\\nsys.path[:] ="
+        " [p for p in sys.path if not p.endswith(\"site-packages\")]\\n' > $f",
+        "mv /root/s /etc/python3.13/sitecustomize.py", "sitecustomize.py takes its packages off"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "back", "said"), HIDDEN.values(), ids=HIDDEN)
+def test_what_hides_its_packages_is_named_and_stays(script: str, back: str, said: str) -> None:
+    """A person's line waits for them, with its place; the environment is not made again."""
+    passes.shell(script)
+    found = passes.up(deployed, set())["environment.small.search-path"]
+    assert (found.verdict, said in found.reason) == (Verdict.DUE, True), found
+    passes.shell(back)
+
+
+def test_a_path_that_hides_nothing_is_nobodys_business() -> None:
+    """As ROS sets one for everybody, or an editable installation for one environment."""
+    passes.shell(
+        f"mkdir -p /opt/ros/rclpy; echo /opt/ros > {SITE}/ros.pth;"
+        " echo 'export PYTHONPATH=/opt/ros' > /etc/profile.d/ros.sh"
+    )
+    assert all_hold(passes.plan(deployed))
+    passes.shell(f"rm -r /opt/ros {SITE}/ros.pth /etc/profile.d/ros.sh")
+
+
+def test_what_changes_no_content_is_no_drift() -> None:
+    """Modes, times, links and copies change an inode: what is in the files is compared."""
+    passes.shell(
+        f"find {PATH} -type f -exec cat {{}} + >/dev/null; chmod -R go+rX {PATH};"
+        f" find {SITE} -name '*.py' -exec touch -a {{}} +; ln {SITE}/six.py /opt/six.py;"
+        f" rm /opt/six.py; cp -a {PATH} {PATH}.copy; rm -r {PATH}; mv {PATH}.copy {PATH}"
+    )
+    assert all_hold(passes.plan(deployed))
 
 
 def add(lab: Lab, *wanted: str) -> None:
@@ -123,6 +184,28 @@ def test_what_the_user_added_stays(lab: Lab) -> None:
     assert "attrs" in passes.plan(deployed)["environment.small.interpreter"].leaves
     assert all_hold(passes.up(deployed))
     passes.shell(f"ls -d {SITE}/attrs-25.1.0.dist-info; test ! -e {PATH}.gpurig-old")
+
+
+def test_what_came_with_an_earlier_lock_goes(lab: Lab) -> None:
+    """As ipykernel does without Jupyter; not where the user's own packages may need it."""
+    record = f"{PATH}/.gpurig.json"
+    packages = json.loads(passes.host.read(record))["packages"]
+    assert {"idna", "packaging", "six", "tabulate"} <= set(packages.split())
+    earlier = json.dumps({"lock": "earlier", "packages": f"attrs {packages}"})
+
+    passes.shell(f"{uv.UV} pip uninstall -q --python {PATH}/bin/python attrs || :")
+    add(lab, "attrs==25.1.0", "iniconfig")
+    passes.host.write(record, earlier)
+    assert "attrs" in passes.plan(deployed)["environment.small.packages"].leaves
+    assert all_hold(passes.up(deployed, BROKEN))
+    passes.shell(f"ls -d {SITE}/attrs-*.dist-info {SITE}/iniconfig-*.dist-info")
+
+    passes.shell(f"{uv.UV} pip uninstall -q --python {PATH}/bin/python iniconfig")
+    found = passes.plan(deployed)["environment.small.packages"]
+    assert (found.actual, found.leaves) == ("attrs in no lock any more", "")
+    assert all_hold(passes.up(deployed, BROKEN))
+    passes.shell(f"! ls -d {SITE}/attrs-*.dist-info 2>/dev/null")
+    assert all_hold(passes.up(deployed)), "again: nothing to do"
 
 
 def test_what_cannot_be_had_again_is_named_and_stays_aside(lab: Lab) -> None:

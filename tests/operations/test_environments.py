@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.errors import GpurigError
 from gpurig.facts.environments.jupyter import KERNELS
 from gpurig.operations.environments import environment, jupyter, leftovers, uv, uv_python
@@ -85,7 +85,7 @@ def test_killed_anywhere_the_next_run_converges(point: str) -> None:
     passes.host.write(
         "/root/kill",
         f"until {condition}; do :; done >/dev/null 2>&1\n"
-        "pkill -KILL -f '[g]purig-environment'; pkill -KILL -x uv; pkill -KILL -f '[v]irtualenv'\n",
+        "pkill -KILL -f '[e]nvironment.build'; pkill -KILL -x uv; pkill -KILL -f '[v]irtualenv'\n",
     )
     passes.shell("systemd-run --quiet --collect --unit=kill sh /root/kill")
     with pytest.raises(GpurigError):
@@ -114,7 +114,7 @@ def test_a_host_without_an_index_gets_its_wheels_from_the_control_machine(
     finally:
         downloads = usual
     assert list(tmp_path.rglob("six-1.16.0-*.whl"))
-    passes.shell(f"{ROOT}/one/bin/python -c 'import six, idna, packaging'; test ! -e {uv.HANDED}")
+    passes.shell(f"{ROOT}/one/bin/python -c 'import six, idna, packaging'; test ! -e {uv.WHEELS}")
 
 
 def _bytes(*names: str) -> str:
@@ -169,7 +169,7 @@ def test_conda_and_the_system_s_python_are_never_touched() -> None:
     everything = (
         "cd /; find . -xdev -newer /root/since ! -type d ! -path './opt/gpurig/*'"
         " ! -path './proc/*' ! -path './run/*' ! -path './sys/*' ! -path './tmp/*'"
-        " ! -path './var/log/*'"
+        " ! -path './var/log/*' ! -path './var/lib/gpurig/*'"
     )
     passes.shell(f"rm {ROOT}/one/bin/python; sleep 0.1; touch /root/since")
     try:
@@ -279,4 +279,8 @@ def test_uv_s_python_from_a_mirror() -> None:
     assert passes.drifted(with_python) >= {"environments.python-3.13"}
     assert all_hold(passes.up(with_python))
     assert not passes.shell(f"find {uv_python.PYTHONS} -perm /022 ! -type l")
+    passes.shell(f"mv {archive} /srv/whole; chmod 700 $(dirname {executable})")
+    assert passes.drifted(with_python) == {"environments.python-3.13"}
+    assert all_hold(passes.up(with_python)), "by its modes alone: the mirror has it no more"
+    passes.shell(f"mv /srv/whole {archive}; runuser -u nobody -- {path}/bin/python -c 'import six'")
     passes.shell("test ! -e /root/.local/bin")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.facts.host.ownership import GUARD
 from gpurig.operations import workloads
 from gpurig.operations.environments import environment, uv
@@ -32,9 +32,10 @@ OURS = (ownership.OURS, workloads.FOLDER, workloads.STATE)
 
 
 def _told(function: str, *paths: Path) -> str:
-    """What a function of the guard prints of these paths."""
+    """What a function of the guard prints of these paths; what it cannot read as well."""
+    unread = 'exec 9>&1; unread() { echo "unread $*" >&9; }; '  # as `framed` brings it
     done = subprocess.run(
-        ["sh", "-euc", f'{GUARD}{function} "$@"', "sh", *paths],
+        ["sh", "-euc", f'{unread}{GUARD}{function} "$@"', "sh", *paths],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert not done.stderr, done.stderr
@@ -61,7 +62,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "a folder between": (lambda t: (t / "a b").chmod(0o777), "others can write {}/a b, mode 777"),
     "a link between": (lambda t: os.lchown(t / "other/second", ANN, 0), "{}/other/second belongs"),
     "a circle": (lambda t: ((t / "opt/tool").unlink(), (t / "opt/tool").symlink_to("tool"))[1],
-                 "{}/opt/tool belongs to ?"),
+                 "unread : {}/opt/tool cannot be read"),
 }  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def test_every_file_below_is_looked_at(tree: Path) -> None:
     assert _told("within", tree) == f"closed users cannot read {tree}/a b/deep, mode 750"
     (tree / "opt" / "tool").chmod(0o757)
     assert _told("within", tree) == f"open others can write {tree}/opt/tool, mode 757"
-    assert _told("within", tree / "missing").startswith("unseen")
+    assert _told("within", tree / "missing").startswith("unread")
 
 
 @pytest.mark.parametrize(
@@ -208,9 +209,21 @@ DRIFTS: dict[str, tuple[Callable[[Passes], object], set[str], str]] = {
     "gpurig's folder is open, uv a user's": (
         lambda host: (_replace(host, uv.UV, "ann", "755"), host.shell(f"chmod 777 {FOLDERS[0]}")),
         {"environments.folders", "workloads.folders"}, "/opt/gpurig has owner root, mode 777"),
+    "a package is a user's": (
+        lambda host: host.shell(f"rm -f {TRACE}; chown -R ann: {SITE}/six*"), {INTERPRETER},
+        f"{SITE}/six.py belongs to ann"),
+    "the programs' folder is closed": (
+        lambda host: host.shell(f"rm -f {TRACE}; chmod 700 {workloads.FOLDER}"),
+        {"workloads.folders"}, f"{workloads.FOLDER} has owner root, mode 700"),
     "a program may be written": (
         lambda host: host.shell(f"chmod 666 {workloads.FOLDER}/matmul.py"), {"workloads.files"},
-        "matmul.py differs"),
+        "matmul.py has owner root, mode 666, wanted root and 644"),
+    "a program is a user's": (
+        lambda host: host.shell(f"chown ann {workloads.FOLDER}/matmul.py"), {"workloads.files"},
+        "matmul.py has owner ann, mode 644, wanted root and 644"),
+    "users cannot read a program": (
+        lambda host: host.shell(f"chmod 600 {workloads.FOLDER}/mnist.py"), {"workloads.files"},
+        "mnist.py has owner root, mode 600, wanted root and 644"),
 }  # fmt: skip
 
 
@@ -227,6 +240,19 @@ def test_what_others_could_write_is_made_again_and_never_run(host: Passes, drift
     assert all_hold(host.up(deployed))
     host.shell(f"test ! -e {TRACE}")
     assert _modes(host) == usual
+
+
+def test_a_python_that_users_cannot_start_is_named(host: Passes) -> None:
+    """The distribution's own is not changed; what stands on it is no green."""
+    assert all_hold(host.plan(deployed))
+    python = host.shell(f"readlink -f {PATH}/bin/python").strip()
+    host.shell(f"chmod 750 {python}")
+    try:
+        told = host.plan(deployed)[INTERPRETER]
+    finally:
+        host.shell(f"chmod 755 {python}")
+    assert told.verdict is Verdict.UNKNOWN
+    assert told.reason.startswith(f"users cannot start {python} (Permission denied)")
 
 
 FOREIGN = {
@@ -254,6 +280,6 @@ def test_a_parent_that_is_not_gpurig_s_is_named_and_left(host: Passes, mode: str
     if mode == "777":
         assert not ran
         assert {found[id].verdict for id in ("environments.tools", INTERPRETER)} == {
-            Verdict.FOLLOWS
+            Verdict.UNKNOWN
         }
     assert all_hold(host.plan(deployed))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gpurig.contract.promise import Commands, Record, Verdict, keeps, recording
+from gpurig.contract.finding import Verdict
+from gpurig.contract.promise import Commands, Record, keeps, recording
 from gpurig.errors import InternalError
 from gpurig.facts.packages.dpkg import Package
 from gpurig.operations.shared.packages import held, missing, movable, settled

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.runner import Link
 from lab.hosts import Host
 

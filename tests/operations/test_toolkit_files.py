@@ -27,7 +27,10 @@ from gpurig.operations.container_toolkit.toolkit import comments, with_key
 from gpurig.operations.shared.systemd import lacking
 
 DRIVER = DriverOnHost(
-    version="550.163.01", libraries=["libnvidia-ml.so.550.163.01"], nodes=["/dev/nvidia0"]
+    version="550.163.01",
+    libraries=["libnvidia-ml.so.550.163.01"],
+    nodes=["/dev/nvidia0"],
+    control=["/dev/nvidia-uvm", "/dev/nvidiactl"],
 )
 
 
@@ -38,10 +41,12 @@ def _spec(path: str = KEPT, **differs: Any) -> Spec:
         kind="nvidia.com/gpu",
         devices=["0", "all"],
         nodes=["/dev/nvidia0"],
+        control=["/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidiactl"],
         libraries=["libnvidia-ml.so.550.163.01"],
         missing=[],
         closed=[],
         deadly=False,
+        cut=False,
     )
     return Spec(**{**right, **differs})  # type: ignore[typeddict-item]
 
@@ -57,6 +62,7 @@ def test_a_right_spec_has_no_fault() -> None:
         {"version": ""},
         {"missing": ["/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.525.1"]},
         {"libraries": []},
+        {"control": ["/dev/nvidiactl"]},
         {"nodes": ["/dev/nvidia0", "/dev/nvidia1"]},
         {"devices": ["0"]},
     ],
@@ -79,7 +85,8 @@ CUTS = json.loads((RECORDED / "cut-off.json").read_text())
 
 def _read(path: str, text: str) -> Spec:
     """What the fact makes of this file."""
-    lines = [f"spec {path}", *(f"| {line}" for line in text.splitlines()), ""]
+    ends = [] if text.endswith("\n") or not text else ["cut"]
+    lines = [f"spec {path}", *ends, *(f"| {line}" for line in text.splitlines()), ""]
     (spec,) = CdiSpecs().parse(lines, 0)  # type: ignore[misc]
     return spec
 
@@ -93,6 +100,41 @@ def test_a_spec_that_was_cut_off_has_a_fault_and_kills_as_recorded(size: str, sa
     assert faults(spec, driver, 2)
     assert spec["deadly"] is ("panic" in said)
     assert not faults(_read(KEPT, WHOLE), driver, 2)
+
+
+MORE = "".join(
+    f"        - hostPath: /usr/lib/{name}.so.550.163.01\n          containerPath: /usr/lib/{name}\n"
+    "          options:\n            - ro\n            - nosuid\n            - nodev\n"
+    "            - rbind\n            - rprivate\n"
+    for name in ("libnvidia-opencl", "libnvidia-ptxjitcompiler")
+)
+SOCKET = MORE.partition("        - hostPath: /usr/lib/libnvidia-ptx")[0] + "            - noexec\n"
+OTHER_ENDS = {"a library that programs need": MORE, "a mount with an option more": SOCKET + MORE}
+
+
+@pytest.mark.parametrize("path", [KEPT, REFRESHED])
+def test_wherever_a_spec_was_cut_off_it_has_a_fault(path: str) -> None:
+    """In /etc and in /var/run, after any byte: also after the last library that a driver needs."""
+    driver = DRIVER | {"nodes": ["/dev/nvidia0", "/dev/nvidia1"]}
+    sizes = range(len(WHOLE))
+    assert not [n for n in sizes if not faults(_read(path, WHOLE[:n]), driver, 2)]
+
+
+@pytest.mark.parametrize("more", OTHER_ENDS.values(), ids=OTHER_ENDS)
+def test_a_spec_cut_off_after_what_every_driver_has(more: str) -> None:
+    """Only a spec that ends between two mounts looks whole; one that is whole is."""
+    driver = DRIVER | {"nodes": ["/dev/nvidia0", "/dev/nvidia1"]}
+    whole = WHOLE + more
+    unseen = [
+        n
+        for n in range(len(WHOLE) + 1, len(whole) + 1)
+        if not faults(_read(REFRESHED, whole[:n]), driver, 2)
+    ]
+    ends = [
+        n for n in unseen if whole[n:].startswith(("        - hostPath", "            - noexec"))
+    ]
+    assert unseen == [*ends, len(whole)]
+    assert not faults(_read("/etc/cdi/mine.yaml", whole[:-1]), driver, 2), "somebody's own"
 
 
 EDITS = "devices:\n- name: a\n  containerEdits:\n    {}:\n"
@@ -171,7 +213,7 @@ def test_only_some_runcs_need_links(runc: str, systemd: int, driver: str, needs:
 
 
 def _unit(load: str = "loaded", active: str = "inactive", enabled: str = "enabled") -> Unit:
-    return Unit(load=load, active=active, enabled=enabled, invocation="")
+    return Unit(load=load, active=active, enabled=enabled, invocation="", stale=False)
 
 
 RIGHT = dict(zip(UNITS, (_unit(active="active"), _unit()), strict=True))
@@ -237,9 +279,9 @@ def test_the_users_comments_are_told_from_the_packages_own() -> None:
 
 def test_a_mask_hides_nothing_else() -> None:
     """A masked unit is called masked, and not stopped as well."""
-    unit = {"load": "masked", "active": "inactive", "enabled": "masked", "invocation": ""}
+    unit = _unit("masked", "inactive", "masked")
 
-    assert lacking({"docker.service": unit}) == ["docker.service is masked"]  # type: ignore[dict-item]
+    assert lacking({"docker.service": unit}) == ["docker.service is masked"]
 
 
 def _plan(*specs: Spec, refreshes: bool = False) -> Plan:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
 from gpurig.facts.workloads import FOLDER
 from gpurig.operations import workloads
@@ -60,6 +60,15 @@ DRIFTS = {
                                  f"{IMAGES} is a web page"),
     "an archive is gone, of a folder of root's": (
         f"rm {FOLDER}/{IMAGES}; chown -R root {FOLDER}", "archives", f"{IMAGES} is missing"),
+    "its user cannot read one": (
+        f"chown root {FOLDER}/{IMAGES}; chmod 600 {FOLDER}/{IMAGES}", "archives",
+        f"{IMAGES} cannot be read by the user of the workloads"),
+    "its user cannot enter their folder": (
+        f"chown root {FOLDER}; chmod 700 {FOLDER}", "archives",
+        f"{IMAGES} cannot be read by the user of the workloads"),
+    "a program is nobody's to read": (
+        f"chmod 600 {workloads.OWN}/train.py", "own",
+        "train.py has owner root, mode 600, wanted root and 644"),
     "all archives are gone": (f"rm -r {FOLDER}", "archives", "no archives"),
     "a program is edited": (f"echo pass > {workloads.OWN}/train.py", "own", "train.py differs"),
     "a program is gone": (f"rm -r {workloads.OWN}", "own", "train.py is missing"),
@@ -111,7 +120,7 @@ def test_root_follows_no_link_of_the_users() -> None:
     passes.shell(f"mkdir -p /root/kept && rm -r {FOLDER} && ln -s /root/kept {FOLDER}")
     with pytest.raises(HostError, match="copy 4 archives"):
         passes.up(deployed)
-    assert passes.shell("ls -A /root/kept /run/gpurig-archive 2>/dev/null || :").split() == [
+    assert passes.shell("ls -A /root/kept /run/gpurig-run.* 2>/dev/null || :").split() == [
         "/root/kept:"
     ]
     passes.shell(f"rm {FOLDER}")

@@ -1,0 +1,1 @@
+"""Operations that take away what gpurig made, and nothing else."""
