@@ -76,7 +76,7 @@ def test_one_host_builds_and_the_others_wait(build: horovod.Build, fails: bool) 
     builders: list[str] = []
 
     def host(name: str) -> None:
-        horovod.take_turns(build, PLACE)
+        horovod.take_turns(build, PLACE, lambda: True)
         if horovod.kept(build, PLACE) is not None:
             return
         builders.append(name)
@@ -86,3 +86,20 @@ def test_one_host_builds_and_the_others_wait(build: horovod.Build, fails: bool) 
 
     gevent.joinall([gevent.spawn(host, name) for name in "abc"], raise_error=True)
     assert len(builders) == (2 if fails else 1)
+
+
+def test_a_host_that_is_gone_waits_for_no_build(
+    build: horovod.Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is there waits on."""
+    monkeypatch.setattr(horovod, "_ASKED", 0)
+    builder = gevent.spawn(
+        lambda: (horovod.take_turns(build, PLACE, lambda: True), gevent.sleep(9))
+    )
+    gevent.sleep(0)
+    gone = gevent.spawn(horovod.take_turns, build, PLACE, lambda: False)
+    there = gevent.spawn(horovod.take_turns, build, PLACE, lambda: True)
+    gone.get()
+    assert not there.dead
+    assert not builder.dead
+    gevent.killall([builder, there])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import subprocess
@@ -17,14 +18,14 @@ from gpurig.engine.runner import Link
 from gpurig.hosts.inventory import HostSpec
 from gpurig.training import agent, engines, output, relay
 from gpurig.training.inspection import Node
-from gpurig.training.training import Outcome, Wish
+from gpurig.training.wish import Outcome, Wish
 from gpurig.training.workload import Workload, source
 
 
 class Guarded:
     """A guard of this machine's own user, as a control machine has it."""
 
-    def __init__(self, folder: Path, program: Path) -> None:
+    def __init__(self, folder: Path, program: Path, begins: bool = True) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", program],
@@ -33,7 +34,12 @@ class Guarded:
         files = {"bin/ssh": f'#!/bin/sh\nexec {sys.executable} -I {folder}/relay.py "$@"\n'}
         files["relay.py"] = source("gpurig.training", "relay.py")
         self.say("prepare", user=getpass.getuser(), folder=str(folder), files=files,
-                 relay=relay.SOCKET, hosts="")  # fmt: skip
+                 folders=["work", "home"], copies=["alone"], relay=relay.SOCKET,
+                 hosts="")  # fmt: skip
+        for piece in (b"one ", b"two"):
+            self.say("put", file="work/a/b.txt", data=base64.b64encode(piece).decode(), mode=0o755)
+        if begins:
+            self.say("begin")
 
     def say(self, what: str, **more: Any) -> None:
         assert self.process.stdin
@@ -114,6 +120,30 @@ def test_when_nobody_is_there_nothing_is_left(guarded: Guarded) -> None:
     assert not guarded.folder.exists()
 
 
+def test_a_program_has_its_folder_and_a_copy_to_compare(guarded: Guarded) -> None:
+    """Each with all pieces of its files; a command runs in the one that it is told."""
+    words = ["/bin/sh", "-c", "cat a/b.txt; echo; pwd"]
+    for number, folder in enumerate(("work", "alone"), 1):
+        guarded.say("run", run=number, words=words, environment={"PATH": "/bin"}, folder=folder)
+        said = [one["out"] for one in guarded.until("exit") if "out" in one]
+        assert said == ["one two", str(guarded.folder / folder)]
+    assert (guarded.folder / "work/a/b.txt").stat().st_mode & 0o777 == 0o755
+    assert (guarded.folder / "sent.json").exists()
+
+
+def test_results_that_are_nowhere_else_stay(guarded: Guarded) -> None:
+    """Only they: no link, no copy, no cache."""
+    guarded.run("ln -s /etc work/link; ln -s /etc etc; echo 1 >work/model.bin; echo 1 >home/cache")
+    guarded.until("exit")
+    guarded.say("keep")
+    assert guarded.process.stdin
+    guarded.process.stdin.close()
+    guarded.until("ended")
+    assert [file.name for file in guarded.folder.iterdir()] == ["work"]
+    assert (guarded.folder / "work/model.bin").exists()
+    assert Path("/etc/passwd").exists()
+
+
 def test_a_control_machine_that_falls_silent_ends_it(impatient: Guarded) -> None:
     """Nothing is heard and nothing is closed: as when its network is gone."""
     impatient.run("echo $$; exec sleep 9999")
@@ -132,6 +162,38 @@ def test_one_command_is_ended_and_the_others_stay(guarded: Guarded) -> None:
     guarded.say("end", run=1)
     assert guarded.until("exit")[-1] == {"run": 1, "exit": -15}
     assert _alive(other)
+
+
+ENDS = {
+    "cut off while it is prepared": (False, "", False, False),
+    "nothing was written": (True, ":", False, False),
+    "results that nobody fetched": (True, "echo x >work/result", False, True),
+    "results that are safe elsewhere": (True, "echo x >work/result", True, False),
+    "what Python makes again": (
+        True,
+        "mkdir work/__pycache__; : >work/__pycache__/a",
+        False,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("begins", "does", "drops", "stays"), ENDS.values(), ids=ENDS)
+def test_only_results_that_are_not_safe_stay_on_a_host(
+    tmp_path: Path, begins: bool, does: str, drops: bool, stays: bool
+) -> None:
+    """In the folder `work`, when the control machine is gone; all else goes."""
+    guard = Guarded(tmp_path / "private", AGENT, begins)
+    if does:
+        guard.run(does)
+        guard.until("exit")
+    if drops:
+        guard.say("drop")
+    guard.process.communicate()
+    found = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
+    wanted = ["private/work/a/b.txt", "private/work/result"] if stays else []
+    assert sorted(found) == wanted
+    assert (tmp_path / "private").exists() == stays
 
 
 def test_what_is_found_as_ssh_asks_for_the_command(guarded: Guarded) -> None:
@@ -163,7 +225,7 @@ def test_each_engine_is_called_as_its_users_call_it() -> None:
     """Rendezvous, ranks and addresses of three hosts, each in its own place."""
     nodes = _nodes(3)
     nodes[1].processes = 2
-    first, second, _ = engines.commands("torchrun", nodes, ["a.py", "-x"], "id")
+    first, second, _ = engines.commands("torchrun", nodes, ["a.py", "-x"], "id", "/x")
     assert first
     assert second
     assert {"--nnodes=3", "--rdzv-endpoint=10.0.0.1:4001", "--rdzv-id=id"} <= {*first.words}
@@ -171,22 +233,23 @@ def test_each_engine_is_called_as_its_users_call_it() -> None:
     assert {"--rdzv-conf=is_host=0", "--nproc-per-node=2", "--local-addr=10.0.0.2"} <= {
         *second.words
     }
-    third = engines.commands("multiworker", nodes, ["a.py"], "id")[2]
+    third = engines.commands("multiworker", nodes, ["a.py"], "id", "/x")[2]
     assert third
     assert json.loads(third.environment["TF_CONFIG"]) == {
         "cluster": {"worker": ["10.0.0.1:4001", "10.0.0.2:4002", "10.0.0.3:4003"]},
         "task": {"type": "worker", "index": 2},
     }
-    only, *others = engines.commands("horovod", nodes, ["a.py"], "id")
+    only, *others = engines.commands("horovod", nodes, ["a.py"], "id", "/x")
     assert only
     assert others == [None, None]
     assert "10.0.0.1:1,10.0.0.2:2,10.0.0.3:1" in only.words
     assert only.words[1:3] == ["-np", "4"]
-    assert engines.rank_script(nodes[1], {}) == (
-        "exec env HOROVOD_GLOO_IFACE=eth2 NCCL_SOCKET_IFNAME=eth2 '/venvs/x y/bin/python' \"$@\"\n"
-    )
+    script = engines.rank_script("horovod", nodes[1], 1, {}).splitlines()
+    assert {"export HOROVOD_GLOO_IFACE=eth2", "export NCCL_SOCKET_IFNAME=eth2"} < {*script}
+    assert script[-1] == "exec '/venvs/x y/bin/python' \"$@\""
 
 
+WISH = Wish("torchrun", "pytorch", Workload.of("mnist", ()))
 RANKS = [
     {"rank": 0, "host": "gpu01", "weights_sha256": "aa"},
     {"rank": 1, "host": "gpu02", "weights_sha256": "aa"},
@@ -219,9 +282,9 @@ def test_the_ending_has_weights_and_speed_up() -> None:
     """Shown, not judged."""
     outcome = Outcome(_nodes(2), GOOD | {"images_per_second": 150}, {"images_per_second": 100})
     assert not Workload.of("mnist", ()).judged(outcome.told, 2, "gpu01")
-    text = "\n".join(output.ending(outcome))
+    text = "\n".join(output.ending(outcome, WISH))
     assert "weights: the same on 2 ranks" in text
     assert "images/s: 150, 1.50 times as many as one process on gpu01 (100)" in text
-    frame = output.frame(outcome, Wish("torchrun", "pytorch", Workload.of("mnist", ())))
+    frame = json.loads(output.as_text(outcome, WISH))
     assert frame["training"]["speed_up"] == 1.5
     assert output.exit_code(outcome) == 0

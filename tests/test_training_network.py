@@ -17,8 +17,10 @@ from gpurig.errors import InputError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.training import engines, inspection, route
 from gpurig.training.engine_names import ENGINES
+from gpurig.training.guards import Guards
 from gpurig.training.inspection import Node
-from gpurig.training.training import Outcome, Wish, _Phase, _Training
+from gpurig.training.phase import Phase
+from gpurig.training.wish import Wish
 from gpurig.training.workload import Workload
 
 SECRET = "hush '$(touch x)' \\ \n\"é"
@@ -33,9 +35,9 @@ def _node(name: str, address: str, own: tuple[str, ...] = (), transport: str = "
 
 
 def _given(*words: str) -> dict[str, str]:
-    return dict(
-        train.wish("torchrun", "mnist", None, None, False, words, []).variables,
-    )
+    given = dict.fromkeys(("env", "processes", "workdir", "out", "baseline"))
+    options = {"engine": "torchrun", "workload": "mnist", "variables": words}
+    return dict(train.wish(given | options, []).variables)
 
 
 COMMON: dict[str, tuple[list[list[str]], list[str]]] = {
@@ -123,9 +125,17 @@ class _Recorded:
     def __init__(self) -> None:
         self.told: list[tuple[list[str], dict[str, str]]] = []
 
-    def run(self, words: list[str], environment: dict[str, str]) -> int:
+    def run(self, words: list[str], environment: dict[str, str], folder: str) -> int:
         self.told.append((list(words), dict(environment)))
         return 1
+
+
+def _phase(nodes: list[Node], wish: Wish, guard: Any) -> Phase:
+    """One that has a single guard for all hosts, and no screen."""
+    guards = Guards(nodes)
+    guards.hosts = {node.name: guard for node in nodes}
+    screen: Any = None
+    return Phase(guards, wish, screen)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -136,18 +146,18 @@ def test_what_x_gives_stands_in_no_command_line_and_no_log(
     monkeypatch.setattr(logger, "propagate", True)
     caplog.set_level(logging.DEBUG)
     nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "10.0.0.2")]
-    training = object.__new__(_Training)
-    training.wish = Wish(engine, "x", Workload("a.py", {}), variables={"TOKEN": SECRET})
-    training.outcome, training.folder = Outcome(nodes), "/tmp/x"
+    wish = Wish(engine, "x", Workload("a.py", {}), variables={"TOKEN": SECRET})
     guard: Any = _Recorded()
-    training.hosts, training.relayed = {"gpu01": guard, "gpu02": guard}, {}
-    for command, node in zip(engines.commands(engine, nodes, ["a.py"], "id"), nodes, strict=True):
+    phase = _phase(nodes, wish, guard)
+    commands = [*engines.commands(engine, nodes, ["a.py"], "id", "/x"),
+                engines.alone(engine, nodes[0], ["a.py"], "/x")]  # fmt: skip
+    for command, node in zip(commands, [*nodes, nodes[0]], strict=True):
         if command:
-            training._start(_Phase(), node, command)
+            phase._start(node.name, command)
     guard.name = "gpu01"
     asked = {"ask": 1, "host": "10.0.0.2", "command": "cd /x; SECRET_KEY=1 sh rank"}
     if engine == "horovod":
-        training._ask(_Phase(), guard, asked)
+        phase._ask(guard, asked)
     for words, environment in guard.told:
         assert SECRET not in " ".join(words)
         assert ("TOKEN" in environment) == (engine != "horovod"), "horovodrun would show it"
@@ -158,14 +168,16 @@ def test_what_x_gives_stands_in_no_command_line_and_no_log(
 def test_a_rank_of_horovod_has_what_x_gives(tmp_path: Path) -> None:
     """Byte for byte, and in no command line of the processes that start it."""
     node = _node("gpu01", "10.0.0.1")
-    (tmp_path / "rank").write_text(engines.rank_script(node, {"TOKEN": SECRET}))
+    script = engines.rank_script("horovod", node, 0, {"TOKEN": SECRET})
+    (tmp_path / "rank").write_text(script)
     program = (
         "import os, pathlib; print(repr(os.environ['TOKEN']));"
         " print('tou' + 'ch' in pathlib.Path('/proc/self/cmdline').read_text())"
     )
     done = subprocess.run(
-        ["sh", "rank", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+        ["sh", str(tmp_path / "rank"), "-c", program],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert done.stdout.splitlines() == [repr(SECRET), "False"]
     assert not (tmp_path / "x").exists()
 
@@ -174,15 +186,12 @@ def test_only_the_host_of_horovodrun_may_ask_for_commands() -> None:
     """A host of another engine, or another host, gets nothing run elsewhere."""
     for engine, name, allowed in (("torchrun", "gpu01", False), ("horovod", "gpu02", False),
                                   ("horovod", "gpu01", True)):  # fmt: skip
-        training = object.__new__(_Training)
-        training.wish = Wish(engine, "x", Workload("a.py", {}))
-        training.outcome = Outcome([_node("gpu01", "10.0.0.1"), _node("gpu02", "10.0.0.2")])
-        training.folder, training.relayed = "/tmp/x", {}
+        nodes = [_node("gpu01", "10.0.0.1"), _node("gpu02", "10.0.0.2")]
         guard: Any = _Recorded()
         guard.name, guard.answered = name, []
         guard.answer = lambda ask, code, to=guard.answered: to.append(code)
-        training.hosts = {"gpu01": guard, "gpu02": guard}
-        training._ask(_Phase(), guard, {"ask": 1, "host": "10.0.0.2", "command": "id"})
+        phase = _phase(nodes, Wish(engine, "x", Workload("a.py", {})), guard)
+        phase._ask(guard, {"ask": 1, "host": "10.0.0.2", "command": "id"})
         assert bool(guard.told) is allowed
         assert guard.answered == ([] if allowed else [255])
 

@@ -3,13 +3,14 @@ Train a small convolutional network on MNIST in plain PyTorch, and show that thi
 
 It needs torch, matplotlib and, for the fallback data, scikit-learn. Started by torchrun it trains
 with DistributedDataParallel, each process on its part of the images: over NCCL where each process
-has a GPU, else over gloo.
+has a GPU, else over gloo. Started by horovodrun it trains with Horovod.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import sys
 from functools import partial
@@ -27,6 +28,9 @@ except ImportError as error:  # --help answers without it
     missing: ImportError | None = error
 else:
     missing = None
+
+
+STRATEGIES = ("none", "ddp", "horovod")
 
 
 def network(shape: tuple[int, ...]) -> Any:
@@ -55,7 +59,7 @@ def measured(loss: Any, output: Any, labels: Any) -> tuple[float, float]:
 
 
 class PyTorch:
-    """A network in PyTorch, alone or as one of those that torchrun started."""
+    """A network in PyTorch, alone or as one of those that torchrun or horovodrun started."""
 
     framework = "torch"
     file = "model.pt"
@@ -66,6 +70,12 @@ class PyTorch:
         if strategy == "ddp":
             self.rank, self.processes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
             local = int(os.environ.get("LOCAL_RANK", "0"))
+        if strategy == "horovod":
+            import horovod.torch as hvd
+
+            self.hvd = hvd
+            hvd.init()
+            self.rank, self.processes, local = hvd.rank(), hvd.size(), hvd.local_rank()
         self.world_size = self.processes
         gpus = torch.cuda.device_count()
         if gpus and local >= gpus:
@@ -98,6 +108,10 @@ class PyTorch:
             )
         # More replicas make larger batches and fewer steps: each may be as much longer.
         optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE * self.world_size)
+        if self.strategy == "horovod":
+            self.hvd.broadcast_parameters(model.state_dict(), root_rank=0)
+            named = model.named_parameters()
+            optimizer = self.hvd.DistributedOptimizer(optimizer, named_parameters=named)
         scaled = self.mixed_precision and self.half == torch.float16
         scaler = torch.amp.GradScaler(self.on.type, enabled=scaled)
         everything = tensor(images)
@@ -151,26 +165,32 @@ class PyTorch:
     def gather(self, text: str) -> list[str]:
         if self.strategy == "none":
             return [text]
+        if self.strategy == "horovod":
+            return [str(one) for one in self.hvd.allgather_object(text)]
         told: list[Any] = [None] * self.processes
         dist.all_gather_object(told, text)
         return told
 
 
 def learner(options: argparse.Namespace) -> PyTorch:
-    """The learner of these options; BadInput where torchrun and they do not fit."""
+    """The learner of these options; BadInput where they do not fit what started the program."""
     started = "RANK" in os.environ and "WORLD_SIZE" in os.environ
     strategy = options.strategy or ("ddp" if started else "none")
     if strategy == "ddp" and not started:
         raise BadInput("--strategy ddp: start the program with torchrun")
     if strategy == "none" and started and os.environ["WORLD_SIZE"] != "1":
         raise BadInput("--strategy none: torchrun started several processes; leave --strategy out")
+    if strategy == "horovod" and options.mixed_precision:
+        raise BadInput("--strategy horovod: leave --mixed-precision out")
+    if strategy == "horovod" and not importlib.util.find_spec("horovod"):
+        raise BadInput("--strategy horovod: No module named 'horovod'")
     if missing:
         raise missing
     return PyTorch(strategy, options.mixed_precision)
 
 
 if __name__ == "__main__":
-    options = parser("Train a small network on MNIST in PyTorch", ("none", "ddp")).parse_args()
+    options = parser("Train a small network on MNIST in PyTorch", STRATEGIES).parse_args()
     code = main("mnist_pytorch", options, learner)
     if not missing and dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

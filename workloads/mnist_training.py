@@ -78,12 +78,15 @@ class Progress:
     """
     The clock and the curve of a training; evaluating is not counted as training.
 
-    + steps: of the whole training
+    + steps, epochs: of the whole training
     + accuracy: on the test images, asked for at checkpoints until it reaches the threshold
     """
 
-    def __init__(self, steps: int, threshold: float, accuracy: Callable[[], float] | None) -> None:
-        self.steps, self.threshold, self.accuracy = steps, threshold, accuracy
+    def __init__(
+        self, steps: int, epochs: int, threshold: float, accuracy: Callable[[], float] | None
+    ) -> None:
+        self.steps, self.epochs = steps, epochs
+        self.threshold, self.accuracy = threshold, accuracy
         self.done = self.images = 0
         self.curve: list[dict[str, float]] = []
         self.to_threshold: float | None = None
@@ -95,6 +98,12 @@ class Progress:
     def seconds(self) -> float:
         """Of training until now."""
         return time.perf_counter() - self.began - self.paused
+
+    @property
+    def told(self) -> str:
+        """How far it is: ``epoch 3 of 20, step 58 of 440``."""
+        epoch = -(-self.done * self.epochs // self.steps)
+        return f"epoch {epoch} of {self.epochs}, step {self.done} of {self.steps}"
 
     @property
     def images_per_second(self) -> float:
@@ -119,6 +128,8 @@ class Progress:
             self.curve.append(
                 {"step": self.done, "loss": round(loss, 4), "accuracy": round(accuracy, 4)}
             )
+            if self.accuracy is not None:  # rank 0 alone says it
+                say(f"{self.told}: accuracy {accuracy:.4f}, loss {loss:.4f}")
 
     def checkpoint(self) -> None:
         """Look at the accuracy on the test images, unless it was high enough before."""
@@ -127,7 +138,7 @@ class Progress:
         began = time.perf_counter()
         accuracy = self.accuracy()
         self.paused += time.perf_counter() - began
-        say(f"step {self.done} of {self.steps}: accuracy {accuracy:.4f} on test images")
+        say(f"{self.told}: test accuracy {accuracy:.4f}")
         if accuracy >= self.threshold:
             self.to_threshold = self.seconds
 
@@ -179,7 +190,7 @@ def run(workload: str, options: argparse.Namespace, learner: Learner) -> dict[st
     steps = epochs * len(
         batches(count, options.batch_size, learner.rank, learner.world_size, options.seed, 0)
     )
-    progress = Progress(steps, threshold, accuracy if learner.rank == 0 else None)
+    progress = Progress(steps, epochs, threshold, accuracy if learner.rank == 0 else None)
     with Gpus() as gpus:
         learner.train(*data.train, epochs, options.batch_size, options.seed, progress)
     seconds, speed = progress.seconds, progress.images_per_second

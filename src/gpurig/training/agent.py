@@ -9,6 +9,7 @@ talk in JSON lines. Of its input, what does not begin with `MARK` only says that
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import json
 import os
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -37,9 +39,12 @@ class Guard:
     """
     One host's share of a training.
 
-    + job: ``user``, ``folder`` to be made, ``files`` in it (text by name; executable in ``bin``),
+    + job: ``user``, ``folder`` to be made, ``folders`` and ``files`` in it (text by name;
+      executable in ``bin``), ``copies``: folders that begin with what ``work`` has,
       ``relay``: the name of a socket in it through which its programs reach other hosts, and
       ``hosts``: lines that they find in /etc/hosts instead of those of the same names
+
+    Until `begin` the folder is root's alone: nobody can put a link in the way of what is written.
     """
 
     def __init__(self, job: dict[str, Any]) -> None:
@@ -49,29 +54,47 @@ class Guard:
             groups = os.getgrouplist(self.user.pw_name, self.user.pw_gid)
             self.other = {"user": self.user.pw_uid, "group": self.user.pw_gid}
             self.other["extra_groups"] = groups
-        self.folder = job["folder"]
+        self.job, self.folder = job, job["folder"]
+        self.sent: dict[str, list[int]] | None = None  # by name; None until programs can run
+        self.dropped = False  # whether the results are safe elsewhere
         self.runs: dict[int, subprocess.Popen[str]] = {}
         self.asked: dict[int, socket.socket] = {}
         self.telling = threading.Lock()
         os.mkdir(self.folder, 0o700)
-        if job["hosts"]:
-            with open("/etc/hosts", encoding="utf-8", errors="replace") as there:
-                job["files"]["hosts"] = _instead(job["hosts"], there.read())
+        for name in job.get("folders", ()):
+            os.mkdir(os.path.join(self.folder, name))
         for name, text in job["files"].items():
-            file = os.path.join(self.folder, name)
-            os.makedirs(os.path.dirname(file), exist_ok=True)
-            with open(file, "w", encoding="utf-8") as to:
-                to.write(text)
-            os.chmod(file, 0o755 if name.startswith("bin/") else 0o644)
-        relay = self._relay(job["relay"]) if job["relay"] else None
+            self.put(name, text.encode(), 0o755 if name.startswith("bin/") else 0o644)
+
+    def put(self, name: str, data: bytes, mode: int) -> None:
+        """A file, or its next piece."""
+        file = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "ab") as to:
+            to.write(data)
+        os.chmod(file, mode)
+
+    def begin(self) -> None:
+        """All is there: give it to the user."""
+        work, sent = os.path.join(self.folder, "work"), dict[str, list[int]]()
+        for copy in self.job.get("copies", ()):
+            shutil.copytree(work, os.path.join(self.folder, copy))
+        if os.path.isdir(work):
+            sent = dict(_stamps(work))
+            self.put("sent.json", json.dumps(sent).encode(), 0o644)
+        if self.job["hosts"]:
+            with open("/etc/hosts", encoding="utf-8", errors="replace") as there:
+                self.put("hosts", _instead(self.job["hosts"], there.read()).encode(), 0o644)
+        relay = self._relay(self.job["relay"]) if self.job["relay"] else None
         for folder, names, files in os.walk(self.folder, topdown=False):
             for name in (*names, *files):
                 os.lchown(os.path.join(folder, name), self.user.pw_uid, self.user.pw_gid)
         os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
-        if job["hosts"]:
+        if self.job["hosts"]:
             _show(os.path.join(self.folder, "hosts"), "/etc/hosts")
         if relay:
             _thread(self._accept, relay)
+        self.sent = sent
 
     def tell(self, **what: Any) -> None:
         """One JSON line to the control machine, if it is still there."""
@@ -79,11 +102,14 @@ class Guard:
             sys.stdout.write(json.dumps(what) + "\n")
             sys.stdout.flush()
 
-    def run(self, number: int, words: list[str], environment: dict[str, str]) -> None:
-        """Start a command; its lines and its end are told under its number."""
+    def run(
+        self, number: int, words: list[str], environment: dict[str, str], folder: str = ""
+    ) -> None:
+        """Start a command in a folder; its lines and its end are told under its number."""
         try:
             child = subprocess.Popen(
-                words, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                words, cwd=os.path.join(self.folder, folder), env=environment,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                 start_new_session=True, umask=0o077, **self.other,
             )  # fmt: skip
@@ -116,6 +142,26 @@ class Guard:
             time.sleep(0.2)
             if time.monotonic() - asked > GRACE:
                 sent = signal.SIGKILL
+
+    def remove(self) -> None:
+        """The folder goes; where its results are not safe elsewhere, they alone stay."""
+        kept = not self.dropped and self._has_results()
+        with suppress(OSError):
+            for entry in list(os.scandir(self.folder)):
+                if entry.is_dir(follow_symlinks=False) and not (kept and entry.name == "work"):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                elif not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+            os.rmdir(self.folder)
+
+    def _has_results(self) -> bool:
+        """Whether programs wrote something; what Python makes again is nothing."""
+        if (sent := self.sent) is None:
+            return False
+        with suppress(OSError):
+            now = _stamps(os.path.join(self.folder, "work"))
+            return any(sent.get(name) != stamp for name, stamp in now if "__pycache__" not in name)
+        return True
 
     def _left(self, number: int | None) -> list[int]:
         """The processes that descend from this one, of one command's session or of all."""
@@ -183,6 +229,15 @@ class Guard:
                 os.waitpid(pid, os.WNOHANG)
 
 
+def _stamps(folder: str) -> Iterator[tuple[str, list[int]]]:
+    """Size and time of each file, by which one that a program wrote is known."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = os.path.join(place, name)
+            found = os.lstat(file)
+            yield os.path.relpath(file, folder), [found.st_size, found.st_mtime_ns]
+
+
 def _instead(lines: str, there: str) -> str:
     """A hosts file with these lines, and without others of the same names."""
     names = {name for line in lines.splitlines() for name in line.split()[1:]}
@@ -215,8 +270,16 @@ def _beat(guard: Guard) -> None:
 
 def obey(guard: Guard, told: dict[str, Any]) -> None:
     """Do what one line says."""
-    if told["gpurig"] == "run":
-        guard.run(told["run"], told["words"], told["environment"])
+    if told["gpurig"] == "put":
+        guard.put(told["file"], base64.b64decode(told["data"]), told["mode"])
+    elif told["gpurig"] == "begin":
+        guard.begin()
+        guard.tell(begun=True)
+    elif told["gpurig"] == "drop":
+        guard.dropped = True
+    elif told["gpurig"] == "run":
+        folder = told.get("folder", "")
+        guard.run(told["run"], told["words"], told["environment"], folder)
     elif told["gpurig"] == "answer":
         guard.answer(told["ask"], told["code"])
     elif told["gpurig"] == "end" and told["run"] in guard.runs:
@@ -250,7 +313,7 @@ def listen() -> None:
     finally:
         if guard:
             guard.end()
-            shutil.rmtree(guard.folder, ignore_errors=True)
+            guard.remove()
             _thread(lambda: guard.tell(ended=True)).join(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import time
@@ -12,18 +13,21 @@ from typing import Any
 
 import gevent
 import gevent.queue
+from gevent.lock import BoundedSemaphore
 from pyinfra import logger
 
 from gpurig.contract.limits import MB
 from gpurig.contract.shape import fits
 from gpurig.engine.runner import Link
 from gpurig.errors import HostError
-from gpurig.hosts.exchange import BROKEN, Flooded, LineRoom, Room, lines
+from gpurig.hosts.answer import Flooded
+from gpurig.hosts.exchange import BROKEN, LineRoom, Room, lines
 from gpurig.training.agent import MARK
 
 SILENCE = 12  # seconds without a word from a host after which it is taken for dead
 BEAT = 1  # seconds between our own words to it
 LONGEST = 2 * MB  # bytes of one line of the guard's, who cuts what programs say
+PIECE = 1 << 16  # bytes of a file that go in one line: a slow line has time for them
 ENDING = 30  # seconds that a host has for ending all and removing its folder
 
 # The guard's text is read byte by byte, since what follows it is the guard's own to read; it begins
@@ -39,7 +43,7 @@ exec(text.split(b"\\0")[1])
 # What a host may tell, by key; `fits` refuses anything else, whoever is at work there.
 _SHAPES = {
     "run": int, "exit": int, "out": str, "err": str, "ask": int, "host": str, "command": str,
-    "dropped": int,
+    "dropped": int, "begun": bool,
 }  # fmt: skip
 _WITH = {"exit": {"run"}, "out": {"run"}, "err": {"run"}, "ask": {"host", "command"}}
 
@@ -59,23 +63,37 @@ class Watched:
         self.name = link.spec.name
         self.heard = time.monotonic()
         self.ended = self.gone = self._flooded = False
-        self._runs = 0
+        self._runs, self._folder = 0, ""
+        self._writing = BoundedSemaphore()  # a heartbeat within a long line would break it
         self._running = link.begin(f"exec {shlex.join([python, '-I', '-S', '-c', _READ])}")
         text = (files("gpurig.training") / "agent.py").read_bytes()
         self._write(b"\0" + text + b"\0")
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._beat)]
 
-    def prepare(
-        self, user: str, folder: str, files_in_it: Mapping[str, str], relay: str, hosts: str
-    ) -> None:
-        """Make the private folder with its files; docs of them in `guard.Guard`."""
-        files_of_it = dict(files_in_it)
-        self._say("prepare", user=user, folder=folder, files=files_of_it, relay=relay, hosts=hosts)
+    def prepare(self, **job: Any) -> None:
+        """Make the private folder; docs of its parts in `agent.Guard`."""
+        self._folder = str(job["folder"])
+        self._say("prepare", **job)
 
-    def run(self, words: Sequence[str], environment: Mapping[str, str]) -> int:
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> None:
+        """A file of the private folder, in pieces, each of which the host has time for."""
+        for start in range(0, max(1, len(data)), PIECE):
+            piece = base64.b64encode(data[start : start + PIECE]).decode()
+            self._say("put", file=name, data=piece, mode=mode)
+
+    def begin(self) -> None:
+        """All is there: the folder becomes the user's, and commands can run."""
+        self._say("begin")
+
+    def drop(self) -> None:
+        """What programs wrote goes with all else; without this word it stays on the host."""
+        self._say("drop")
+
+    def run(self, words: Sequence[str], environment: Mapping[str, str], folder: str = "") -> int:
         """Start a command as the user; its number, under which its lines and end are told."""
         self._runs += 1
-        self._say("run", run=self._runs, words=list(words), environment=dict(environment))
+        given = dict(environment)
+        self._say("run", run=self._runs, words=list(words), environment=given, folder=folder)
         return self._runs
 
     def answer(self, ask: int, code: int) -> None:
@@ -117,7 +135,10 @@ class Watched:
                 said = [line for line in lines(self._running.err, Room(MB)) if line.strip()]
         why = f" ({said[-1].strip()})" if said else ""
         what = f"the connection to the host broke during the training{why}"
-        return HostError("training-lost", what, self.name, "check its console", host=self.name)
+        do = "check its console"
+        if self._folder:
+            do += f"; what the program has saved stays there, in {self._folder}/work"
+        return HostError("training-lost", what, self.name, do, host=self.name)
 
     def _say(self, what: str, **more: Any) -> None:
         line = json.dumps({"gpurig": what} | more)
@@ -126,7 +147,7 @@ class Watched:
 
     def _write(self, data: bytes) -> None:
         # A host that is gone, or reads nothing, is found by its silence.
-        with gevent.Timeout(SILENCE, False), suppress(*BROKEN):
+        with gevent.Timeout(SILENCE, False), suppress(*BROKEN), self._writing:
             self._running.stdin.write(data)
             self._running.stdin.flush()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import join, quote
 
 from gpurig.errors import InputError
 from gpurig.training import route
 from gpurig.training.engine_names import DEFAULT_ENVIRONMENT
 from gpurig.training.inspection import Node
+from gpurig.training.wish import WORK
 
 _NEEDS = {"torchrun": "torchrun", "horovod": "horovodrun", "multiworker": "tensorflow"}
 # What each engine opens that is bound to no address and lets in whoever asks: c10d's TCPStore, the
@@ -68,8 +69,9 @@ def backend(engine: str, node: Node) -> str:
 def surroundings(engine: str, node: Node, folder: str) -> dict[str, str]:
     """The environment that every command of a training gets, and no other variable."""
     given = {
-        "HOME": folder,
-        "MPLCONFIGDIR": folder,
+        "HOME": f"{folder}/home",
+        "TMPDIR": f"{folder}/tmp",
+        "MPLCONFIGDIR": f"{folder}/home",
         "PATH": f"{folder}/bin:{node.environment}/bin:/usr/bin:/bin",
         "PYTHONUNBUFFERED": "1",
         "KERAS_BACKEND": backend(engine, node),
@@ -80,19 +82,32 @@ def surroundings(engine: str, node: Node, folder: str) -> dict[str, str]:
 
 
 def commands(
-    engine: str, nodes: Sequence[Node], program: Sequence[str], run_id: str
+    engine: str, nodes: Sequence[Node], program: Sequence[str], run_id: str, folder: str
 ) -> list[Command | None]:
     """
     What each host starts; None for a host that the engine itself reaches.
 
     + program: the file and its arguments
     + run_id: random; by it the agents of one run know one another
+    + folder: the private one, in which `rank_script` is ``rank``
     """
+    words = ["sh", f"{folder}/rank", *program]
     if engine == "torchrun":
-        return [_torchrun(nodes, index, program, run_id) for index in range(len(nodes))]
+        return [_torchrun(nodes, index, words, run_id) for index in range(len(nodes))]
     if engine == "multiworker":
-        return [_multiworker(nodes, index, program) for index in range(len(nodes))]
-    return [_horovod(nodes, program), *(None for _ in nodes[1:])]
+        return [_multiworker(nodes, index, words) for index in range(len(nodes))]
+    return [_horovod(nodes, words), *(None for _ in nodes[1:])]
+
+
+def alone(engine: str, node: Node, program: Sequence[str], folder: str) -> Command:
+    """One process on one host, started as this engine starts it."""
+    words = ["sh", f"{folder}/rank", *program]
+    if engine == "torchrun":
+        start = ["--standalone", "--nproc-per-node=1", "--local-addr=127.0.0.1", "--no-python"]
+        return Command([f"{node.environment}/bin/torchrun", *start, *words], {})
+    # Where all is on one host, horovodrun looks for nothing but 127.0.0.1.
+    one = replace(node, processes=1, address="127.0.0.1", interface="lo")
+    return _multiworker([one], 0, words) if engine == "multiworker" else _horovod([one], words)
 
 
 def _torchrun(nodes: Sequence[Node], index: int, program: Sequence[str], run_id: str) -> Command:
@@ -107,6 +122,7 @@ def _torchrun(nodes: Sequence[Node], index: int, program: Sequence[str], run_id:
         # torchrun finds out by names who is the first one; hosts may not know their own.
         f"--rdzv-conf=is_host={int(index == 0)}",
         f"--local-addr={node.address}",
+        "--no-python",
         *program,
     ]
     return Command(words, {"OMP_NUM_THREADS": "1"} if node.processes > 1 else {})
@@ -116,7 +132,7 @@ def _multiworker(nodes: Sequence[Node], index: int, program: Sequence[str]) -> C
     cluster = {"worker": [f"{node.address}:{node.ports[0]}" for node in nodes]}
     task = {"type": "worker", "index": index}
     told = json.dumps({"cluster": cluster, "task": task})
-    return Command([nodes[index].python, *program], {"TF_CONFIG": told})
+    return Command(program, {"TF_CONFIG": told})
 
 
 def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
@@ -129,7 +145,7 @@ def _horovod(nodes: Sequence[Node], program: Sequence[str]) -> Command:
         # Hosts are not equally fast, and one that is gone is found otherwise. Its default is 30.
         "--gloo-timeout-seconds", "600",
         *(("--network-interfaces", first.interface) if first.interface else ()),
-        "sh", "rank", *program,
+        *program,
     ]  # fmt: skip
     return Command(words, {}, shown=True)
 
@@ -156,19 +172,33 @@ def hosts_lines(nodes: Sequence[Node]) -> str:
     return "".join(f"{node.address} {node.hostname}\n" for node in nodes)
 
 
-def rank_script(node: Node, variables: Mapping[str, str]) -> str:
+def rank_script(engine: str, node: Node, index: int, variables: Mapping[str, str]) -> str:
     """
-    What horovodrun starts on each host: its own Python, on its own interface.
+    What an engine starts on a host for each rank: the environment's Python with the program.
 
-    + variables: of the user's. horovodrun would write what it has in its own environment into the
-      command lines of all hosts, so they stand here, in a file that only the user reads.
+    Only rank 0 keeps its standard output, so what comes there is its own, however many ranks share
+    a pipe; the others' lines come on standard error. It leaves ``first`` in the private folder, by
+    which its host is known: torchrun gives ranks by addresses.
+
+    + index: the host's among all, which is its rank where the engine gives none
+    + variables: of the user's, with Horovod. horovodrun would write what it has in its own
+      environment into the command lines of all hosts; here they stand in a file that only the user
+      reads.
     """
-    given = {}
-    if node.interface:
-        given = {"HOROVOD_GLOO_IFACE": node.interface, "NCCL_SOCKET_IFNAME": node.interface}
-    words = ["env", *(f"{name}={value}" for name, value in given.items()), node.python]
-    exports = "".join(f"export {name}={quote(value)}\n" for name, value in variables.items())
-    return f'{exports}exec {join(words)} "$@"\n'
+    given: dict[str, str] = {}
+    if engine == "horovod":
+        given |= variables
+        if node.interface:
+            given |= {"HOROVOD_GLOO_IFACE": node.interface, "NCCL_SOCKET_IFNAME": node.interface}
+    exports = "".join(f"export {name}={quote(value)}\n" for name, value in given.items())
+    return (
+        f"{exports}"
+        'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"\n'
+        f'if [ "${{RANK:-${{HOROVOD_RANK:-{index}}}}}" = 0 ]; then\n'
+        f'  [ "${{PWD##*/}}" != {WORK} ] || : >"${{0%/*}}/first"\n'
+        "else exec >&2; fi\n"
+        f'exec {quote(node.python)} "$@"\n'
+    )
 
 
 def ssh_script(node: Node, folder: str) -> str:

@@ -15,8 +15,8 @@ from gpurig.contract.limits import MB
 from gpurig.contract.shape import fits
 from gpurig.engine.runner import Link
 from gpurig.errors import HostError, InputError
-from gpurig.hosts.connector import sudo_error
-from gpurig.hosts.exchange import BROKEN, Flooded, Room, lines
+from gpurig.hosts.answer import Flooded
+from gpurig.hosts.exchange import BROKEN, Room, lines
 from gpurig.training import route
 
 FRAMEWORKS = ("horovod", "tensorflow", "torch")
@@ -143,10 +143,8 @@ def survey(link: Link, environment: str) -> Node:
     settings, name = link.spec.settings, link.spec.name
     user = settings.users[0] if settings.users else "gpurig"
     folder = f"{settings.venv_root}/{environment}"
-    code, output = link.run(f"id -u {shlex.quote(user)}")
+    code, _ = link.run(f"id -u {shlex.quote(user)}")
     if code:
-        if refused := sudo_error(name, output.output_lines):
-            raise refused
         what = f"the host has no user {user}, who runs the workloads"
         raise _missing(name, what, "run `gpurig up` on the host first")
     code, _ = link.run(f"test -x {shlex.quote(folder)}/bin/python")

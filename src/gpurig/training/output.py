@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.text import Text
 
 from gpurig.contract.values import is_number
 from gpurig.errors import InputError
-from gpurig.report import SCHEMA
+from gpurig.report import frame
 from gpurig.report.shown import shown_line
 from gpurig.report.terminal import Terminal
-from gpurig.training.training import Outcome, Wish
+from gpurig.report.units import count, duration, size
+from gpurig.training.kept import Kept
+from gpurig.training.noise import is_noise
+from gpurig.training.wish import Outcome, Results, Wish
 from gpurig.training.workload import ranks
 
+_UNSEEN = ("training-left", "training-lost")  # errors after which processes may be left on the host
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
@@ -23,10 +28,13 @@ class Lines:
     """
     A `Listener` that prints the lines of all hosts side by side, the host's name before each.
 
-    + quiet: print nothing (for ``--json``)
+    What frameworks say of themselves is only counted; all lines are kept.
+
+    + kept: the file of the run that has them; quiet: print nothing (for ``--json``)
     """
 
-    def __init__(self, hosts: Sequence[str], quiet: bool = False) -> None:
+    def __init__(self, hosts: Sequence[str], kept: Kept, quiet: bool = False) -> None:
+        self.kept, self.noise = kept, 0
         self.console = Terminal(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
         self.width = max(map(len, hosts))
         self.colours = {host: COLOURS[n % len(COLOURS)] for n, host in enumerate(hosts)}
@@ -34,9 +42,28 @@ class Lines:
     def stage(self, text: str) -> None:
         self.console.print(Text(shown_line(text), "dim"))
 
-    def line(self, host: str, text: str) -> None:
+    def line(self, host: str, text: str, ending: bool = False) -> None:
+        """
+        One line of a program.
+
+        + ending: gpurig ends the program, and what it says of that is no news
+        """
+        self.kept.line(host, text)
+        if ending or is_noise(text):
+            self.noise += not ending
+            return
         name = Text(f"{host:{self.width}} | ", f"bold {self.colours[host]}")
         self.console.print(name + Text(shown_line(text)))
+
+    def folded(self) -> list[str]:
+        """How many lines were not printed, and why lines were not kept."""
+        told = []
+        if self.noise:
+            lines = count(self.noise, "line")
+            told.append(f"  {lines} of frameworks about themselves: only in the report")
+        if self.kept.cut:
+            told.append(f"  the file of all lines ends early ({self.kept.cut})")
+        return told
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -47,16 +74,56 @@ def exit_code(outcome: Outcome) -> int:
     return 2 if asked_wrongly or not outcome.connected else 1
 
 
-def ending(outcome: Outcome) -> list[str]:
+def ending(outcome: Outcome, wish: Wish) -> list[str]:
     """The last lines: what came of it, in the order in which a person wants it."""
     lines = []
     for host, last in outcome.last.items():
         lines += [f"{host}: its last lines:", *(f"  {line}" for line in last)]
-    told, ok = outcome.told, not outcome.errors
-    hosts = ", ".join(node.name for node in outcome.nodes) or "no host"
-    lines.append(f"{hosts}: {'trained' if ok else 'not trained'} in {outcome.seconds:.0f} s")
+    told = outcome.told
+    if outcome.nodes:
+        hosts = ", ".join(node.name for node in outcome.nodes)
+        lines.append(f"{hosts}: {verdict(outcome)} {duration(outcome.seconds)}")
+    elif not outcome.interrupted:
+        lines.append("nothing was trained: no host is ready for it")
     lines += [f"  error: {error}" for error in outcome.errors]
-    return lines + _told(outcome, told) if told else lines
+    if told:
+        lines += _told(outcome, told)
+    if outcome.compared:
+        lines.append(f"  no comparison: one process alone failed ({outcome.compared})")
+    return lines + _results(outcome, wish)
+
+
+def verdict(outcome: Outcome) -> str:
+    """How it went, before the time that it took."""
+    if outcome.interrupted:
+        return "interrupted after"
+    unfetched = all(error.code == "training-unfetched" for error in outcome.errors)
+    return "trained in" if unfetched else "not trained in"
+
+
+def interrupted(outcome: Outcome) -> str:
+    """The sentence after Ctrl-C."""
+    left = [error.host for error in outcome.errors if error.code in _UNSEEN]
+    if left:
+        return f"interrupted; {', '.join(map(str, left))} did not confirm that all has ended"
+    if not outcome.nodes:
+        return "interrupted; nothing was started"
+    return "interrupted; the training has ended on every host"
+
+
+def _results(outcome: Outcome, wish: Wish) -> list[str]:
+    """Where the results are, and what the hosts have had and removed."""
+    lines = []
+    if here := outcome.fetched:
+        files = f"{count(here.files, 'file')}, {size(here.size)}"
+        lines.append(f"  results: {wish.out} ({files}, from {here.host})")
+    gone = "; ".join(f"{one.host}: {_named(one)} ({size(one.size)})" for one in outcome.gone)
+    return lines + ([f"  removed with the hosts' private folders: {gone}"] if gone else [])
+
+
+def _named(results: Results) -> str:
+    more = results.files - len(results.names)
+    return ", ".join(results.names) + (f" and {count(more, 'more file')}" if more else "")
 
 
 def _told(outcome: Outcome, told: Mapping[str, Any]) -> list[str]:
@@ -85,32 +152,40 @@ def _compared(outcome: Outcome) -> str:
     return f", {outcome.speed_up:.2f} times as many as one process on {first} ({alone:,.0f})"
 
 
-def frame(outcome: Outcome, wish: Wish) -> dict[str, Any]:
-    """The JSON of ``train --json``."""
+def as_text(outcome: Outcome, wish: Wish) -> str:
+    """The JSON of ``train --json`` and of report.json."""
+    hosts = {
+        node.name: {
+            "processes": node.processes,
+            "gpus": node.gpus,
+            "address": node.address,
+            "interface": node.interface,
+            "versions": dict(node.versions),
+            "last_lines": outcome.last.get(node.name, []),
+            "errors": [e.as_json() for e in outcome.errors if e.host == node.name],
+        }
+        for node in outcome.nodes
+    }
+    return frame.as_text(
+        frame.frame("train", hosts, outcome.errors, training=_training(outcome, wish))
+    )
+
+
+def _training(outcome: Outcome, wish: Wish) -> dict[str, Any]:
     speed_up = outcome.speed_up
     return {
-        "schema": SCHEMA,
-        "command": "train",
-        "hosts": {
-            node.name: {
-                "processes": node.processes,
-                "gpus": node.gpus,
-                "address": node.address,
-                "interface": node.interface,
-                "versions": dict(node.versions),
-                "last_lines": outcome.last.get(node.name, []),
-                "errors": [e.as_json() for e in outcome.errors if e.host == node.name],
-            }
-            for node in outcome.nodes
-        },
-        "errors": [error.as_json() for error in outcome.errors],
-        "training": {
-            "engine": wish.engine,
-            "environment": wish.environment,
-            "processes": outcome.processes,
-            "result": outcome.told,
-            "one_process": outcome.alone,
-            "speed_up": round(speed_up, 3) if speed_up else None,
-            "seconds": round(outcome.seconds, 2),
+        "engine": wish.engine,
+        "environment": wish.environment,
+        "processes": outcome.processes,
+        "result": outcome.told,
+        "one_process": outcome.alone,
+        "speed_up": round(speed_up, 3) if speed_up else None,
+        "one_process_failed": outcome.compared or None,
+        "seconds": round(outcome.seconds, 2),
+        "interrupted": outcome.interrupted,
+        "results": {
+            "folder": wish.out if outcome.fetched else None,
+            "fetched": asdict(outcome.fetched) if outcome.fetched else None,
+            "removed": [asdict(one) for one in outcome.gone],
         },
     }

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from gpurig.contract.values import is_number
 from gpurig.errors import GpurigError, HostError, InputError
 from gpurig.training.inspection import Node
+from gpurig.training.project import project
 
 MNIST = "mnist"
 DATA = "/var/lib/gpurig/datasets"
+
+
+class File(Protocol):
+    """A path, or a file that ships with gpurig."""
+
+    def read_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -22,47 +30,41 @@ class Workload:
     A program and its arguments.
 
     + program: the name of one of `files`, or None for that of MNIST that fits the environment
-    + files: what is copied beside one another into a private folder of the host
+    + files: what is sent, by its path in the folder in which the program runs
+    + told: what is sent, in words
     """
 
     program: str | None
-    files: Mapping[str, str]
+    files: Mapping[str, File]
     arguments: Sequence[str] = ()
+    told: str = ""
 
     @classmethod
-    def of(cls, name: str, arguments: Sequence[str]) -> Workload:
+    def of(cls, name: str, arguments: Sequence[str], workdir: str | None = None) -> Workload:
         """``mnist``, or the path of a program; InputError where that cannot be read."""
         if name == MNIST:
-            shipped = [file.name for file in files("gpurig.workloads").iterdir()]
-            ours = [one for one in shipped if one.endswith(".py") and one != "__init__.py"]
-            return cls(None, {one: source("gpurig.workloads", one) for one in ours}, arguments)
+            shipped = files("gpurig.workloads").iterdir()
+            ours = {one.name: one for one in shipped if one.name.endswith(".py")}
+            ours.pop("__init__.py", None)
+            if workdir:
+                what, do = "the MNIST workload has no folder of yours", "leave the option out"
+                raise InputError("training-wish", what, "--workdir", do)
+            return cls(None, ours, arguments)
         path = Path(name)
         try:
-            return cls(path.name, {path.name: path.read_text(encoding="utf-8")}, arguments)
+            path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             said = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise InputError(
                 "workload-wrong", f"{name} cannot be read ({said})", "--workload",
                 f"name a Python program, or {MNIST}",
             ) from error  # fmt: skip
+        found = project(path, Path(workdir) if workdir else None)
+        own = str(path.resolve().relative_to(found.folder))
+        return cls(own, dict(found.files), arguments, found.told)
 
-    def refuse_unfit(self, engine: str, node: Node) -> None:
-        """InputError where MNIST is not written for this engine and what the environment has."""
-        if self.program is None and engine == "horovod" and "tensorflow" not in node.versions:
-            raise InputError(
-                "training-missing",
-                "its Horovod runs on PyTorch; the MNIST workload needs Horovod on TensorFlow",
-                node.name,
-                'name "horovod" in rig_frameworks, or train your own program',
-                host=node.name,
-            )
-
-    def words(self, engine: str, node: Node, alone: bool = False) -> list[str]:
-        """
-        The program and its arguments.
-
-        + alone: one process without the engine
-        """
+    def words(self, engine: str, node: Node) -> list[str]:
+        """The program and its arguments."""
         if self.program is not None:
             return [self.program, *self.arguments]
         options = ["--data-dir", DATA, "--out", "out"]
@@ -70,16 +72,22 @@ class Workload:
             options += ["--data-mirror", mirror]
         if engine == "torchrun":
             return ["mnist_pytorch.py", *options, *self.arguments]
-        strategy = "none" if alone else engine
-        return ["mnist_keras.py", "--strategy", strategy, *options, *self.arguments]
+        if engine == "horovod" and "tensorflow" not in node.versions:  # its Horovod runs on PyTorch
+            return ["mnist_pytorch.py", "--strategy", engine, *options, *self.arguments]
+        return ["mnist_keras.py", "--strategy", engine, *options, *self.arguments]
 
     def judged(
         self, told: Mapping[str, Any] | None, processes: int, host: str
     ) -> list[GpurigError]:
-        """What is wrong with a result, as sentences; nothing where it is a success."""
+        """
+        What is wrong where every rank ended with 0, as sentences; nothing where it is a success.
+
+        A program of one's own need not print a line; MNIST's is its result.
+        """
         if told is None:
             what = "the workload printed no JSON line"
-            return [HostError("training-silent", what, host, host=host)]
+            silent = HostError("training-silent", what, host, host=host)
+            return [silent] if self.program is None else []
         wrong = []
         there = ranks(told)
         if told.get("ranks", there) != there:
@@ -93,6 +101,18 @@ class Workload:
             below = _below(told.get("accuracy"), told.get("threshold"))
             wrong += below or ([] if wrong else ["the workload reports that it did not pass"])
         return [HostError("training-wrong", what, host, host=host) for what in wrong]
+
+
+def result_of(line: str) -> dict[str, Any] | None:
+    """What a line of rank 0's standard output tells, if it is an object with a `passed`."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found = json.loads(line, parse_constant=lambda _: None)  # NaN is no JSON
+    except (ValueError, RecursionError):
+        return None
+    told = isinstance(found, dict) and isinstance(found.get("passed"), bool)
+    return found if told else None
 
 
 def _differing(ranks: Sequence[Mapping[str, Any]]) -> list[str]:
