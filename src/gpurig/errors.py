@@ -30,6 +30,10 @@ class GpurigError(Exception):
         hint = f"; {self.do}" if self.do else ""
         return f"{place}{self.what}{hint}"
 
+    def told(self, host: str) -> str:
+        """The sentence where the host's name stands already."""
+        return str(self).removeprefix(f"{host}: ")
+
     def as_json(self) -> dict[str, str | None]:
         """The error as design's JSON frame lists it."""
         return {

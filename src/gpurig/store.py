@@ -16,6 +16,7 @@ import fcntl
 import grp
 import os
 import pwd
+import secrets
 import shlex
 import stat
 import tempfile
@@ -33,6 +34,7 @@ _PATIENCE = 14400  # seconds: twice as long as one download may take, unless rig
 _FOLDERS = {
     "XDG_CACHE_HOME": ".cache",
     "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
     "XDG_STATE_HOME": ".local/state",
 }
 
@@ -47,6 +49,11 @@ def configuration() -> Path:
     return _folder_of("XDG_CONFIG_HOME")
 
 
+def data() -> Path:
+    """gpurig's folder of what it has read for the user."""
+    return _folder_of("XDG_DATA_HOME")
+
+
 def state() -> Path:
     """gpurig's folder of what runs leave behind."""
     return _folder_of("XDG_STATE_HOME")
@@ -55,8 +62,19 @@ def state() -> Path:
 def _folder_of(variable: str) -> Path:
     # The XDG base directory specification has relative ones ignored.
     given = os.environ.get(variable, "")
-    usual = Path.home() / _FOLDERS[variable]
-    return (Path(given) if given.startswith("/") else usual) / "gpurig"
+    return (Path(given) if given.startswith("/") else _home() / _FOLDERS[variable]) / "gpurig"
+
+
+def _home() -> Path:
+    """The user's home folder; InputError where there is none, rather than make one somewhere."""
+    home = os.environ.get("HOME", "")
+    if not home:
+        with suppress(KeyError):
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    if not home.startswith("/") or not Path(home).is_dir():
+        what = f"your home folder {home!r} does not exist" if home else "you have no home folder"
+        raise InputError("home-missing", what, "HOME", "set HOME to an absolute path of a folder")
+    return Path(home)
 
 
 def refuse_foreign(path: Path) -> None:
@@ -129,23 +147,47 @@ def written(file: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
     + mode: of the file, whatever the umask
 
-    Errors as of `folder`; what the block raises is its own.
+    Errors as of `folder`; what the block raises is its own. Where the file system can, nothing is
+    left even by a process that is killed.
     """
     with _told(file):
         _make(file.parent)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
+        descriptor, name = _staged(file)
     out = open(descriptor, "wb")  # noqa: SIM115  # closed before it is renamed
     try:
         yield out
         with _told(file):
             os.fchmod(descriptor, mode)
+            out.flush()
+            if not name:
+                name = _named(descriptor, file)
             out.close()
             os.replace(name, file)
     except BaseException:
         with suppress(OSError):
             out.close()
-        Path(name).unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
         raise
+
+
+def _staged(file: Path) -> tuple[int, str]:
+    """An empty file for the content; without a name where the file system knows such files."""
+    with suppress(OSError):
+        return os.open(file.parent, os.O_TMPFILE | os.O_WRONLY, 0o600), ""
+    return tempfile.mkstemp(dir=file.parent, prefix=f".{file.name[:100]}.")
+
+
+def _named(descriptor: int, file: Path) -> str:
+    """Give an open file without a name one beside the file that it is to become."""
+    name = str(file.with_name(f".{file.name[:100]}.{secrets.token_hex(8)}"))
+    folder = os.open(file.parent, os.O_PATH)
+    try:  # with a folder's descriptor Python lets the system follow the link
+        beside = os.path.basename(name)
+        os.link(f"/proc/self/fd/{descriptor}", beside, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+    return name
 
 
 def write(file: Path, content: str | bytes, mode: int = 0o600) -> None:
@@ -203,6 +245,27 @@ def _told(path: Path) -> Iterator[None]:
             str(path),
             "check its owner" + (f", or set {moved[0]} to another folder" if moved else ""),
         ) from error
+
+
+def hold(folder: Path) -> int:
+    """Hold a folder for as long as this process lives, or until the descriptor is closed."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return held
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process that runs holds it."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:  # held, or on a file system that does not tell
+            return True
+        finally:
+            os.close(opened)
+    return False
 
 
 def search_path(given: str) -> str:

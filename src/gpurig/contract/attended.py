@@ -10,5 +10,6 @@ class Attended(StringCommand):
     A command that ends, with all that it started, when its run ends or loses its connection.
 
     For what takes minutes and leaves nothing half done that a later run could not do again, such as
-    a build. Never for a package manager, which must come to its end.
+    a build. A package manager
+    in it comes to its end, if what it prints goes into a file.
     """

@@ -17,7 +17,11 @@ from packaging.requirements import Requirement
 
 from gpurig.contract import table_files
 
-DEFAULT = "tensorflow"  # what is set up where rig_frameworks is not set
+# Where rig_frameworks is not set: the first of them that computes on what the host has.
+DEFAULTS = ("tensorflow", "pytorch", "jax")
+
+
+COMPUTES_ON = {"cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU", "tpu": "TPU"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,12 @@ def _framework(row: Mapping[str, Any], releases: Sequence[Mapping[str, Any]]) ->
         wheels=tuple(dict.fromkeys(Requirement(pin).name for pin in pins)),
         bases=tuple(dict.fromkeys(base for one in releases for base in one.get("bases", ()))),
     )
+
+
+def product(framework: str, version: str, base: str | None, accelerator: str) -> str:
+    """What people call one build: ``TensorFlow 2.21.0 for CPU``."""
+    on = f" on {frameworks()[base].title}" if base else ""
+    return f"{frameworks()[framework].title} {version}{on} for {COMPUTES_ON[accelerator]}"
 
 
 def folder(wheel: str) -> str:

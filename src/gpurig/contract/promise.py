@@ -6,15 +6,16 @@ import inspect
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 from pyinfra import logger
 from pyinfra.api import FileUploadCommand, StringCommand, operation
+from pyinfra.api.exceptions import NestedOperationError
 from pyinfra.api.operation import PyinfraOperation
 
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.errors import InternalError
 
 P = ParamSpec("P")
@@ -31,48 +32,25 @@ class Ended(Exception):
     """
 
 
-class Verdict(str, Enum):
-    """How a promise stands. Only ``holds`` needs no reason."""
-
-    HOLDS = "holds"
-    DRIFTED = "drifted"  # differs; `up` repairs it
-    FOLLOWS = "follows"  # only knowable after another promise, which is named
-    DUE = "due"  # right but for what waits for a person: reboot, restart, login
-    UNKNOWN = "unknown"  # could not be read; never repaired, never green
-    LEFT_OUT = "left-out"  # not wanted or not possible here, with the reason
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    How one promise stood when it was looked at.
-
-    + actual, wanted: what is and what should be, in a few words
-    + will: what `up` does about it, as a sentence without a subject ("install docker.io")
-    + leaves: what of the user's is left as it is, if anything
-    + reason: why, for every verdict but holds and drifted
-    """
-
-    id: str
-    verdict: Verdict
-    actual: str = ""
-    wanted: str = ""
-    will: str = ""
-    leaves: str = ""
-    reason: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        return {k: v.value if isinstance(v, Verdict) else v for k, v in asdict(self).items()}
+def _ends(error: NestedOperationError) -> None:
+    raise error
 
 
 @dataclass
 class Record:
-    """The findings of one host in one pass, in the order in which they were stated."""
+    """
+    The findings of one host in one pass, in the order in which they were stated.
+
+    + on_failure: called when a repair failed; ends the pass unless it returns
+    + together: whether a repair that fails ends its layer (`layer`)
+    """
 
     findings: dict[str, Finding] = field(default_factory=dict)
     keeping: str | None = None  # the promise whose operation is at work
     on_finding: Callable[[Finding], None] = lambda finding: None
     on_done: Callable[[Finding], None] = lambda finding: None  # after a drift's last command
+    on_failure: Callable[[NestedOperationError], None] = _ends
+    together: bool = False
 
     def state(self, finding: Finding) -> None:
         self.findings[finding.id] = finding
@@ -98,7 +76,8 @@ def recording(record: Record) -> Iterator[Record]:
         _record.reset(token)
 
 
-def _current() -> Record:
+def current() -> Record:
+    """The record of the pass that is going on."""
     record = _record.get()
     if record is None:
         record = Record(on_finding=_log)
@@ -107,7 +86,7 @@ def _current() -> Record:
 
 
 def _state(verdict: Verdict, **words: str) -> None:
-    record = _current()
+    record = current()
     if record.keeping is None:
         raise InternalError("promise-outside", f"{verdict.value} was stated outside an operation")
     record.state(Finding(record.keeping, verdict, **words))
@@ -140,7 +119,12 @@ def unknown(reason: str) -> None:
 
 def left_out(promise: str, reason: str) -> None:
     """A deploy leaves a promise (or a layer, by its name) out and says why."""
-    _current().state(Finding(promise, Verdict.LEFT_OUT, reason=reason))
+    current().state(Finding(promise, Verdict.LEFT_OUT, reason=reason))
+
+
+def undecided(promise: str, reason: str) -> None:
+    """The settings ask for a promise (or a layer, by its name) that a deploy cannot judge; why."""
+    current().state(Finding(promise, Verdict.UNKNOWN, reason=reason))
 
 
 def keeps(
@@ -164,7 +148,7 @@ def keeps(
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             name = promise.format(**bound.arguments)
-            record = _current()
+            record = current()
             record.findings.pop(name, None)
             record.keeping = name
             commands = 0
@@ -181,7 +165,19 @@ def keeps(
             finally:
                 record.keeping = None
 
-        return operation()(kept)
+        whole: Any = operation()(kept)
+
+        @wraps(whole)
+        def tried(*args: P.args, **kwargs: P.kwargs) -> Any:
+            """What does not stand on this promise goes on when its repair fails."""
+            try:
+                return whole(*args, **kwargs)
+            except NestedOperationError as error:
+                if current().together:
+                    raise
+                current().on_failure(error)
+
+        return cast("PyinfraOperation[P]", tried)
 
     return decorator
 

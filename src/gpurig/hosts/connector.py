@@ -6,6 +6,7 @@ import base64
 import secrets
 import shlex
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,18 +20,26 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from gpurig.contract.attended import Attended
 from gpurig.contract.fact import late
+from gpurig.contract.progress import Progress, Told
+from gpurig.contract.staged import STAGED
 from gpurig.errors import GpurigError, HostError
-from gpurig.hosts import attended
-from gpurig.hosts.exchange import Running
+from gpurig.hosts import attended, host_lock
+from gpurig.hosts.exchange import BROKEN, Running
+from gpurig.hosts.frame import in_one_word
 from gpurig.hosts.host_lock import LOCK
-from gpurig.hosts.transport import UMASK, LocalTransport, SSHTransport, Transport
+from gpurig.hosts.local import LocalTransport
+from gpurig.hosts.ssh import SSHTransport
+from gpurig.hosts.sudo import PasswordWanted, not_started, sudo_error, with_sudo
+from gpurig.hosts.transport import Transport
 
 LOCAL = "@local"
+CHANGES = "gpurig_changes"  # the attribute of what is logged of a command that reads no fact
 
 # True while a fact is being read: only then may an answer come from the cache.
 reading_fact: ContextVar[bool] = ContextVar("gpurig-reading-fact", default=False)
 
-_BATCH_BYTES = 100_000  # Linux allows 131,072 bytes in one argument (MAX_ARG_STRLEN)
+# Linux allows 131,072 bytes in one argument (MAX_ARG_STRLEN); facts, packed, are a fifth of these.
+_BATCH_BYTES = 250_000
 _LATE = 124  # the exit status of timeout(1)
 
 
@@ -48,6 +57,7 @@ class GpurigConnector(BaseConnector):
     data_meta = SSHConnector.data_meta
 
     transport: Transport | None = None
+    settles = False  # whether facts are read only when nobody's changes go on there
 
     def __init__(self, state: Any, host: Any) -> None:
         super().__init__(state, host)
@@ -95,15 +105,16 @@ class GpurigConnector(BaseConnector):
         if not reading_fact.get():
             self.facts.clear()
         exit_codes = arguments.pop("_success_exit_codes", None) or [0]
-        logger.debug("%s: %s", self.host.name, command)
+        about = {} if reading_fact.get() else {CHANGES: True}
+        logger.debug("%s: %s", self.host.name, command, extra=about)
         bounded = StringCommand(self._in_time(command)) if reading_fact.get() else command
-        code, output = self.execute(bounded, arguments)
+        code, output = self.execute(bounded, arguments, held=not reading_fact.get())
         ok = code in exit_codes
         if reading_fact.get() and code == _LATE:
             ok, output = True, self._late()
         if not ok:
             self.failure = (str(command), output.output_lines)
-            logger.debug("%s: exit %s: %s", self.host.name, code, output.output)
+            logger.debug("%s: exit %s: %s", self.host.name, code, output.output, extra=about)
         if reading_fact.get():
             self.facts[key] = ok, output
         return ok, output
@@ -137,12 +148,12 @@ class GpurigConnector(BaseConnector):
         )
         token = reading_fact.set(True)
         try:
-            code, output = self.execute(StringCommand(script), arguments)
+            code, output = self.execute(StringCommand(in_one_word(script)), arguments)
         finally:
             reading_fact.reset(token)
         if code:
             self.failure = ("reading facts", output.output_lines)
-            raise sudo_error(self.host.name, output.output_lines) or HostError(
+            raise self._refused(code, output, arguments) or HostError(
                 "facts-unreadable",
                 f"no shell runs there ({' '.join(output.output_lines[-1:])})",
                 where=self.host.name,
@@ -167,12 +178,16 @@ class GpurigConnector(BaseConnector):
         command: StringCommand,
         arguments: dict[str, Any],
         each: Callable[[str], None] | None = None,
+        held: bool = False,
     ) -> tuple[int, CommandOutput]:
         """
         Run a command under pyinfra's connector arguments: its exit status and output.
 
         + each: is given the lines of standard output instead
+        + held: whether the next run waits for its end, if this one has the host's lock
         """
+        if self.settles and reading_fact.get():
+            return self._settled(command, arguments)
         arguments = dict(arguments)
         timeout = arguments.pop("_timeout", None)
         stdin = arguments.pop("_stdin", None)
@@ -182,22 +197,86 @@ class GpurigConnector(BaseConnector):
         password = arguments.pop("_sudo_password", None)
         for name in ("_use_sudo_login", "_preserve_sudo_env", "_success_exit_codes"):
             arguments.pop(name, None)
-        line = make_unix_command(command, **arguments).get_raw_value()
+        line = command.get_raw_value()
+        if any(value for name, value in arguments.items() if name != "_shell_executable"):
+            line = make_unix_command(command, **arguments).get_raw_value()
         data = _bytes(stdin)
         ends = isinstance(command, Attended)
-        if ends:
+        if isinstance(command, Told):
+            each = self._progressed
+        holder, number = self._open.held
+        if held and holder:
+            line = f"sh -c {shlex.quote(host_lock.changing(line, holder, number, ends))}"
+        elif ends:
             line = f"sh -c {shlex.quote(attended.script(line))}"
         if sudo:
             if data and password:
                 raise OSError("a command cannot have both input and a sudo password")
-            line, data = _with_sudo(line, user, password, data, keep_stdin=ends)
+            line, data = with_sudo(line, user, password, data, keep_stdin=ends)
         self.commands += 1
         reading = reading_fact.get()
         limit = "fact" if reading else "command"
         beat = attended.BEAT if ends else 0
         return self._open.run(
-            line, data, timeout, told=not reading, limit=limit, each=each, beat=beat
-        )
+            line, data, timeout, told=not reading, limit=limit, each=each, beat=beat,
+            marks=2 if sudo else 1,
+        )  # fmt: skip
+
+    def _settled(
+        self, command: StringCommand, arguments: dict[str, Any]
+    ) -> tuple[int, CommandOutput]:
+        """The same, not before all changes that go on there have ended; one command without any."""
+        self.settles = False
+        first = StringCommand(f"{host_lock.asked()}{command.get_raw_value()}")
+        code, output = self.execute(first, arguments)
+        if output.stdout_lines != [host_lock.BUSY]:
+            return code, output
+        last: list[str] = []
+
+        def told(line: str) -> None:
+            if line.startswith("waiting "):
+                self._open.waits(line)
+            else:
+                last.append(line)
+
+        script = StringCommand(f"sh -c {shlex.quote(host_lock.settled())}")
+        self.execute(script, arguments, each=told)
+        if last != ["settled"]:
+            self._locked(last or [""])
+        return self.execute(command, arguments)
+
+    def answers(self) -> bool:
+        """Whether the host still answers, for what waits for something else; one command."""
+        with suppress(HostError, *BROKEN):
+            self._open.run(":", told=False, limit="fact")
+            return True
+        return False
+
+    def admits(self, password: str) -> bool:
+        """Whether sudo takes a password; HostError where it would start nothing with any."""
+        arguments = {"_sudo": True, "_sudo_password": password}
+        token = reading_fact.set(True)
+        try:
+            code, output = self.execute(StringCommand("true"), arguments)
+        finally:
+            reading_fact.reset(token)
+        refused = self._refused(code, output, arguments) if code else None
+        if refused and not isinstance(refused, PasswordWanted):
+            raise refused
+        return code == 0
+
+    def _refused(
+        self, code: int, output: CommandOutput, arguments: dict[str, Any]
+    ) -> HostError | None:
+        """What it comes to that nothing was started, where that is sudo's doing."""
+        if not arguments.get("_sudo"):
+            return None
+        given = bool(arguments.get("_sudo_password"))
+        return not_started(self.host.name, code, output.output_lines, given)
+
+    def _progressed(self, line: str) -> None:
+        if progress := Progress.read(line):
+            self._open.on_progress(progress)
 
     def begin(self, line: str, arguments: dict[str, Any]) -> Running:
         """
@@ -206,10 +285,10 @@ class GpurigConnector(BaseConnector):
         Where sudo has a password and asks for none, the command reads it as its first line.
         """
         self.commands += 1
-        data = b""
-        if arguments.get("_sudo"):
-            line, data = _with_sudo(line, None, arguments.get("_sudo_password"), data, True)
-        running = self._open.begin(line)
+        data, sudo = b"", arguments.get("_sudo")
+        if sudo:
+            line, data = with_sudo(line, None, arguments.get("_sudo_password"), data, True)
+        running = self._open.begin(line, marks=2 if sudo else 1)
         running.stdin.write(data)
         running.stdin.flush()
         return running
@@ -225,7 +304,14 @@ class GpurigConnector(BaseConnector):
     ) -> bool:
         self.facts.clear()
         with get_file_io(filename_or_io) as file:  # in pieces: wheels are larger than memory likes
-            return self._put(file, remote_filename, arguments)
+            if self._put(file, remote_filename, arguments):
+                return True
+        if remote_filename.endswith(STAGED):  # the part of it for which there was room
+            failure = self.failure
+            gone = StringCommand("rm", "-f", shlex.quote(remote_filename))
+            self.run_shell_command(gone, **arguments)
+            self.failure = failure
+        return False
 
     def _put(self, file: Any, remote_filename: str, arguments: dict[str, Any]) -> bool:
         if not arguments.get("_sudo"):
@@ -273,19 +359,28 @@ class GpurigConnector(BaseConnector):
     def lock(self, holder: str, arguments: dict[str, Any]) -> None:
         """Take the host's lock for as long as the connection lives, or say who has it."""
 
-        def as_root(script: str) -> tuple[str, bytes]:
+        def as_root(script: str) -> tuple[str, bytes, int]:
             line = f"sh -c {shlex.quote(script)}"
             if not arguments.get("_sudo"):
-                return line, b""
-            line, data = _with_sudo(line, None, arguments.get("_sudo_password"), b"", True)
-            return line, data * 3  # sudo asks three times; stdin stays open, so it must not wait
+                return line, b"", 1
+            line, data = with_sudo(line, None, arguments.get("_sudo_password"), b"", True)
+            return line, data * 3, 2  # sudo asks three times; stdin stays open, so it must not wait
 
         self.facts.clear()
-        name = self.host.name
-        answer = self._open.lock(holder, as_root)
-        if answer is None:
-            return
-        what = " ".join(answer[1:])
+        if (answer := self._open.lock(holder, as_root)) is not None:
+            self._locked(answer)
+
+    def _locked(self, answer: list[str]) -> None:
+        """Raise the sentence for what was answered instead of the lock."""
+        name, what = self.host.name, " ".join(answer[1:])
+        if answer[0] == "busy":
+            raise HostError(
+                "host-locked",
+                f"what a run that has ended left at work there goes on: {what}",
+                where=name,
+                do="wait until it has ended, or end that process",
+                host=name,
+            )
         if answer[0] == "stranger":
             raise HostError(
                 "host-locked", f"{what} holds its lock {LOCK}, and is no run of gpurig",
@@ -293,7 +388,7 @@ class GpurigConnector(BaseConnector):
             )  # fmt: skip
         if answer[0] == "foreign":
             raise HostError(
-                "host-unlockable", f"gpurig cannot take its lock: {LOCK} {what}",
+                "host-unlockable", f"gpurig cannot take its lock: {what}",
                 name, "find out who did that, then remove the file", host=name,
             )  # fmt: skip
         if answer[0] != "held":
@@ -303,42 +398,7 @@ class GpurigConnector(BaseConnector):
                 name,
                 host=name,
             )
-        raise HostError(
-            "host-locked",
-            f"another run of gpurig works there: {what or 'another user'}",
-            where=name,
-            do="wait until that run has ended",
-            host=name,
-        )
-
-
-def sudo_error(host: str, lines: list[str]) -> HostError | None:
-    """The sentence for a sudo that refused, if that is what these lines say."""
-    text = "\n".join(lines)
-    if "incorrect password" in text or "Sorry, try again" in text:
-        what, do = "sudo refuses the password", "check _sudo_password"
-    elif "a password is required" in text or "authentication is required" in text:
-        what, do = "sudo needs a password", "set _sudo_password for this host, or log in as root"
-    elif "not in the sudoers file" in text or "may not run sudo" in text:
-        what, do = "this user may not use sudo", "log in as root or as a user who may use sudo"
-    elif "sudo: not found" in text or "sudo: command not found" in text:
-        what, do = "gpurig needs root, and the host has no sudo", "log in as root, or install sudo"
-    else:
-        return None
-    return HostError("sudo-refused", what, where=host, do=do, host=host)
-
-
-def _with_sudo(
-    line: str, user: str | None, password: str | None, data: bytes, keep_stdin: bool = False
-) -> tuple[str, bytes]:
-    """The line under sudo, and its stdin. The password is sudo's first line of stdin."""
-    who = f" -u {shlex.quote(user)}" if user else ""
-    if not password:
-        return f"sudo -H -n{who} -- sh -c {shlex.quote(UMASK + line)}", data
-    # Where sudo asks for none after all, the password line must not reach the command's stdin.
-    rest = "" if keep_stdin else " </dev/null"
-    inner = shlex.quote(f"{UMASK}{line}{rest}")
-    return f"sudo -H -S -k -p ''{who} -- sh -c {inner}", f"{password}\n".encode() + data
+        raise host_lock.at_work(name, what)
 
 
 def _key(command: StringCommand, arguments: dict[str, Any]) -> str:

@@ -14,11 +14,20 @@ from paramiko import SSHException
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from gpurig.contract.limits import LINE
+from gpurig.hosts.answer import PIECE, Flooded, Read, Stream
+from gpurig.hosts.frame import Frame
 
 BROKEN = (OSError, EOFError, SSHException)
-PIECE = 1 << 16  # bytes that are read at once
+PROMPTED = b"\n" * 8  # for a profile that reads its input
+LOST = -1  # the status of a command whose end was not told
 
-Read = Callable[[], bytes]  # the next bytes of a stream, none at its end
+
+class Unbegun(Exception):
+    """A shell that did not run the command; `said` is the last line that it printed."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.said = said
 
 
 class Silent(Exception):
@@ -29,16 +38,11 @@ class Silent(Exception):
         self.begun = begun
 
 
-class Flooded(Exception):
-    """More came than is read."""
-
-
 class Running:
     """
     A command at work: its streams, how to wait for its status, how to let go of it.
 
-    + mark: a line that the shell prints right before the command; whatever the user's shell prints
-      before it (a .bashrc, a banner) is nobody's answer
+    + frame: what was put around it; marks: how many its answer begins with
     """
 
     def __init__(
@@ -48,27 +52,53 @@ class Running:
         err: Read,
         status: Callable[[], int],
         close: Callable[[], None],
-        mark: bytes,
+        frame: Frame,
+        marks: int = 1,
     ) -> None:
-        self.stdin, self.err, self.status, self.close = stdin, err, status, close
-        self.begun = False
-        self._read, self._mark = out, mark + b"\n"
+        self.stdin, self.close, self._status = stdin, close, status
+        self.input_mark = frame.input_mark
+        self._out, self._err = (Stream(read, frame.mark, marks) for read in (out, err))
+        self.out, self.err, self.began = self._out.read, self._err.read, self._out.began
 
-    def out(self) -> bytes:
-        """The next bytes of what the command prints; where it never began, what came instead."""
-        before = b""
-        while not self.begun:
-            piece = self._read()
-            before += piece
-            _, found, after = before.partition(self._mark)
-            if len(before) > 16 * PIECE:
-                raise Flooded
-            if not (found or not piece):
-                continue
-            self.begun = bool(found)
-            if after or not piece:
-                return after if found else before
-        return self._read()
+    @property
+    def since(self) -> float:
+        """When it began, or, until then, when it was asked for; of `time.monotonic`."""
+        return self._out.since
+
+    @property
+    def begun(self) -> bool:
+        """Whether the command itself began; under sudo that is later than its shell."""
+        return self._out.answers
+
+    def begin(self) -> None:
+        """Wait until the command reads its input; Unbegun where no shell runs it."""
+        self._write(PROMPTED)
+        if not self._out.begin():
+            raise Unbegun(self._said())
+        self._write(self.input_mark)
+
+    def status(self) -> int:
+        """
+        Its exit status, once both streams have ended; `LOST` where its end was not told.
+
+        Unbegun where no shell ran it, or one that does not keep errors apart.
+        """
+        told = self._out.status
+        if not self.began.is_set() or (told is not None and not self._err.began.is_set()):
+            raise Unbegun(self._said())
+        return told if told is not None else self._status() or LOST
+
+    def _write(self, data: bytes) -> None:
+        with suppress(*BROKEN):  # a command that has ended reads nothing
+            self.stdin.write(data)
+            self.stdin.flush()
+
+    def _said(self) -> str:
+        if self.began.is_set():
+            return "its errors are not kept apart from its output"
+        text = b"\n".join((self._out.before, self._err.before)).decode("utf-8", "replace")
+        said = [line.strip() for line in text.splitlines() if line.strip()]
+        return said[-1] if said else "it printed nothing"
 
 
 class Room:
@@ -121,27 +151,30 @@ def follow(
     """
     Follow a command to its end: its status and its lines.
 
-    + seconds: how long nothing may come before it has begun, and after
+    + stdin: its input; without one, and without `beat`, its input has ended before it begins
+    + seconds: how long it may take until it begins, and how long nothing may come after that
     + on_line: is given the stream's name and each line as it comes
-    + keep: whether lines are also part of what is returned
+    + keep: whether what it prints is also part of what is returned; what it says on standard error
+      always is
     + beat: after how many seconds each a line is written to it that says that we are here; 0 for
       an input that ends
 
-    Silent or Flooded where a bound is passed, and what `on_line` raises; the caller lets go of the
-    command.
+    Silent or Flooded where a bound is passed, Unbegun where no shell runs it, and what `on_line`
+    raises; the caller lets go of the command.
     """
     talk = _Talk(running, stdin, room, on_line, keep, beat)
     readers = [gevent.spawn(talk.read, *stream) for stream in talk.streams]
     writer = gevent.spawn(talk.feed)
     try:
         while waiting := [reader for reader in readers if not reader.ready()]:
-            left = talk.heard + seconds[running.begun] - time.monotonic()
+            begun = running.began.is_set()
+            left = max(talk.heard, running.since) + seconds[begun] - time.monotonic()
             if left <= 0:
-                raise Silent(running.begun)
+                raise Silent(begun)
             gevent.wait(waiting, timeout=left, count=1)
             if talk.error:
                 raise talk.error
-        with gevent.Timeout(seconds[1], Silent(running.begun)):
+        with gevent.Timeout(seconds[1], Silent(True)):
             return running.status(), CommandOutput(talk.told)
     finally:
         gevent.killall([*readers, writer], block=False)
@@ -160,6 +193,7 @@ class _Talk:
         self.running, self.room, self.on_line, self.keep = running, room, on_line, keep
         self.beat = beat
         self.source = BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+        self.reads = bool(stdin or beat)
         self.streams = ("stdout", running.out), ("stderr", running.err)
         self.told: list[OutputLine] = []
         self.heard = time.monotonic()
@@ -174,7 +208,7 @@ class _Talk:
         try:
             for line in lines(heard, self.room):
                 self.on_line(name, line)
-                if self.keep:
+                if self.keep or name == "stderr":
                     self.told.append(OutputLine(name, line))
         except BROKEN:
             return  # the connection has ended; its status says so
@@ -183,11 +217,17 @@ class _Talk:
 
     def feed(self) -> None:
         # A command may end without reading its input; its status says whether that is bad.
+        running = self.running
         with suppress(*BROKEN):
-            shutil.copyfileobj(self.source, _Heard(self), 1 << 20)
+            if self.reads:
+                running.stdin.write(PROMPTED)
+                running.stdin.flush()
+                running.began.wait()  # a profile that reads must not get it
+                running.stdin.write(running.input_mark)
+                shutil.copyfileobj(self.source, _Heard(self), 1 << 20)
             if self.beat:
-                beating(self.running, self.beat)
-            self.running.stdin.close()
+                beating(running, self.beat)
+            running.stdin.close()
 
 
 def beating(running: Running, seconds: float) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import base64
-import getpass
 import hashlib
-import os
 import shlex
-from collections.abc import Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from paramiko import MissingHostKeyPolicy, PKey, SSHClient, SSHException, Transport
-from pyinfra.connectors.sshuserclient import client as pyinfra_client
 
 from gpurig.errors import HostError
 from gpurig.hosts.known_hosts import (
@@ -25,14 +21,15 @@ from gpurig.hosts.known_hosts import (
     known_hosts_name,
     read_lines,
 )
+from gpurig.hosts.ssh_config import Options
+from gpurig.settings.called import called
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-_FILE = "_pyinfra_ssh_known_hosts_file"
 _KRL = b"SSHKRL\n\x00"  # a key revocation list, as ssh-keygen -k writes it
 
 # The inventory's known_hosts file, for the hops on the way to a host as well.
-_inventory_s_file: ContextVar[str] = ContextVar("gpurig-known-hosts", default="")
+inventory_s_file: ContextVar[str] = ContextVar("gpurig-known-hosts", default="")
 
 
 def fingerprint(key: PKey | bytes) -> str:
@@ -67,22 +64,22 @@ class _Refuse(MissingHostKeyPolicy):
     """Asked about every key, since paramiko's own table is empty (`StrictClient.connect`)."""
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:
-        assert isinstance(client, _Checking)
+        assert isinstance(client, CheckingClient)
         client.check(key)
 
 
-class _Checking(SSHClient):
+class CheckingClient(SSHClient):
     """
     paramiko's client with OpenSSH's rules in the place of its own.
 
     paramiko takes ``@revoked`` and ``@cert-authority`` for names of hosts and knows no patterns.
     """
 
-    options: dict[str, Any]  # of ssh_config, for this host
+    options: Options  # of ssh_config, for this host
 
     def connect(self, hostname: str, port: int = 22, **arguments: Any) -> None:  # type: ignore[override]
         self.host, self.port = hostname, int(port)  # ssh_config's is text
-        self.alias = str(self.options.get("hostkeyalias", ""))
+        self.alias = self.options.get("hostkeyalias")
         self.lines = [line for file in self._files() for line in _read(file)]
         # A key exchange by Kerberos would leave the host key unchecked.
         arguments |= {"gss_kex": False, "transport_factory": self._transport_of}
@@ -118,29 +115,16 @@ class _Checking(SSHClient):
         return transport
 
     def _user_files(self) -> list[str]:
-        given = _inventory_s_file.get()
-        return [given] if given else self._option("userknownhostsfile", USER_FILES)
+        given = inventory_s_file.get()
+        return [given] if given else self.options.paths("userknownhostsfile", USER_FILES)
 
     def _files(self) -> list[str]:
-        return [*self._user_files(), *self._option("globalknownhostsfile", GLOBAL_FILES)]
-
-    def _option(self, name: str, default: Sequence[str] = ()) -> list[str]:
-        """The files that an option of ssh_config names, with its tokens (ssh_config(5)) filled."""
-        text = self.options.get(name)
-        words = list(default) if text is None else shlex.split(str(text))
-        tokens = {"%%": "%", "%d": str(Path.home()), "%h": self.host, "%p": str(self.port),
-                  "%k": self.alias or self.host, "%u": getpass.getuser()}  # fmt: skip
-        files = []
-        for word in words:
-            for token, value in tokens.items():
-                word = word.replace(token, value)
-            if word.lower() != "none":
-                files.append(os.path.expanduser(word))
-        return files
+        named = self.options.paths("globalknownhostsfile", GLOBAL_FILES)
+        return [*self._user_files(), *named]
 
     def _revoked(self, key: bytes) -> Line | None:
         """The line of ssh_config's RevokedHostKeys that has this key."""
-        for file in self._option("revokedhostkeys"):
+        for file in self.options.paths("revokedhostkeys"):
             data = _bytes(file, missing_is_empty=False)
             if data.startswith(_KRL):
                 raise UnreadableKnownHosts(f"{file} is a KRL, which gpurig cannot read")
@@ -150,38 +134,6 @@ class _Checking(SSHClient):
                 if line.key == key:
                     return line
         return None
-
-
-class StrictClient(pyinfra_client.SSHClient, _Checking):
-    """pyinfra's SSH client (with ~/.ssh/config) that never accepts a key it does not know."""
-
-    def connect(self, hostname: str, **arguments: Any) -> None:  # type: ignore[override]
-        """As pyinfra's; a known_hosts file that is given counts for the hops on the way as well."""
-        given = os.path.expanduser(str(arguments.pop(_FILE, None) or ""))
-        token = _inventory_s_file.set(given or _inventory_s_file.get())
-        arguments[_FILE] = os.devnull  # what pyinfra reads for paramiko, which has to know no key
-        try:
-            super().connect(hostname, **arguments)  # type: ignore[no-untyped-call]
-        finally:
-            _inventory_s_file.reset(token)
-
-    def parse_config(
-        self,
-        hostname: str,
-        initial_cfg: Any = None,
-        ssh_config_file: Any = None,
-        strict_host_key_checking: Any = None,
-    ) -> Any:
-        """As pyinfra's; StrictHostKeyChecking is always ``yes``, whatever is asked for."""
-        config = pyinfra_client.get_ssh_config(ssh_config_file)
-        self.options = dict(config.lookup(hostname)) if config else {}
-        return super().parse_config(  # type: ignore[no-untyped-call]
-            hostname, initial_cfg, ssh_config_file, "yes"
-        )
-
-
-# pyinfra makes a client of its own for each hop, which would ask on standard input.
-pyinfra_client.SSHClient = StrictClient  # type: ignore[misc]
 
 
 def _plain(algorithm: str) -> str:
@@ -204,12 +156,16 @@ def _bytes(file: str, missing_is_empty: bool) -> bytes:
         raise UnreadableKnownHosts(f"{file} cannot be read ({error.strerror})") from error
 
 
-def untrusted_key_error(host: str, error: UntrustedHostKey) -> HostError:
-    """What a person needs to decide about a key: whose, which one, what is known instead."""
+def untrusted_key_error(host: str, error: UntrustedHostKey, target: str = "") -> HostError:
+    """
+    What a person needs to decide about a key: whose, which one, what is known instead.
+
+    + target: the words of a command line that name the host, where that is not its name alone
+    """
     seen, lines = fingerprint(error.key), error.answer.lines
     where = ", ".join(line.where for line in lines)
     line = f"(or add to known_hosts: {known_hosts_line(error.name, error.key)})"
-    trust = f"gpurig trust {shlex.quote(host)}"
+    trust = f"{called()} trust {target or shlex.quote(host)}"
     shown = f"{error.key.get_name()} {seen}"
     compare = f"compare the fingerprint, then run: {trust} {line}"
     match error.answer.verdict:

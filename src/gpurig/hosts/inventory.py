@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from pyinfra_cli.util import exec_file  # type: ignore[import-untyped]
 
 from gpurig import store
 from gpurig.errors import InputError
+from gpurig.hosts.target import is_file
 from gpurig.settings import programs
-from gpurig.settings.checks import validate
+from gpurig.settings.checks import checked, validate
+from gpurig.settings.defaults import NONE, Defaults
 from gpurig.settings.table import Settings
 
 Transport = Literal["local", "ssh"]
@@ -42,6 +45,7 @@ class HostSpec:
     + data: the host's data merged with its groups' and the wishes of the command line
     + settings: the ``rig_`` part of the data, checked
     + groups: of which it is a member
+    + source: the inventory that names it, as it was given; empty for a host given by its name
     """
 
     name: str
@@ -50,6 +54,13 @@ class HostSpec:
     data: Mapping[str, Any]
     settings: Settings
     groups: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def target(self) -> str:
+        """The words that name this host alone on a command line."""
+        name = shlex.quote(self.name)
+        return f"{shlex.quote(self.source)} --limit {name}" if self.source else name
 
     @classmethod
     def of(
@@ -67,11 +78,14 @@ class HostSpec:
         except InputError as error:
             error.host = name
             raise
-        return cls(name, transport, address, dict(data), settings, tuple(groups))
+        return cls(name, transport, address, dict(data), settings, tuple(groups), where)
 
 
 def load(
-    source: str | None, limit: str | None = None, overrides: Mapping[str, Any] | None = None
+    source: str | None,
+    limit: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    defaults: Defaults = NONE,
 ) -> list[HostSpec]:
     """
     The hosts that are meant, in the inventory's order, each one checked before any is contacted.
@@ -79,12 +93,13 @@ def load(
     + source: a pyinfra inventory (``inventories/lab.py``), host names with commas between them
       (``gpu01,ada@gpu02``), or ``@local`` or None for this machine
     + limit: host or group names with commas between them, ``*`` matches
-    + overrides: data that replaces the inventory's
+    + overrides: data that replaces the inventory's; defaults: what the inventory's data replaces
 
     InputError, one sentence, for anything wrong.
     """
     overrides = dict(overrides or {})
-    validate(overrides, "--set")  # so that an error is told of the option, not of some host
+    for key, value in overrides.items():
+        checked(key, value, "--set")  # so that an error is told of the option, not of some host
     if source is None:
         source = THIS_MACHINE
     elif not source.strip():  # a variable of the caller's shell that is not set, not this machine
@@ -93,22 +108,14 @@ def load(
             "name hosts or an inventory; without a target it is this machine",
         )  # fmt: skip
     if is_file(source):
-        hosts = _from_file(Path(source), overrides)
+        hosts = _from_file(Path(source), overrides, defaults)
     else:
-        hosts = _from_names(source, overrides)
+        hosts = _from_names(source, overrides, defaults)
     _refuse_duplicates(hosts, source)
     return _limited(hosts, limit)
 
 
-def is_file(source: str | None) -> bool:
-    """Whether a target means an inventory rather than names of hosts."""
-    if source is None:
-        return False
-    looks_so = "/" in source and "@" not in source and "," not in source
-    return source.endswith(".py") or looks_so or Path(source).is_file()
-
-
-def _from_names(source: str, overrides: dict[str, Any]) -> list[HostSpec]:
+def _from_names(source: str, overrides: dict[str, Any], defaults: Defaults) -> list[HostSpec]:
     hosts = []
     for word in (word.strip() for word in source.split(",")):
         user, separator, name = word.rpartition("@")
@@ -116,12 +123,16 @@ def _from_names(source: str, overrides: dict[str, Any]) -> list[HostSpec]:
             name = word
         transport, address = _target(name, "")
         data = {"ssh_user": user} if name != word else {}
-        hosts.append(HostSpec.of(name, transport, address, {**data, **overrides}))
+        hosts.append(HostSpec.of(name, transport, address, defaults.below({**data, **overrides})))
     return hosts
 
 
-def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
+def _from_file(path: Path, overrides: dict[str, Any], defaults: Defaults) -> list[HostSpec]:
     file = str(path)
+    if path.is_dir():
+        within = sorted(path.glob("[!_]*.py"))
+        do = f"name an inventory, such as {within[0]}" if within else "name an inventory or a host"
+        raise InputError("inventory-missing", "it is a folder, not an inventory", file, do)
     if not path.is_file():
         raise InputError(
             "inventory-missing", "the inventory does not exist", file, "check the path"
@@ -129,11 +140,14 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
     group_data = path.parent / "group_data"
     for each in (path, group_data, *sorted(group_data.glob("*.py"))):
         store.refuse_foreign(each)
-    names = list(_names(_groups(path), file))
+    found = _groups(path)
+    names = list(_names(found, file))
     if not names:
+        empty = f" ({', '.join(found)}: empty)" if found else ""
         raise InputError(
-            "inventory-empty", "the inventory names no host", file, 'add hosts = ["gpu01"]'
-        )
+            "inventory-empty", f"the inventory names no host{empty}", file,
+            'write hosts = ["gpu01"]',
+        )  # fmt: skip
     targets = {name: _target(name, file) for name in names}
     # Not told the working folder: pyinfra would run the group_data/*.py that lie there.
     inventory = _run(path, lambda: make_inventory_from_files(file, overrides))
@@ -146,7 +160,7 @@ def _from_file(path: Path, overrides: dict[str, Any]) -> list[HostSpec]:
             raise InputError(
                 "inventory-host", f"{name} is missing in the group all", file, "add it to the group"
             )
-        data = programs.anchored(host.data.dict(), folder)
+        data = defaults.below(programs.anchored(host.data.dict(), folder))
         groups = sorted(g for g in {*host.groups} if g != "all" and not g.startswith("@"))
         hosts.append(HostSpec.of(name, transport, address, data, groups, where=file))
     return hosts
@@ -161,6 +175,12 @@ def _groups(path: Path) -> dict[str, Any]:
         for name, value in found.items()
         if not name.startswith("_") and isinstance(value, list | tuple)
     }
+    if "hosts" in found and "hosts" not in groups:
+        kind = type(found["hosts"]).__name__
+        raise InputError(
+            "inventory-group", f"hosts must be a list, and it is a {kind}", str(path),
+            'write hosts = ["gpu01"], or hosts = [("gpu01", {"rig_users": ["ada"]})]',
+        )  # fmt: skip
     for name, value in groups.items():
         if not _is_group(value):
             raise InputError(

@@ -1,47 +1,39 @@
-"""One open way to one host, over SSH or local: run a command line, watch it, hold the lock."""
+"""One open way to one host: run a command line, watch it, hold the lock."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import shlex
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, BinaryIO
 
 import gevent
-from gevent.os import nb_read
-from gevent.subprocess import PIPE, Popen
-from paramiko import AuthenticationException, Channel, SSHException
-from pyinfra.api.exceptions import PyinfraError
-from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.ssh_util import load_key_with_certificate
 from pyinfra.connectors.util import CommandOutput
 
 from gpurig.contract.limits import MB, Limits
+from gpurig.contract.progress import Progress
 from gpurig.errors import HostError
 from gpurig.hosts import host_lock
-from gpurig.hosts.exchange import BROKEN, PIECE, Flooded, Read, Room, Running, Silent, follow, lines
-from gpurig.hosts.hostkeys import (
-    StrictClient,
-    UnreadableKnownHosts,
-    UntrustedHostKey,
-    untrusted_key_error,
+from gpurig.hosts.answer import Flooded, Read
+from gpurig.hosts.exchange import (
+    BROKEN,
+    Room,
+    Running,
+    Silent,
+    Unbegun,
+    beating,
+    follow,
+    lines,
 )
+from gpurig.hosts.frame import Frame
 
 GRACE = 10  # seconds for letting go, and beyond a bound that the host itself should keep
 FILE = 256  # how often `Limits.answer` a file from a host may have
-STEPS = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")  # as paramiko names them
-STEPS_TOGETHER = 4
 LOCKING = "taking its lock"
-
-# In front of every command line, also behind sudo, which may set one of its own: the modes of what
-# gpurig makes do not depend on the host's. What only root may read says `umask 077` itself.
-UMASK = "umask 022; "
+SHELL = "starting its shell"
 
 OnLine = Callable[[str], None]
+AsRoot = Callable[[str], tuple[str, bytes, int]]  # a script's line as root, its input, its marks
 
 
 class Transport:
@@ -49,15 +41,24 @@ class Transport:
     What stays open over all passes of a host.
 
     + name: of the host, for sentences; limits: how long and how much it may answer
-    + on_line: is called with each line that a command prints while it runs
+    + on_line: is called with each line that a command prints while it runs, on one of `streams`
+    + on_progress: is called as a command says how far it is
+    + on_waiting: is called while what another run does there is waited for, with that run's holder
+      and whether it is alive
     """
 
     def __init__(self, name: str, limits: Limits | None = None) -> None:
         self.name, self.limits = name, limits or Limits()
         self.on_line: OnLine = lambda line: None
+        self.streams: Sequence[str] = ("stdout", "stderr")
+        self.on_progress: Callable[[Progress], None] = lambda progress: None
         self._folder: str | None = None
         self._lock: Running | None = None
+        self._beats: gevent.Greenlet | None = None
+        self.held = "", ""  # the lock's holder and the number of its shell, while we have it
+        self.on_waiting: Callable[[str, bool], None] = lambda holder, alive: None
         self._silent = False
+        self.begun = True  # whether the last command began, or what starts it, sudo, refused
 
     def run(
         self,
@@ -68,6 +69,7 @@ class Transport:
         limit: str = "command",
         each: OnLine | None = None,
         beat: float = 0,
+        marks: int = 1,
     ) -> tuple[int, CommandOutput]:
         """
         Run a shell command line; its exit status and output. Facts' lines are not told.
@@ -76,44 +78,86 @@ class Transport:
         + limit: of `Limits`, for how long it may be silent
         + each: is given the lines of standard output, which are then neither told nor kept, and of
           which there may be much more
-        + beat: as `follow` has it
+        + beat: as `follow` has it; marks: as `Stream` has them
 
-        HostError where it is silent for too long or says too much.
+        HostError where it is silent for too long, says too much, or no shell runs it.
         """
 
         def on_line(stream: str, text: str) -> None:
             if each and stream == "stdout":
                 each(text)
-            elif told:
+                return
+            if each:
+                kept.take(text.encode() + b"\n")
+            if told and stream in self.streams:
                 self.on_line(text)
 
         seconds = getattr(self.limits, limit) + (GRACE if limit == "fact" else 0)
         room = Room(self.limits.answer * MB * (FILE if each else 1))
-        running = self.begin(line)
+        kept = Room(self.limits.answer * MB)  # of standard error, which is always kept
+        running = self._started(line, bool(stdin or beat), False, marks)
         try:
             with gevent.Timeout(
                 timeout, TimeoutError(f"the command did not end within {timeout} s")
             ):
                 bounds = self.limits.connect, seconds
-                return follow(running, stdin, bounds, room, on_line, each is None, beat)
+                self.begun = False
+                answer = follow(running, stdin, bounds, room, on_line, each is None, beat)
+                self.begun = running.begun
+                return answer
         except Silent as error:
             self._silent = True
             key = limit if error.begun else "connect"
-            doing = "" if error.begun else "starting its shell"
+            doing = "" if error.begun else SHELL
             raise self.limits.silent(self.name, key, doing) from error
         except Flooded as error:
             raise self.limits.flooded(self.name) from error
+        except Unbegun as error:
+            raise self._unbegun(error) from error
         finally:
             self._let_go(running)
 
-    def begin(self, line: str) -> Running:
+    def begin(self, line: str, marks: int = 1) -> Running:
         """Start a shell command line that is talked with while it runs; it ends with its input."""
-        mark = f"gpurig-{secrets.token_hex(8)}"
-        seconds = self.limits.connect
-        with gevent.Timeout(
-            seconds, self.limits.silent(self.name, "connect", "starting a command")
-        ):
-            return Running(*self._start(f"echo {mark}; {UMASK}{line}"), mark.encode())
+        running = self._started(line, True, True, marks)
+        late = self.limits.silent(self.name, "connect", SHELL)
+        try:
+            with gevent.Timeout(self.limits.connect, late):
+                running.begin()
+        except BaseException as error:
+            self._let_go(running)
+            if isinstance(error, Flooded):
+                raise self.limits.flooded(self.name) from error
+            if isinstance(error, Unbegun):
+                raise self._unbegun(error) from error
+            raise
+        return running
+
+    def _started(self, line: str, reads: bool, talks: bool, marks: int) -> Running:
+        late = self.limits.silent(self.name, "connect", "starting a command")
+        frame = Frame()
+        try:
+            with gevent.Timeout(self.limits.connect, late):
+                streams = self._start(frame.around(line, reads, talks))
+        except Unbegun as error:
+            raise self._unbegun(error) from error
+        return Running(*streams, frame, marks)
+
+    def is_there(self) -> bool:
+        """Whether the host can still be talked with."""
+        return True
+
+    def _unbegun(self, error: Unbegun) -> HostError | OSError:
+        if not self.is_there():
+            return ConnectionError("it ended as a command began")
+        return HostError(
+            "host-shell",
+            f"the login shell does not run gpurig's command ({error.said})",
+            self.name,
+            "run `ssh HOST date` to see why: a profile such as ~/.bashrc may end the shell or start"
+            " another one only where it is interactive",
+            host=self.name,
+        )
 
     def folder(self) -> str:
         """A private folder of this run on the host (mode 0700), for uploads."""
@@ -124,25 +168,30 @@ class Transport:
             self._folder = output.stdout_lines[0]
         return self._folder
 
-    def lock(self, holder: str, as_root: Callable[[str], tuple[str, bytes]]) -> list[str] | None:
+    def lock(self, holder: str, as_root: AsRoot) -> list[str] | None:
         """
         Take the host's lock until `close`; what was answered instead where that is not possible.
 
-        The lock is held by a process that ends with this connection, so a run that was killed never
-        leaves it behind. The answer is ``held`` and the holder's own words, or what kept the
-        command from running. HostError where nothing is answered.
+        The lock is held by a process that ends with this connection, or when it hears nothing of
+        us; what an earlier run left at work is waited for. The answer is ``held`` and the holder's
+        own words, or what kept the command from running. HostError where nothing is answered.
         """
-        line, stdin = as_root(host_lock.script(holder))
-        running = self.begin(line)
+        line, stdin, marks = as_root(host_lock.script(holder))
+        running = self.begin(line, marks)
         try:
-            with gevent.Timeout(self.limits.fact, self.limits.silent(self.name, "fact", LOCKING)):
-                running.stdin.write(stdin)
-                running.stdin.flush()
-                said = lines(running.out, Room(MB))
-                first = next(said, "").strip()
-                if first == "locked":
-                    self._lock = running
-                    return None
+            running.stdin.write(stdin)
+            running.stdin.flush()
+            said = lines(running.out, Room(MB))
+            first = self._answered(said)
+            while first.startswith("waiting "):
+                self.waits(first)
+                first = self._answered(said)
+            word, _, number = first.partition(" ")
+            if word == "locked":
+                self._lock, self.held = running, (holder, number)
+                self._beats = gevent.spawn(_beating, running)
+                return None
+            with gevent.Timeout(GRACE, self.limits.silent(self.name, "fact", LOCKING)):
                 running.stdin.close()
                 errors = lines(running.err, Room(MB))
                 return [first, *(line.strip() for one in (said, errors) for line in one)]
@@ -152,9 +201,20 @@ class Transport:
             if self._lock is not running:
                 self._let_go(running)
 
+    def _answered(self, said: Iterator[str]) -> str:
+        with gevent.Timeout(self.limits.fact, self.limits.silent(self.name, "fact", LOCKING)):
+            return next(said, "").strip()
+
+    def waits(self, line: str) -> None:
+        """Tell of a line of the lock's shell that says what is waited for."""
+        _, how, holder = [*line.split(" ", 2), ""][:3]
+        self.on_waiting(holder, how == "alive")
+
     def close(self) -> None:
         """Give the lock back, remove the private folder, hang up; what is silent is not asked."""
-        lock, self._lock = self._lock, None
+        lock, self._lock, self.held = self._lock, None, ("", "")
+        if self._beats is not None:
+            self._beats.kill()
         folder, self._folder = self._folder, None
         if lock is not None:
             with gevent.Timeout(GRACE, False), suppress(*BROKEN):
@@ -175,143 +235,6 @@ class Transport:
         raise TypeError("a transport is local or SSH")
 
 
-class LocalTransport(Transport):
-    """This machine."""
-
-    def __init__(self, name: str = "this machine", limits: Limits | None = None) -> None:
-        super().__init__(name, limits)
-
-    def _start(self, line: str) -> tuple[Any, Read, Read, Callable[[], int], Callable[[], None]]:
-        # The virtual environment of gpurig itself is none of the host's business.
-        environment = {
-            k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME")
-        }
-        process = Popen(
-            ["/bin/sh", "-c", line], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
-        )
-
-        def close() -> None:
-            for stream in (process.stdin, process.stdout, process.stderr):
-                stream.close()
-
-        out, err = (
-            partial(nb_read, one.fileno(), PIECE) for one in (process.stdout, process.stderr)
-        )
-        return process.stdin, out, err, process.wait, close
-
-
-class SSHTransport(Transport):
-    """
-    A host over SSH, with the keys, users and ports of pyinfra's data and ~/.ssh/config.
-
-    + connector: pyinfra's, of which the connection arguments are taken
-    """
-
-    user = ""  # who is logged in there
-
-    def __init__(self, connector: SSHConnector, limits: Limits | None = None) -> None:
-        super().__init__(connector.host.name, limits)
-        self.client = StrictClient()
-        name, seconds = self.name, self.limits.connect
-        _load_key(connector)
-        arguments = connector.make_paramiko_kwargs()
-        hostname = arguments.pop("hostname")
-        arguments |= dict.fromkeys(STEPS, seconds)
-        late = TimeoutError(f"not within {STEPS_TOGETHER * seconds} s")
-        try:
-            with gevent.Timeout(STEPS_TOGETHER * seconds, late):
-                self.client.connect(hostname, **arguments)
-        except UntrustedHostKey as error:
-            raise untrusted_key_error(name, error) from error
-        except UnreadableKnownHosts as error:
-            raise HostError(
-                "known-hosts", str(error), name, "make it readable, or set another", name
-            ) from error
-        except AuthenticationException as error:
-            raise self._refused(error, hostname, arguments) from error
-        except socket.gaierror as error:
-            raise HostError(
-                "host-unresolved",
-                f"the name {hostname} does not resolve",
-                where=name,
-                do="check its spelling, or set ssh_hostname",
-                host=name,
-            ) from error
-        except BROKEN as error:
-            late_too = isinstance(error, TimeoutError) or "banner" in str(error)
-            more = f"; {self.limits.raised('connect')}" if late_too else ""
-            raise HostError(
-                "host-unreachable",
-                f"no SSH connection to {hostname} ({_first(error)})",
-                where=name,
-                do=f"check that the host is up, and its address and port{more}",
-                host=name,
-            ) from error
-        transport = self.client.get_transport()
-        if transport is not None:
-            transport.set_keepalive(15)
-            self.user = transport.get_username() or ""
-
-    def _refused(
-        self, error: AuthenticationException, hostname: str, arguments: dict[str, Any]
-    ) -> HostError:
-        """The sentence for a host that does not let us in."""
-        if "timeout" in str(error):
-            return self.limits.silent(self.name, "connect", "logging in")
-        user = self.client._ssh_config.get("username") or arguments.get("username") or "you"
-        with_what = "password" if arguments.get("password") else "key"
-        return HostError(
-            "ssh-refused",
-            f"the host refuses the {with_what} of user {user}",
-            where=self.name,
-            do=f"check ssh_user, ssh_key and ssh_password, or try: ssh {user}@{hostname}",
-            host=self.name,
-        )
-
-    def _start(self, line: str) -> tuple[Any, Read, Read, Callable[[], int], Callable[[], None]]:
-        transport = self.client.get_transport()
-        if transport is None:
-            raise OSError("not connected")
-        channel = transport.open_session(timeout=self.limits.connect)
-        channel.exec_command(line)
-        out, err = (partial(read, PIECE) for read in (channel.recv, channel.recv_stderr))
-        return _Stdin(channel), out, err, channel.recv_exit_status, channel.close
-
-    def close(self) -> None:
-        # A host that is gone takes lock and folder with it, or gives them back when it reboots.
-        with suppress(*BROKEN, HostError):
-            super().close()
-        with gevent.Timeout(GRACE, False):
-            self.client.close()
-
-
-class _Stdin:
-    """A channel's input; paramiko's own file complains where the garbage collector closes it."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.write, self.close = channel.sendall, channel.shutdown_write
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-
-def _load_key(connector: SSHConnector) -> None:
-    """Load the inventory's private key into pyinfra's cache, which would ask for a passphrase."""
-    file, name = connector.data["ssh_key"], connector.host.name
-    keys = connector.state.private_keys
-    if not file or file in keys:
-        return
-    try:
-        keys[file] = load_key_with_certificate(
-            file, connector.data["ssh_key_password"], cwd=connector.state.cwd, allow_prompt=False
-        )
-    except (PyinfraError, SSHException, OSError, ValueError) as error:
-        raise HostError(
-            "ssh-key", f"ssh_key cannot be used ({_first(error)})", name,
-            "check the file, or load the key into ssh-agent", name,
-        ) from error  # fmt: skip
-
-
-def _first(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].removeprefix("[Errno None] ")
+def _beating(running: Running) -> None:
+    with suppress(*BROKEN):
+        beating(running, host_lock.BEAT)

@@ -30,10 +30,10 @@ def validate(data: Mapping[str, Any], where: str) -> Settings:
     for key, value in data.items():
         if not isinstance(key, str) or not key.startswith(PREFIX):
             continue
-        if key not in TABLE:
-            raise _unknown(key, where)
-        if value is not None:  # None in an inventory means: as if it were not there
-            given[TABLE[key].name] = _checked(TABLE[key], value, where)
+        if value is None:  # in an inventory that means: as if it were not there
+            _known(key, where)
+        else:
+            given[_known(key, where).name] = checked(key, value, where)
     settings = Settings(**given)
     _refuse_contradictions(settings, where)
     return settings
@@ -54,8 +54,7 @@ def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
             raise InputError(
                 "set-invalid", f"{key} has no value", "--set", f'write it as --set "{key}=value"'
             )
-        if key not in TABLE:
-            raise _unknown(key, "--set")
+        _known(key, "--set")
         if not value.strip():
             raise InputError(
                 "set-invalid", f"{key} has an empty value", "--set",
@@ -78,12 +77,12 @@ def _parsed(setting: Setting, value: str) -> Any:
             "set-invalid",
             f"{setting.key} has a value that is not TOML",
             "--set",
-            f"for example {setting.key}={_as_toml(setting)}",
+            f"for example {setting.key}={as_toml(setting)}",
         ) from error
 
 
-def _as_toml(setting: Setting) -> str:
-    """The example as TOML; only tables are written otherwise in Python."""
+def as_toml(setting: Setting) -> str:
+    """A setting's example as ``--set`` takes it; only tables are written otherwise in Python."""
     if setting.kind != "table":
         return setting.example
     return _inline(json.loads(setting.example))
@@ -96,9 +95,11 @@ def _inline(value: Any) -> str:
     return "{" + ", ".join(items) + "}"
 
 
-def _checked(setting: Setting, value: Any, where: str) -> Any:
+def checked(key: str, value: Any, where: str) -> Any:
+    """The value of one setting as `Settings` has it; InputError if key or value are wrong."""
+    setting = _known(key, where)
     try:
-        checked = setting.check(value)
+        return setting.check(value)
     except ValueError as error:
         raise InputError(
             "setting-wrong",
@@ -106,12 +107,24 @@ def _checked(setting: Setting, value: Any, where: str) -> Any:
             where,
             f"for example {setting.key} = {setting.example}",
         ) from error
-    return checked
 
 
-def _unknown(key: str, where: str) -> InputError:
-    near = difflib.get_close_matches(key, TABLE, n=1, cutoff=0.5)
-    do = f"did you mean {near[0]}?" if near else "docs/reference/settings.md lists all settings"
+def _known(key: str, where: str) -> Setting:
+    if key not in TABLE:
+        raise unknown(key, where)
+    return TABLE[key]
+
+
+def unknown(key: str, where: str, names: int = 1) -> InputError:
+    """
+    The error of a key that is none.
+
+    + names: how many of the nearest keys it tells
+    """
+    known = [name.removeprefix(PREFIX) for name in TABLE]
+    near = difflib.get_close_matches(key.removeprefix(PREFIX), known, n=names, cutoff=0.5)
+    meant = " or ".join(PREFIX + name for name in near)
+    do = f"did you mean {meant}?" if near else "gpurig settings lists all settings"
     return InputError("setting-unknown", f"there is no setting {key}", where, do)
 
 

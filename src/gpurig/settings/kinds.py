@@ -18,9 +18,10 @@ from gpurig.contract.frameworks import programs as shipped
 from gpurig.contract.limits import KEYS as LIMITS
 from gpurig.settings.places import absolute_path
 
-# Portable user names (POSIX, 3.437): but not all digits, which tools take for a uid, and without a
-# dot in front, which makes them `.` or `..`.
-_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
+# Portable user names (POSIX, 3.437), and those of directories (ada@corp.example.com, CORP\ada), as
+# long as the kernel lets them be (LOGIN_NAME_MAX): but not all digits, which tools take for a uid,
+# and without a dot in front, which makes them `.` or `..`. Whether there is one, the host tells.
+_USER = re.compile(r"(?![0-9]+$)[A-Za-z0-9_][A-Za-z0-9._@+\\-]{0,254}")
 # What is secret by the name of its key, whoever reads it: pyinfra, an SSH key, a driver of logs.
 _SECRET = re.compile(r"password|passphrase|passwd|secret|token", re.IGNORECASE)
 _PCI_ID = re.compile(r"10de:[0-9a-f]{4}")
@@ -212,6 +213,14 @@ def pci_ids(value: Any) -> tuple[str, ...]:
     given = [item.lower() if isinstance(item, str) else item for item in _list(value)]
     if not all(isinstance(item, str) and _PCI_ID.fullmatch(item) for item in given):
         raise ValueError("a list of NVIDIA's PCI ids (10de: and four hexadecimal digits)")
+    return tuple(given)
+
+
+def gpu_words(value: Any) -> tuple[str, ...]:
+    """PCI ids, slots or names of GPUs, as `lspci -nn` or nvidia-smi print them."""
+    given = [item.strip() if isinstance(item, str) else item for item in _list(value)]
+    if not all(isinstance(item, str) and item.isprintable() and item for item in given):
+        raise ValueError("a list of PCI ids, slots or names of GPUs")
     return tuple(given)
 
 

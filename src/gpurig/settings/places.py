@@ -9,6 +9,11 @@ from urllib.parse import urlsplit
 
 _PRINTABLE = re.compile(r"[!#-&(-~]+")  # no space, no quote, nothing that ends a line
 _NO_SCRIPT = "without a quote, dollar, backtick, backslash or colon"
+# Folders of the system: in the first nothing of a user's belongs, the others are no environments'.
+_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin",
+           "/sys", "/usr")  # fmt: skip
+_SHARED = ("/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/usr/local", "/var",
+           "/var/lib", "/var/tmp")  # fmt: skip
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 # Vendors' repositories that the tables know; only these can be moved.
 SIGNED = ("nvidia-container-toolkit", "nvidia", "docker")
@@ -32,6 +37,11 @@ def venv_root(value: Any) -> str:
         raise ValueError(f"{error}, and {_NO_SCRIPT}") from error
     if set(path) & set("'\"$`\\:"):
         raise ValueError(f"an absolute path {_NO_SCRIPT}")
+    inside = [one for one in _SYSTEM if f"{path}/".startswith(f"{one}/")]
+    if inside and not path.startswith("/usr/local/"):
+        raise ValueError(f"a folder for environments alone, and {inside[0]} is the system's")
+    if path in _SHARED:
+        raise ValueError(f"a folder for environments alone, such as {path}/venvs")
     return path
 
 

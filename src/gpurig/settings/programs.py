@@ -11,7 +11,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from gpurig import store
-from gpurig.contract.frameworks import DEFAULT
+from gpurig.contract.frameworks import DEFAULTS
 from gpurig.errors import InputError
 from gpurig.settings.kinds import OWN_PROGRAM, PROGRAMS
 from gpurig.settings.table import Settings
@@ -24,7 +24,8 @@ class OwnProgram:
     """
     A training program of the user's.
 
-    + path: on the control machine; environment: the one in which it runs
+    + path: on the control machine
+    + environment: the one in which it runs; empty: the only one that the host has
     """
 
     path: str
@@ -38,7 +39,7 @@ class OwnProgram:
     @property
     def label(self) -> str:
         """What its proof is called."""
-        return f"{self.environment}:{self.file}"
+        return f"{self.environment}:{self.file}".lstrip(":")
 
 
 def own_programs(settings: Settings) -> tuple[OwnProgram, ...]:
@@ -48,7 +49,7 @@ def own_programs(settings: Settings) -> tuple[OwnProgram, ...]:
         if item in PROGRAMS:
             continue
         environment, _, path = item.rpartition(":")
-        found.append(OwnProgram(path, environment or _environments(settings)[0]))
+        found.append(OwnProgram(path, environment or _only(settings)))
     return tuple(found)
 
 
@@ -99,7 +100,7 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
                 where,
                 f"rig_frameworks has {', '.join(environments)}",
             )
-        if not environment and len(environments) > 1:
+        if not environment and settings.frameworks and len(environments) > 1:
             raise InputError(
                 "workload-wrong",
                 f"{KEY} does not say which of {', '.join(environments)} runs {path}",
@@ -108,7 +109,13 @@ def refuse_unreadable(settings: Settings, where: str) -> None:
             )
 
 
+def _only(settings: Settings) -> str:
+    """The environment of a program that names none; which default a host gets depends on it."""
+    return "" if settings.frameworks is None else _environments(settings)[0]
+
+
 def _environments(settings: Settings) -> list[str]:
+    """The environments that a host can have."""
     if settings.frameworks is None:
-        return [DEFAULT]
+        return list(DEFAULTS)
     return [Requirement(item).name.lower() for item in settings.frameworks]

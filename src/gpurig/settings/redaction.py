@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
+from gpurig.settings import pip
 from gpurig.settings.kinds import is_secret
 from gpurig.settings.table import TABLE
 
@@ -21,13 +23,14 @@ def secrets_of(data: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     The values that must be printed nowhere: by their names, and users' parts of addresses.
 
-    Also those of indexes that this machine's pip and uv are told of by the environment.
+    Also those of indexes that this machine's pip and uv are told of.
 
     + data: of each host, ``{"ssh_password": …, "rig_proxy": …}``
     """
     found = [word for host in data for key, value in host.items() for word in _in(key, value)]
-    indexes = (value for name, value in os.environ.items() if "INDEX" in name)
-    return list(dict.fromkeys(word for word in (*found, *_in_addresses(indexes)) if word))
+    told = [value for name, value in os.environ.items() if "INDEX" in name]
+    told += pip.indexes().variables.values()
+    return list(dict.fromkeys(word for word in (*found, *_in_addresses(told)) if word))
 
 
 def _in(key: str, value: Any) -> Iterator[str]:
@@ -63,15 +66,27 @@ class Redaction:
     + secrets: as of `secrets_of`
     """
 
+    _learnt: ClassVar[list[str]] = []  # what was typed since; no redaction shows it
+
     def __init__(self, secrets: Iterable[str]) -> None:
-        written = {form(secret) for secret in secrets if secret for form in _FORMS}
-        self._secrets = sorted(written - {""}, key=len, reverse=True)
+        written = {form for secret in secrets for form in _forms(secret)}
+        self._secrets = sorted(written, key=len, reverse=True)
+
+    @classmethod
+    def learn(cls, secret: str) -> None:
+        """Have every redaction of this process hide one more secret."""
+        cls._learnt = sorted({*cls._learnt, *_forms(secret)}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """The text with five stars in the place of each secret."""
-        for secret in self._secrets:
+        for secret in (*self._learnt, *self._secrets):
             text = text.replace(secret, "*****")
         return text
+
+
+def _forms(secret: str) -> set[str]:
+    """A secret in each form in which it may be written; none of an empty one."""
+    return {form(secret) for form in _FORMS} - {""} if secret else set()
 
 
 def _as_python(secret: str) -> str:
@@ -98,7 +113,7 @@ def _base64(secret: str) -> str:
     return base64.b64encode(secret.encode(errors="replace")).decode().rstrip("=")
 
 
-# As values are logged: by Python, JSON, a shell, in an address, decoded, and in HTTP's headers.
+# As values are written: by Python, JSON, a shell, HTML, in an address, decoded, in HTTP's headers.
 _FORMS: tuple[Callable[[str], str], ...] = (
-    str, _as_python, _as_json, _as_shell, _in_address, _decoded, _base64,
+    str, _as_python, _as_json, _as_shell, html.escape, _in_address, _decoded, _base64,
 )  # fmt: skip

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from gpurig.contract.frameworks import DEFAULT, bases
+from gpurig.contract.frameworks import DEFAULTS, bases
 from gpurig.contract.frameworks import frameworks as known
 from gpurig.contract.frameworks import programs as shipped
 from gpurig.settings.daemon_keys import daemon
 from gpurig.settings.kinds import (
     branch,
     frameworks,
+    gpu_words,
     image_reference,
     images,
     limits,
@@ -63,6 +64,13 @@ class Setting:
     def key(self) -> str:
         """As inventories name it."""
         return PREFIX + self.name
+
+    @property
+    def default_shown(self) -> str:
+        """As a person writes it; empty where there is none."""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return "" if self.default in (None, (), {}) else str(self.default)
 
 
 def _setting(
@@ -129,7 +137,8 @@ class Settings:
         "The frameworks, each in its own environment, with or"
         f" without a version. gpurig knows {', '.join(known())}."
         f" {needs(bases())} (keras[jax]); the default is the first."
-        f" Unset: {DEFAULT}, if it has wheels for the host.",
+        f" Unset: the first of {', '.join(DEFAULTS)} that computes on the host's GPU, or, without"
+        " one, that has wheels for the host.",
     )
     accelerator: str = _setting(
         "auto", "text", one_of("auto", "cpu", "cuda"), '"cpu"',
@@ -137,7 +146,8 @@ class Settings:
     )
     python: str = _setting(
         "auto", "text", python_version, '"3.13"',
-        "The Python of the environments. auto: the distribution's."
+        "The Python of the environments. auto: the distribution's, or another that it brings"
+        " if the newest release of the framework needs it."
         " A Python that the distribution lacks needs a mirror of"
         " python-build-standalone (rig_repositories, python).",
     )
@@ -241,6 +251,19 @@ class Settings:
         " the control machine downloads each wheel once, into"
         " ~/.cache/gpurig/wheels.",
     )
+    tables: str | None = _setting(
+        None, "path", absolute_path, '"/srv/gpurig/tables"',
+        "A folder on the control machine with tables beside those"
+        " that ship, the same for all hosts. Unset: the one into"
+        " which gpurig tables refresh writes,"
+        " ~/.local/share/gpurig/tables.",
+    )
+    untested: bool = _setting(
+        False, "boolean", switch, "true",
+        "Whether rig_frameworks may name a release that is in no"
+        " table. gpurig then takes what the index says of its wheels,"
+        " and warns of what that leaves open.",
+    )
     limits: Mapping[str, int] = _setting(
         {}, "table", limits, '{"command": 14400}',
         "After how many seconds gpurig gives up: connect (30) for a"
@@ -253,6 +276,13 @@ class Settings:
         "ask", "text", one_of("never", "ask", "if-needed"), '"if-needed"',
         "Whether gpurig reboots a host that needs it: never,"
         " if-needed, ask. ask: only on a terminal, after a yes.",
+    )
+    gpus: tuple[str, ...] = _setting(
+        (), "list", gpu_words, '["10de:2684", "0000:41:00.0", "RTX 4090"]',
+        "The NVIDIA GPUs that gpurig is to use, by PCI id, slot or"
+        " name; it leaves the others alone. Unset: all, but those"
+        " that a virtual machine holds (vfio-pci), and a display"
+        " card that only a legacy driver supports, beside others.",
     )
     assume_gpu: tuple[str, ...] = _setting(
         (), "list", pci_ids, '["10de:2330"]',

@@ -17,7 +17,10 @@ from gevent.pool import Pool
 
 from gpurig import store
 from gpurig.contract.limits import Limits
+from gpurig.contract.said import said
 from gpurig.errors import GpurigError
+from gpurig.settings import pip
+from gpurig.settings.redaction import Redaction, secrets_of
 from gpurig.wheels.choice import LIBC, Wheel, chosen, refuse_others
 from gpurig.wheels.download import pieces
 from gpurig.wheels.locks import Lock
@@ -81,7 +84,7 @@ class Shelf:
 
     def _download(self, wheel: Wheel, file: Path) -> None:
         digest, request = sha256(), Request(wheel.url)
-        for name, value in _authorization(wheel.url, self.index).items():
+        for name, value in _authorization(wheel.url, *self._indexes()).items():
             request.add_unredirected_header(name, value)  # nor is it told to whom this one sends us
         with store.written(file) as out:
             for piece in pieces(request, _SECONDS, self.seconds, _LARGEST):
@@ -90,9 +93,16 @@ class Shelf:
             if digest.hexdigest() != wheel.sha256:
                 raise ValueError(f"its SHA256 {digest.hexdigest()} is not in the lock")
 
+    def _indexes(self) -> tuple[str, ...]:
+        """Where uv looks for wheels, as far as it is told."""
+        own = pip.indexes()
+        return (self.index,) if self.index else (own.url, *own.extra)
+
     def _wanted(self, lock: Lock, python: str) -> list[Wheel]:
         """The files of a lock for this Python and architecture; where they are is asked once."""
-        key = sha256(f"{lock.text}{python}{self.architecture}{self.index}".encode()).hexdigest()
+        key = sha256(
+            f"{lock.text}{python}{self.architecture}{self._indexes()}".encode()
+        ).hexdigest()
         kept = self.folder / f"{key[:16]}.json"
         with store.one_at_a_time(f"wheels-{key[:16]}"):
             if kept.exists():
@@ -123,24 +133,28 @@ class Shelf:
                 Limits(download=self.seconds).raised("download"),
             ) from error  # fmt: skip
         if done.returncode:
-            said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise GpurigError(
                 "wheels-unknown",
-                f"uv cannot find its wheels ({said[-1] if said else 'uv printed nothing'})",
+                f"uv cannot find its wheels ({_said(done.stderr)})",
                 lock.key,
                 "check rig_pypi_index, and that this machine reaches it",
             )
         return done.stdout
 
 
-def _authorization(url: str, index: str | None) -> dict[str, str]:
+def _said(text: str) -> str:
+    return Redaction(secrets_of([]))(said(text.splitlines()))
+
+
+def _authorization(url: str, *indexes: str) -> dict[str, str]:
     """The index's own user and password, for files of the same server: uv leaves them out."""
-    place, asked = urlsplit(index or ""), urlsplit(url)
-    same = (asked.scheme, asked.hostname, asked.port) == (place.scheme, place.hostname, place.port)
-    if not place.username or not same:
-        return {}
-    told = f"{unquote(place.username)}:{unquote(place.password or '')}"
-    return {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
+    asked = urlsplit(url)
+    for place in map(urlsplit, indexes):
+        there = place.scheme, place.hostname, place.port
+        if place.username and there == (asked.scheme, asked.hostname, asked.port):
+            told = f"{unquote(place.username)}:{unquote(place.password or '')}"
+            return {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
+    return {}
 
 
 def _hash(file: Path) -> str:

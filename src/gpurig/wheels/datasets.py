@@ -61,11 +61,17 @@ def _whole(folder: Path) -> bool:
     return all(_sum(folder / name) == checksum for name, checksum in ARCHIVES.items())
 
 
-def refuse_wrong(settings: Settings, where: str) -> None:
-    """InputError where rig_data_mirror has other files than MNIST's, before a host is contacted."""
+def refuse_wrong(settings: Settings, where: str, here: bool = False) -> None:
+    """
+    InputError where rig_data_mirror has other files than MNIST's, before a host is contacted.
+
+    + here: whether the host is this machine, so that a folder must be there
+    """
     wanted = not settings.components or "environments" in settings.components
     if settings.data_mirror is None or not wanted:
         return
+    if here and settings.data_mirror.startswith("/"):
+        _refuse_missing(Path(settings.data_mirror), where)
     try:
         archives(settings.data_mirror, Limits(**settings.limits).download)
     except InputError as error:
@@ -73,6 +79,17 @@ def refuse_wrong(settings: Settings, where: str) -> None:
         raise
     except Unreached:
         return  # perhaps the host reaches it; workloads.archives says what is the case
+
+
+def _refuse_missing(folder: Path, where: str) -> None:
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = f"{folder} does not exist on this machine"
+        do = "make the folder, with the four archives of MNIST, or remove the setting"
+        raise InputError("data-missing", what, f"{where}, rig_data_mirror", do) from error
+    except OSError:
+        return  # root may reach it
 
 
 def _fetch(mirror: str | None, folder: Path, seconds: int) -> None:

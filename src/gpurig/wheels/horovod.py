@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -17,6 +19,8 @@ from gpurig.errors import GpurigError
 from gpurig.stack.model import Environment
 from gpurig.stack.tables import tables
 from gpurig.wheels import locks
+
+_ASKED = 20  # seconds after which a host that waits is asked whether it is there
 
 # As HOROVOD_WITH_… and HOROVOD_WITHOUT_… name them.
 FRAMEWORKS = {"tensorflow": "TENSORFLOW", "torch": "PYTORCH"}
@@ -125,19 +129,27 @@ def keep(build: Build, distribution: str, wheel: bytes) -> None:
     store.write(file, wheel)
 
 
-def take_turns(build: Build, distribution: str) -> None:
+def take_turns(build: Build, distribution: str, answers: Callable[[], bool]) -> None:
     """
     Wait while another host of this run builds the same wheel, until it is there or that host ends.
 
     Nothing has to be given back: a host that fails is a greenlet that has ended.
+
+    + answers: whether the host that waits still answers; one that does not waits no longer, and its
+      next command says why
     """
     me, file = gevent.getcurrent(), _file(build, distribution)
+    asked = time.monotonic()
     while (builder := _builders.setdefault(file, me)) is not me:
         if kept(build, distribution) is not None:
             return
         if builder.dead:
             _builders[file] = me
         gevent.sleep(0.2)
+        if time.monotonic() - asked >= _ASKED:
+            if not answers():
+                return
+            asked = time.monotonic()
 
 
 _builders: dict[Path, gevent.Greenlet] = {}

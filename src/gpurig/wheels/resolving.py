@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 
 from gpurig import store
 from gpurig.contract.limits import Limits
+from gpurig.contract.said import NO_SOLUTION, said
 from gpurig.errors import GpurigError
+from gpurig.settings.redaction import Redaction, secrets_of
 from gpurig.stack.model import Environment
 from gpurig.wheels.lock_text import ONLY_WHEELS
 from gpurig.wheels.uv_compile import uv_compile
@@ -73,15 +75,13 @@ def resolved(
                 "install gpurig again, with all its dependencies",
             ) from error
     if done.returncode:
+        lines, redacted = done.stderr.splitlines(), Redaction(secrets_of([]))
         raise GpurigError(
             "lock-unresolved",
             f"uv cannot resolve {', '.join(environment.pins)} for Python"
-            f" {environment.python} ({_said(done.stderr)})",
+            f" {environment.python} ({redacted(said(lines))})",
             environment.lock,
-            f"uv looks for {framework_wheel(environment)} in {own}; set"
-            " a mirror of it (rig_repositories, pytorch)"
-            if own
-            else "ask for another version, or set rig_pypi_index to an index that has it",
+            _remedy(environment, own, NO_SOLUTION in done.stderr),
         )
     return done.stdout
 
@@ -114,6 +114,11 @@ def framework_wheel(environment: Environment) -> str:
     return own[0]
 
 
-def _said(stderr: str) -> str:
-    said = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return said[-1] if said else "uv printed nothing"
+def _remedy(environment: Environment, own: str | None, unsolved: bool) -> str:
+    """What helps; unsolved: whether the indexes answered, and what they have does not fit."""
+    if own:
+        wheel = framework_wheel(environment)
+        return f"uv looks for {wheel} in {own}; set a mirror of it (rig_repositories, pytorch)"
+    if unsolved:
+        return "ask for another version, or set rig_pypi_index to an index that has it"
+    return "check the network of this machine, or set rig_pypi_index to an index that it reaches"
