@@ -5,18 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpurig import store
-from gpurig.engine import trust
-from gpurig.hosts import inventory
-from gpurig.hosts.passwords import with_sudo_password
+from gpurig.cli import own_tables
+from gpurig.hosts import target
 from gpurig.images import recipe
+from gpurig.report.shown import say
 from gpurig.settings import programs
-from gpurig.settings.checks import parse_set
+from gpurig.settings.checks import parse_set, validate
+from gpurig.settings.defaults import Defaults
 from gpurig.settings.options import Options
 from gpurig.stack.frameworks import refuse_unknown_releases
 from gpurig.wheels import locks
+
+if TYPE_CHECKING:
+    from gpurig.hosts.inventory import HostSpec
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,11 @@ class Asked:
     """
     What the command line asked for.
 
-    + hosts: which; wishes: data by ``--set``, which the hosts' data have as well
+    + hosts: which; wishes: data by ``--set`` and, where no host is asked, defaults; the hosts' data
+      have them as well
     """
 
-    hosts: list[inventory.HostSpec]
+    hosts: list[HostSpec]
     wishes: dict[str, Any]
     options: Options
 
@@ -36,9 +41,22 @@ class Asked:
         """Check every word before any host is contacted; InputError says what is wrong."""
         wishes = parse_set(given["wishes"])
         unread = given.get("saved") or given.get("os")
-        if inventory.is_file(given["target"]):
-            locks.look_beside(Path(given["target"]))
-        hosts = [] if unread else inventory.load(given["target"], given["limit"], wishes)
+        file = Path(given["target"]) if target.is_file(given["target"]) else None
+        if file:
+            locks.look_beside(file)
+        defaults = Defaults.of(file)
+        for read in () if given.get("quiet") else defaults.files:
+            say(f"defaults: {read}", err=True)
+        if unread:
+            wishes = defaults.below(wishes)
+            own_tables.use([validate(wishes, "--set")])
+            return cls([], wishes, Options.of(command, given))
+        # Here, since a described machine needs nothing that reaches hosts.
+        from gpurig.engine import trust
+        from gpurig.hosts import inventory
+
+        hosts = inventory.load(given["target"], given["limit"], wishes, defaults)
+        own_tables.use([spec.settings for spec in hosts])
         for spec in hosts:
             where = f"{given['target']}, {spec.name}" if given["target"] else spec.name
             store.refuse_foreign(trust.ssh_config(spec))
@@ -48,7 +66,6 @@ class Asked:
         return cls(hosts, wishes, Options.of(command, given))
 
     def ready(self) -> Asked:
-        """With whether a person can be asked, and with the passwords that they give for sudo."""
+        """With whether a person can be asked what to do."""
         person = sys.stdin.isatty() and sys.stdout.isatty() and not self.options.as_json
-        hosts = [with_sudo_password(spec, person) for spec in self.hosts]
-        return replace(self, hosts=hosts, options=replace(self.options, person=person))
+        return replace(self, options=replace(self.options, person=person))

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from gpurig import __version__, store
+from gpurig.cli import own_tables
 from gpurig.contract.limits import Limits
 from gpurig.errors import InputError
 from gpurig.images import docker_api
 from gpurig.images import recipe as images
 from gpurig.report.shown import say
 from gpurig.settings.checks import parse_set, validate
+from gpurig.settings.defaults import Defaults
 from gpurig.settings.kinds import image_reference
 from gpurig.settings.table import IMAGES, Settings
 from gpurig.stack.described import Given, described
@@ -32,10 +34,11 @@ def build(
     name: str, base: str | None, index: str | None, tag: str | None, wishes: Sequence[str]
 ) -> int:
     """Build an image by its name, or of the Dockerfile in a folder."""
-    data = parse_set(wishes)
+    data = Defaults.of(None).below(parse_set(wishes))
     data |= {"rig_base_image": base} if base else {}
     data |= {"rig_pypi_index": index} if index else {}
     settings = validate(data, "gpurig image build")
+    own_tables.use([settings])
     seconds = Limits(**settings.limits).command
     folder = Path(name)
     if name in IMAGES:

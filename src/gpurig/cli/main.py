@@ -6,47 +6,91 @@ So that `--help` and `--version` take no time, nothing here imports pyinfra or w
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from gpurig import __version__, store
-from gpurig.errors import GpurigError
+from gpurig import __version__
+from gpurig.cli import about, candidates, options, train_options
+from gpurig.cli.ending import ended
+from gpurig.cli.usage import Verbs, WithProgram
+from gpurig.errors import InputError
 from gpurig.hosts import greenlets
-from gpurig.report import SCHEMA
-from gpurig.report.shown import prepare_output, say, shown_json, shown_line
-from gpurig.settings.options import Options
-from gpurig.training.engine_names import ENGINES
+from gpurig.hosts.target import joined
+from gpurig.report.shown import prepare_output
+from gpurig.report.streams import prepare_streams
+from gpurig.settings.options import LAYERS, Options
 
 Command = Callable[..., None]
 
+EPILOG = """\b
+Examples:
+  gpurig up                         set up this machine
+  gpurig plan gpu01 ada@gpu02       what would change on two hosts
+  gpurig up lab.py --limit gpu01    one host of an inventory
+
+\b
+Exit codes:
+  0  OK
+  1  something failed, could not be reached, or is unknown
+  2  nothing could be done
+  3  there is something to do (plan)
+  4  OK, but something needs you or is not proven yet
+"""
+
 _SET = click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE",
+                    shell_complete=candidates.settings,
                     help="Set a setting for all hosts; can be repeated.")  # fmt: skip
 _PREFETCH = click.option("--no-prefetch", "prefetch", is_flag=True, default=True, flag_value=False,
                          help="Read facts one by one (same plan, slower).")  # fmt: skip
 
 
+def _joined(context: click.Context, _: click.Parameter, words: tuple[str, ...]) -> str | None:
+    # A Tab's words may be wrong, and only an inventory's name is of use to it.
+    return next(iter(words), None) if context.resilient_parsing else joined(words)
+
+
 def _target(function: Command) -> Command:
     """The argument of every verb on hosts, and the options that come last in its help."""
     for decorate in reversed((
-        click.argument("target", required=False, metavar="[INVENTORY|@local|HOST,…]"),
-        click.option("--limit", metavar="HOST,…", help="Work on these hosts or groups only."),
+        click.argument("target", nargs=-1, metavar="[INVENTORY|@local|HOST…]", callback=_joined,
+                       shell_complete=candidates.targets),
+        click.option("--limit", metavar="HOST,…", shell_complete=candidates.limits,
+                     help="Work on these hosts or groups only."),
         _SET,
-        click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else."),
+        options.JSON,
+        options.QUIET,
+        options.VERBOSE,
         click.option("--debug", is_flag=True, help="Show the log and tracebacks."),
     )):  # fmt: skip
         function = decorate(function)
     return function
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="gpurig")
-def gpurig() -> None:
+def _layers(_: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Layers whose packages are removed, of words that commas separate."""
+    words = tuple(word.strip() for word in (value or "").split(",") if value is not None)
+    if unknown := [word for word in words if word not in LAYERS]:
+        what = f"{unknown[0]!r} is no layer of packages"
+        raise InputError("packages-wrong", what, "--packages", f"use {', '.join(LAYERS)}")
+    return words
+
+
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)  # fmt: skip
+@click.version_option(__version__, "-V", "--version", prog_name="gpurig")
+@options.QUIET
+@options.VERBOSE
+@click.option("--debug", is_flag=True, help="Show the log and tracebacks.")
+@click.pass_context
+def gpurig(context: click.Context, /, **early: bool) -> None:
     """From a bare machine to a proven AI workstation."""
+    given = {name: True for name, value in early.items() if value}
+    context.default_map = dict.fromkeys(gpurig.commands, given)
 
 
 def _work(verb: str, options: dict[str, Any]) -> None:
@@ -62,6 +106,8 @@ def _work(verb: str, options: dict[str, Any]) -> None:
               help="Whether to reboot a host that needs it; default: rig_reboot.")  # fmt: skip
 @click.option("--restart-docker", is_flag=True,
               help="Restart Docker if needed, even if containers stop.")  # fmt: skip
+@click.option("--accept-hardware", is_flag=True,
+              help="What a host was set up with and lacks now is gone for good.")  # fmt: skip
 @click.option("--upgrade", is_flag=True, help="Move frameworks and packages to newer releases.")
 @click.option("--prune", is_flag=True,
               help="Delete gpurig's environments that the settings no longer name.")  # fmt: skip
@@ -94,6 +140,19 @@ def verify(**options: Any) -> None:
 
 
 @gpurig.command()
+@click.option("--packages", metavar="LAYER,…", callback=_layers,
+              help="Remove the packages of these layers, too: driver, cuda, docker,"
+                   " container-toolkit.")  # fmt: skip
+@click.option("--restart-docker", is_flag=True,
+              help="Restart Docker if needed, even if containers stop.")  # fmt: skip
+@click.option("-y", "yes", is_flag=True, help="Remove without asking.")
+@_target
+def remove(**options: Any) -> None:
+    """Take away what gpurig made, and only that."""
+    _work("remove", options)
+
+
+@gpurig.command()
 @_target
 def facts(**options: Any) -> None:
     """Show what hosts have."""
@@ -112,8 +171,10 @@ def facts(**options: Any) -> None:
                    " debian:13.")  # fmt: skip
 @click.option("--arch", metavar="MACHINE", help="Its architecture: x86_64 (default) or aarch64.")
 @click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
-@click.option("--gpu", "gpus", multiple=True, metavar="10de:ID",
-              help="A GPU by its PCI id; can be repeated.")  # fmt: skip
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME|10de:ID|FILE|-",
+              help="A GPU by name or PCI id, also \"2x H100\", or what lspci -nn or nvidia-smi"
+                   " prints; can be repeated.")  # fmt: skip
+@click.option("--driver", metavar="VERSION", help="The driver that it has: 535.183.01.")
 @click.option("--python", metavar="VERSION", help="The version of its python3.")
 @click.option("--secure-boot", is_flag=True, default=None, help="Secure Boot is on.")
 @click.option("--virtualization", type=click.Choice(["none", "vm", "container", "wsl"]),
@@ -131,15 +192,6 @@ def resolve(**options: Any) -> None:
 
 
 @gpurig.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def tables(as_json: bool) -> None:
-    """List the tables that gpurig chooses versions by, and how old they are."""
-    from gpurig.cli.tables import show_tables
-
-    sys.exit(show_tables(as_json))
-
-
-@gpurig.command()
 @click.option("-y", "yes", is_flag=True, help="Trust the keys shown without asking.")
 @_target
 def trust(**options: Any) -> None:
@@ -151,46 +203,21 @@ def trust(**options: Any) -> None:
     sys.exit(trust(Asked.of("trust", options)))
 
 
-class _WithProgram(click.Command):
-    """A command whose words after ``--`` are a program's own, whatever stands before."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" in args:
-            cut = args.index("--")
-            args, ctx.obj = args[:cut], args[cut + 1 :]
-        return super().parse_args(ctx, args)
-
-
-@gpurig.command(cls=_WithProgram, options_metavar="[OPTIONS] [-- PROGRAM ARGUMENTS…]")
-@click.option("--engine", type=click.Choice(ENGINES), required=True,
-              help="What starts the program on the hosts.")  # fmt: skip
-@click.option("--workload", default="mnist", metavar="mnist|FILE",
-              help="What to train: mnist (default), or a Python program.")  # fmt: skip
-@click.option("--env", metavar="NAME",
-              help="The environment; default: the one that has the engine.")  # fmt: skip
-@click.option("--processes-per-host", "processes", type=click.IntRange(1), metavar="N",
-              help="Processes on each host; default: one for each GPU, else one.")  # fmt: skip
-@click.option("--no-baseline", "baseline", is_flag=True, default=True, flag_value=False,
-              help="Do not train with one process first.")  # fmt: skip
-@click.option("-x", "variables", multiple=True, metavar="NAME[=VALUE]",
-              help="A variable for the program; without a value: the one set"
-                   " here; can be repeated.")  # fmt: skip
+@gpurig.command(cls=WithProgram, options_metavar="[OPTIONS] [-- PROGRAM ARGUMENTS…]")
+@train_options.options
 @_target
 @click.pass_context
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on all hosts together, with torchrun, Horovod or multi-worker TensorFlow."""
     greenlets.patch()
-    from gpurig.cli.asked import Asked
-    from gpurig.cli.train import run, wish
+    from gpurig.cli.train import train
 
-    names = ("engine", "workload", "env", "processes", "baseline", "variables")
-    wished = wish(**{name: options[name] for name in names}, arguments=ctx.obj or [])
-    sys.exit(run(Asked.of("train", options), wished))
+    sys.exit(train(options, ctx.obj or []))
 
 
-@gpurig.group()
+@gpurig.group(cls=Verbs)
 def image() -> None:
-    """Build, run and save container images, with the Docker of DOCKER_HOST or of this machine."""
+    """Build, run and save container images, with the Docker of DOCKER_HOST or of your context."""
 
 
 @image.command()
@@ -198,8 +225,7 @@ def image() -> None:
 @click.option("--base", metavar="IMAGE", help="Build on this image; default: rig_base_image.")
 @click.option("--index", metavar="URL", help="Read wheels from here; default: rig_pypi_index.")
 @click.option("--tag", metavar="NAME", help="Name the image; default: gpurig/NAME.")
-@click.option("--set", "wishes", multiple=True, metavar="rig_KEY=VALUE",
-              help="Set a setting; can be repeated.")  # fmt: skip
+@options.SET
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def build(name: str, debug: bool, **options: Any) -> None:
     """Build an image: tensorflow, pytorch, or a folder with a Dockerfile."""
@@ -236,33 +262,15 @@ def save(name: str, file: str, debug: bool) -> None:
     sys.exit(save(name, file))
 
 
+for command in about.COMMANDS:
+    gpurig.add_command(command)
+
+
 def main() -> None:
-    """Run the command line; errors are sentences, and tracebacks are for ``--debug``."""
+    """Run the command line, and end with its exit code."""
+    prepare_streams()
     prepare_output()
-    arguments = sys.argv[1:]
-    # sudo, a ProxyCommand of ssh's, this machine's own shell: none comes from a folder of others.
-    os.environ["PATH"] = store.search_path(os.environ.get("PATH", os.defpath))
-    try:
-        gpurig.main(args=arguments, standalone_mode=False)
-    except GpurigError as error:
-        if "--debug" in arguments:
-            raise
-        sys.exit(_tell(error, arguments))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except (KeyboardInterrupt, click.Abort):
-        say("gpurig: interrupted. Changes so far stay. Run it again to finish.", err=True)
-        sys.exit(130)
-
-
-def _tell(error: GpurigError, arguments: list[str]) -> int:
-    if "--json" in arguments:
-        command = next((word for word in arguments if word in gpurig.commands), "")
-        frame = {"schema": SCHEMA, "command": command, "hosts": {}, "errors": [error.as_json()]}
-        say(json.dumps(shown_json(frame), indent=2))
-    say(f"gpurig: {shown_line(str(error))}", err=True)
-    return error.exit_code
+    sys.exit(ended(gpurig, sys.argv[1:]))
 
 
 if __name__ == "__main__":

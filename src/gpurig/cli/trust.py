@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 
-from rich.prompt import Confirm
-
 from gpurig.cli.asked import Asked
 from gpurig.engine import trust as keys
 from gpurig.engine.runner import prepare_engine
 from gpurig.errors import GpurigError, InputError
 from gpurig.report import run_log
 from gpurig.report.shown import say, shown_line
+from gpurig.report.terminal import YesOrNo
 from gpurig.settings.redaction import secrets_of
 
 
 def trust(asked: Asked) -> int:
     """Each new host key, shown and, after a yes, written to known_hosts."""
     prepare_engine()
-    run_log.open_run(asked.options.debug, secrets_of(spec.data for spec in asked.hosts))
+    names = [spec.name for spec in asked.hosts]
+    run_log.open_run(asked.options, secrets_of(spec.data for spec in asked.hosts), names)
 
     def confirm(host: str, kind: str, seen: str) -> bool:
         say(f"{host}: {kind} {seen}")
@@ -31,7 +31,7 @@ def trust(asked: Asked) -> int:
                 host,
                 "use -y",
             )
-        return bool(Confirm.ask("Does the host itself show this fingerprint?", default=False))
+        return bool(YesOrNo.ask("Does the host itself show this fingerprint?", default=False))
 
     code = 0
     for spec in asked.hosts:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
+
 from gpurig.cli.asked import Asked
 from gpurig.engine.result import HostResult, exit_code
 from gpurig.engine.run import Interrupted, run
@@ -9,8 +13,10 @@ from gpurig.engine.runner import prepare_engine
 from gpurig.hosts.greenlets import INTERRUPTED, interruptible
 from gpurig.report import run_log, run_report, summary
 from gpurig.report.facts import readable
+from gpurig.report.frame import as_text, of_run
 from gpurig.report.screen import Screen
 from gpurig.report.shown import say, say_lines
+from gpurig.settings import mounted
 from gpurig.settings.redaction import secrets_of
 from gpurig.wheels import datasets
 
@@ -18,15 +24,17 @@ from gpurig.wheels import datasets
 def work(asked: Asked) -> int:
     """`up`, `plan` and `verify`: one run that goes as far as its verb says."""
     for spec in asked.hosts:
-        datasets.refuse_wrong(spec.settings, spec.name)
+        mounted.refuse_unmounted(spec.settings, spec.name)
+        datasets.refuse_wrong(spec.settings, spec.name, here=spec.transport == "local")
     prepare_engine()
     asked = asked.ready()
     options, command = asked.options, asked.options.command
-    folder = run_log.open_run(options.debug, secrets_of(spec.data for spec in asked.hosts))
     names = [spec.name for spec in asked.hosts]
+    settings = {spec.name: spec.settings for spec in asked.hosts}
+    folder = run_log.open_run(options, secrets_of(spec.data for spec in asked.hosts), names)
     with (
         interruptible(),
-        Screen(names, quiet=options.as_json, asks=options.ask) as screen,
+        Screen(names, options.silent, options, settings) as screen,
     ):
         try:
             results = run(asked.hosts, options, screen)
@@ -35,12 +43,13 @@ def work(asked: Asked) -> int:
             results, code = interrupted.results, INTERRUPTED
     written = run_report.write(folder, command, results, code)
     if options.as_json:
-        say(run_report.text(command, results))
+        say(as_text(of_run(command, results)))
         return code
-    say("")
     for spec, result in zip(asked.hosts, results, strict=True):
-        say_lines(summary.ending(result, spec.settings, command))
-    say(f"report: {written}")
+        lines = summary.ending(result, spec.settings, command)
+        say_lines(summary.verdict(lines) if options.quiet else ["", *lines])
+    if not options.quiet:
+        say(f"report: {written}")
     if code not in (0, 3, 4):
         say(f"log: {folder / 'log'}")
     return code
@@ -50,7 +59,7 @@ def facts(asked: Asked) -> int:
     """Everything that is there, for people or as JSON."""
     results = read(asked)
     if asked.options.as_json:
-        say(run_report.text("facts", results))
+        say(as_text(of_run("facts", results)))
     else:
         for result in results:
             _facts_lines(result)
@@ -58,14 +67,24 @@ def facts(asked: Asked) -> int:
 
 
 def _facts_lines(result: HostResult) -> None:
-    lines = [f"{result.name}:", *(f"  error: {error}" for error in result.errors)]
-    lines += [f"  {section:18} {text}" for section, text in readable(result.facts)]
+    lines = [f"{result.name}:", *(f"  error: {error.told(result.name)}" for error in result.errors)]
+    for section, text in readable(result.facts):
+        lines += _folded(f"  {section:18} {text}", 21)
     say_lines(lines)
+
+
+def _folded(line: str, indent: int) -> list[str]:
+    """A line as a terminal's width has it; elsewhere, where programs read it, it stays one."""
+    if not sys.stdout.isatty():
+        return [line]
+    width = max(shutil.get_terminal_size().columns, 40)
+    return textwrap.wrap(line, width, subsequent_indent=" " * indent) or [line]
 
 
 def read(asked: Asked) -> list[HostResult]:
     """What a verb that changes nothing and shows no progress finds out of each host."""
     prepare_engine()
-    run_log.open_run(asked.options.debug, secrets_of(spec.data for spec in asked.hosts))
-    with Screen([spec.name for spec in asked.hosts], quiet=True) as screen:
+    names = [spec.name for spec in asked.hosts]
+    run_log.open_run(asked.options, secrets_of(spec.data for spec in asked.hosts), names)
+    with Screen(names, quiet=True) as screen:
         return run(asked.hosts, asked.options, screen)

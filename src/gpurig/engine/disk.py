@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.errors import HostError
 from gpurig.facts.host.disk import Room
 from gpurig.settings.table import Settings

@@ -12,16 +12,20 @@ from typing import Any
 
 from gpurig.contract.values import Absent, Unknown
 from gpurig.engine.result import Proof, ProofVerdict, Standing
-from gpurig.facts.host.proven import RECORD, Last, Proven
+from gpurig.facts.host.proven import RECORD, Last, Proven, There
 from gpurig.settings.programs import own_programs
 from gpurig.settings.table import Settings
+from gpurig.stack.gpus import name_of
 from gpurig.stack.model import Cuda, Cudnn, Stack
 
 Record = Proven | Absent | Unknown
 
 _BAD = {ProofVerdict.FAILED.value, ProofVerdict.UNKNOWN.value}
 
-FORGET = f"rm -f {RECORD}"
+
+def unproven(record: Proven) -> str:
+    """The command that writes one without proofs; where it cannot, none is left that has some."""
+    return f"{{ {remember(record)}; }} || rm -f {RECORD}"
 
 
 def remember(record: Proven) -> str:
@@ -109,8 +113,41 @@ def _fewer(part: str, before: Mapping[str, str], now: Mapping[str, str]) -> bool
     return part in ("environments", "images") and left <= there
 
 
-def joined(record: Record, now: Mapping[str, str], proofs: Iterable[Proof]) -> Proven:
-    """The record after these proofs; of one that was deferred, what is known of it stays."""
+def gone(record: Record, gpus: object) -> list[str]:
+    """
+    The GPUs that were there when the host was proven and that its PCI bus does not list now.
+
+    + gpus: the fact's value; what cannot be read is not gone
+
+    ``["NVIDIA H100 80GB HBM3 (10de:2330) at 0000:41:00.0"]``. One that is in another slot is there.
+    """
+    if not isinstance(record, dict) or not isinstance(gpus, (list, Absent)):
+        return []
+    now = [(gpu["id"], gpu["address"]) for gpu in gpus or ()]
+    lost = off_bus(record["state"].get("GPUs", "").split(", "), now)
+    return [f"{name_of(id)} ({id}) at {address}" for id, address in lost]
+
+
+def off_bus(was: Iterable[str], now: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Ids and slots of what is no longer on the bus; was: each ``10de:2330 at 0000:41:00.0``."""
+    known = [(id, slot) for id, _, slot in (one.partition(" at ") for one in was) if slot]
+    here, lost = list(now), []
+    for id in dict.fromkeys(id for id, _ in known):
+        there = [slot for one, slot in here if one == id]
+        away = [slot for one, slot in known if one == id and slot not in there]
+        missing = sum(one == id for one, _ in known) - len(there)
+        lost += [(id, slot) for slot in away[: max(missing, 0)]]
+    return lost
+
+
+def joined(
+    record: Record, now: Mapping[str, str], proofs: Iterable[Proof], there: There | None = None
+) -> Proven:
+    """
+    The record after these proofs; of one that was deferred, what is known of it stays.
+
+    + there: what the set-up stands on
+    """
     known = record["proofs"] if isinstance(record, dict) else {}
     at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%MZ")
     found = {}
@@ -120,7 +157,8 @@ def joined(record: Record, now: Mapping[str, str], proofs: Iterable[Proof]) -> P
             never = Last(title=proof.title, verdict="unknown", reason="it has never run", at=at)
             last = known.get(proof.id, never)
         found[proof.id] = last
-    return Proven(state=dict(now), proofs=found)
+    joined = Proven(state=dict(now), proofs=found)
+    return joined if there is None else Proven(**joined, there=there)
 
 
 def differs(record: Record, new: Proven) -> bool:
@@ -128,5 +166,6 @@ def differs(record: Record, new: Proven) -> bool:
     return not isinstance(record, dict) or _verdicts(record) != _verdicts(new)
 
 
-def _verdicts(record: Proven) -> tuple[dict[str, str], dict[str, str]]:
-    return record["state"], {name: last["verdict"] for name, last in record["proofs"].items()}
+def _verdicts(record: Proven) -> tuple[dict[str, str], There | None, dict[str, str]]:
+    verdicts = {name: last["verdict"] for name, last in record["proofs"].items()}
+    return record["state"], record.get("there"), verdicts

@@ -22,7 +22,8 @@ from pyinfra import logger
 from gpurig.contract.limits import MB, Limits
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.errors import InternalError
-from gpurig.hosts.exchange import PIECE, Flooded, LineRoom, lines
+from gpurig.hosts.answer import PIECE, Flooded
+from gpurig.hosts.exchange import LineRoom, lines
 from gpurig.hosts.inventory import HostSpec
 from gpurig.stack.model import Stack
 from gpurig.wheels import locks
@@ -43,11 +44,13 @@ def prove(
     deferred: str,
     on_proof: Callable[[Proof], None],
     on_line: Callable[[str], None],
+    on_begin: Callable[[str, int, int], None] = lambda title, number, of: None,
 ) -> list[Proof]:
     """
     Run every proof of the host's stack; each is also told to `on_proof` as it ends.
 
     + deferred: why no training program is run, or empty
+    + on_begin: is told a proof's title as it begins, and the how-manieth of how many it is
     """
     assert isinstance(result.answer, Stack)
     given = {
@@ -73,6 +76,9 @@ def prove(
                 told = json.loads(line)
                 if "line" in told:
                     on_line(told["line"])
+                    continue
+                if "begins" in told:
+                    on_begin(told["begins"], told["number"], told["of"])
                     continue
                 verdict = ProofVerdict(told["proof"]["verdict"])
                 proof = Proof(**(told["proof"] | {"verdict": verdict}))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.contract.values import as_json
 from gpurig.errors import GpurigError
 from gpurig.stack.model import Refusal, Stack
@@ -110,8 +110,8 @@ class HostResult:
             return 1
         if proofs & {ProofVerdict.FAILED, ProofVerdict.UNKNOWN}:
             return 1
-        if verdicts & {Verdict.DRIFTED, Verdict.FOLLOWS} and command in ("plan", "up"):
-            return 3 if command == "plan" else 1
+        if verdicts & {Verdict.DRIFTED, Verdict.FOLLOWS} and command in ("plan", "up", "remove"):
+            return 1 if command == "up" else 3
         return self._remembered() or (4 if self.due else 0)
 
     @property

@@ -1,8 +1,11 @@
-"""Images through Docker's own API: built, run and saved where DOCKER_HOST says, or here."""
+"""Images through Docker's own API: built, run and saved where DOCKER_HOST or a context says."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +18,9 @@ import docker.errors
 import paramiko
 import requests
 from docker.models.images import Image
+from docker.tls import TLSConfig
 from docker.types import DeviceRequest, Mount
+from docker.utils import parse_repository_tag
 
 from gpurig import store
 from gpurig.contract.limits import Limits
@@ -24,21 +29,34 @@ from gpurig.images.recipe import Recipe
 
 Say = Callable[[str], None]
 KIND = "nvidia.com/gpu"
+_THERE = ("Pull complete", "Already exists")  # what Docker says of a layer in the end
 # What the SDK lets through when a daemon refuses, goes away, or a file cannot be read.
 BROKEN = (docker.errors.DockerException, requests.RequestException, OSError)
 
 
+SOCKET = "/var/run/docker.sock"
+HERE = "this machine"
+
+
 def connect(seconds: int = Limits.command) -> docker.DockerClient:
     """
-    The daemon that DOCKER_HOST names, or this machine's; InputError if none answers.
+    The daemon of DOCKER_HOST, of the user's Docker context, or this machine's.
 
     + seconds: how long it may be silent, as rig_limits has it: a step of a build says nothing
+
+    InputError if none answers.
     """
-    where = os.environ.get("DOCKER_HOST", "this machine")
+    where, context = _chosen()
     try:
-        client = docker.from_env(timeout=20)
+        client = (
+            docker.DockerClient(**context, timeout=20) if context else docker.from_env(timeout=20)
+        )
         client.ping()
     except (*BROKEN, paramiko.SSHException, ValueError) as error:
+        installed = any(map(shutil.which, ("docker", "dockerd"))) or Path(SOCKET).exists()
+        if where == HERE and not installed:
+            what, do = "Docker is not installed", "run gpurig up, or set DOCKER_HOST"
+            raise InputError("docker-missing", what, where, do) from error
         raise InputError(
             "docker-unreachable",
             f"Docker does not answer ({_root(error)})",
@@ -47,6 +65,55 @@ def connect(seconds: int = Limits.command) -> docker.DockerClient:
         ) from error
     client.api.timeout = seconds
     return client
+
+
+def _chosen() -> tuple[str, dict[str, Any]]:
+    """Whose daemon it is, for sentences, and how its context reaches it; nothing without one."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host, {}
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    name = os.environ.get("DOCKER_CONTEXT") or _current(folder / "config.json")
+    if name == "default":
+        return HERE, {}
+    try:
+        return f"Docker's context {name}", _context(folder / "contexts", name)
+    except (OSError, ValueError, LookupError, TypeError, docker.errors.TLSParameterError) as error:
+        raise InputError(
+            "docker-unreachable",
+            f"Docker's context {name} cannot be read ({getattr(error, 'strerror', None) or error})",
+            "DOCKER_CONTEXT" if os.environ.get("DOCKER_CONTEXT") else str(folder / "config.json"),
+            "run docker context use with one that docker context ls lists",
+        ) from error
+
+
+def _current(file: Path) -> str:
+    """The context that `docker context use` chose; a file that docker cannot read chooses none."""
+    try:
+        return str(json.loads(file.read_text())["currentContext"] or "default")
+    except (OSError, ValueError, LookupError, TypeError):
+        return "default"
+
+
+def _context(folder: Path, name: str) -> dict[str, Any]:
+    """
+    What the SDK takes for a context; raises what reading JSON does.
+
+    The SDK's own reader looks into the working folder where the user has no config.json.
+    """
+    own = hashlib.sha256(name.encode()).hexdigest()
+    meta = json.loads((folder / "meta" / own / "meta.json").read_text())
+    there = meta["Endpoints"]["docker"]
+    keys = folder / "tls" / own / "docker"
+    secured: TLSConfig | bool = False
+    if keys.is_dir():
+        pair = (str(keys / "cert.pem"), str(keys / "key.pem"))
+        ca = keys / "ca.pem"
+        secured = TLSConfig(
+            client_cert=pair if (keys / "cert.pem").exists() else None,
+            ca_cert=str(ca) if ca.exists() else None,
+            verify=not there.get("SkipTLSVerify", False),
+        )
+    return {"base_url": there["Host"], "tls": secured}
 
 
 @dataclass(frozen=True)
@@ -112,14 +179,33 @@ def _base(client: docker.DockerClient, base: str, say: Say) -> None:
         return
     except docker.errors.ImageNotFound:
         say(f"pulling {base}")
+    repository, tag = parse_repository_tag(base)
     try:
-        client.images.pull(base)
+        chunks = client.api.pull(repository, tag or "latest", stream=True, decode=True)
+        why = _pulled(chunks, say)
     except BROKEN as error:
+        why = _last(error)
+    if why:
         raise InputError(
             "base-image-missing",
-            f"the base image {base} is missing, and Docker cannot pull it ({_last(error)})",
+            f"the base image {base} is missing, and Docker cannot pull it ({why})",
             do="name an existing image with --base",
-        ) from error
+        )
+
+
+def _pulled(chunks: Iterable[Mapping[str, Any]], say: Say) -> str:
+    """Say how many layers are there as they come; why it failed, or empty."""
+    layers: dict[str, bool] = {}
+    for chunk in chunks:
+        if "error" in chunk:
+            return str(chunk["error"]).strip()
+        status, layer = str(chunk.get("status", "")), str(chunk.get("id", ""))
+        if "layer" in status or status in _THERE or layer in layers:
+            before = sum(layers.values())
+            layers[layer] = layers.get(layer, False) or status in _THERE
+            if (there := sum(layers.values())) != before:
+                say(f"{there} of {len(layers)} layers")
+    return ""
 
 
 def _build(client: docker.DockerClient, tag: str, say: Say, **context: Any) -> None:

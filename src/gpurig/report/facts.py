@@ -9,7 +9,7 @@ from typing import Any
 from gpurig.contract.values import Unknown, from_json
 from gpurig.facts.registry import FACTS
 from gpurig.report.units import memory, size
-from gpurig.stack.gpus import gpu
+from gpurig.stack.gpus import called, gpu
 
 # What a person reads where a fact is ABSENT or empty; "none" for all others.
 NOTHING = {
@@ -72,7 +72,7 @@ def _called(pci_id: str) -> str:
     known = gpu(pci_id)
     if known.architecture is None:
         return pci_id
-    return f"{pci_id} ({known.name}, {known.architecture}, compute {known.compute_capability})"
+    return f"{called(known)}, {known.architecture}, compute {known.compute_capability}"
 
 
 def _devices(value: Any) -> list[str]:

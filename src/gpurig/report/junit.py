@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.report.machine import own_name
 from gpurig.report.shown import shown

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from rich.console import Group
 from rich.live import Live
-from rich.prompt import Confirm
-from rich.table import Table
 from rich.text import Text
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
+from gpurig.contract.progress import Progress
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
+from gpurig.hosts.passwords import typed
+from gpurig.operations.shared.words import few
+from gpurig.report import plan
+from gpurig.report.live import Row, fitted, view
 from gpurig.report.shown import shown_line
-from gpurig.report.terminal import Terminal
+from gpurig.report.terminal import Hanging, Terminal, YesOrNo
+from gpurig.report.units import duration
+from gpurig.settings.options import DEFAULTS, Options
+from gpurig.settings.table import Settings
 
+MOVING_COLUMNS = 80  # that such a line gives to what the step printed
 QUIET_SECONDS = 30  # without a terminal, how often a long step says that it moves
 
+LAYERS = {"environment": "environments"}  # how a layer is called, where its ids do not say so
+
 STYLES = {
-    Verdict.HOLDS: "green",
-    Verdict.DRIFTED: "yellow",
-    Verdict.FOLLOWS: "yellow",
-    Verdict.DUE: "magenta",
-    Verdict.UNKNOWN: "red",
-    Verdict.LEFT_OUT: "dim",
     ProofVerdict.PASSED: "green",
     ProofVerdict.FAILED: "bold red",
     ProofVerdict.UNKNOWN: "red",
@@ -36,33 +41,28 @@ STYLES = {
 }
 
 
-@dataclass
-class _Row:
-    """What one host is doing now."""
-
-    stage: str = "waiting"
-    doing: str = ""
-    line: str = ""
-    since: float = field(default_factory=time.monotonic)
-
-    def begin(self, stage: str, doing: str = "") -> None:
-        self.stage, self.doing, self.line, self.since = stage, doing, "", time.monotonic()
-
-
 class Screen:
     """
     A `Listener` that prints.
 
+    + settings: of each host, by its name, for the text above the question
     + quiet: print nothing (for ``--json``)
-    + asks: whether the plans of all hosts are shown together, with a question
+    + options: of the run; where they ask, the plans of all hosts are shown together
     """
 
-    def __init__(self, hosts: list[str], quiet: bool = False, asks: bool = False) -> None:
-        self.asks = asks
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        quiet: bool = False,
+        options: Options = DEFAULTS,
+        settings: Mapping[str, Settings] = MappingProxyType({}),
+    ) -> None:
+        self.options, self.settings = options, settings
         self.console = Terminal(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
-        self.rows = {host: _Row() for host in hosts}
-        self.changing: set[str] = set()
+        self.rows = {host: Row() for host in hosts}
+        self.todo: dict[str, set[str]] = {}  # by host: planned promises not looked at since
         self.live: Live | None = None
+        self.turn = BoundedSemaphore()  # of those that ask
         self.ticker: gevent.Greenlet | None = None
 
     def __enter__(self) -> Screen:
@@ -85,65 +85,98 @@ class Screen:
             self.live = None
 
     def stage(self, host: str, text: str) -> None:
-        self.rows[host].begin(text)
+        row = self.rows[host]
+        row.enter(text)
         if text == "changing":
-            self.changing.add(host)
-        elif text == "reading again":
-            self.changing.discard(host)
+            row.of = len(self.todo.get(host, ()))
         if self.live is None:
             self._say(host, text, "dim")
 
     def line(self, host: str, text: str) -> None:
-        if text.strip():
-            self.rows[host].line = text.strip().rpartition("\r")[2]  # as a terminal shows progress
+        self.rows[host].line(text)
+
+    def progress(self, host: str, progress: Progress) -> None:
+        self.rows[host].progress(progress)
 
     def finding(self, host: str, finding: Finding) -> None:
-        if host in self.changing and finding.verdict is Verdict.DRIFTED:
-            self.rows[host].begin(finding.id, finding.will)
+        row = self.rows[host]
+        if row.stage != "changing":
+            return
+        todo = self.todo.get(host, set())
+        todo.discard(finding.id)
+        row.number = min(max(1, row.of - len(todo)), row.of)
+        if finding.verdict is Verdict.DRIFTED:
+            row.begin(finding.will, LAYERS.get(layer := finding.id.partition(".")[0], layer))
 
     def done(self, host: str, finding: Finding) -> None:
         seconds = time.monotonic() - self.rows[host].since
-        self._say(host, f"{'done':8} {finding.id}: {finding.will} ({_seconds(seconds)})", "green")
-        self.rows[host].begin("changing")
+        told = f"{'done':8} {finding.id}: {finding.will}"
+        self._say(host, told, "green", 9, f"({duration(seconds)})")
+        self.rows[host].begin()
 
     def planned(self, result: HostResult) -> None:
-        if self.asks or not result.planned(Verdict.DRIFTED, Verdict.FOLLOWS):
+        todo = result.planned(Verdict.DRIFTED, Verdict.FOLLOWS)
+        self.todo[result.name] = {finding.id for finding in todo}
+        if self.options.ask or self.options.command == "verify" or not todo or self.console.quiet:
             return
         if self.console.is_terminal:
-            self.console.print(plan_table([result]))
+            told = plan.expected(result, self.options, self.settings[result.name])
+            self._print([*plan.changes([result]), *(Text(f"  {shown_line(one)}") for one in told)])
         else:
-            for line in plan_lines(result):
+            for line in plan.lines(result):
                 self.console.print(Text(shown_line(line)))
 
+    def proving(self, host: str, title: str, number: int, of: int) -> None:
+        row = self.rows[host]
+        row.number, row.of = number, of
+        row.begin(title)
+
     def proof(self, host: str, proof: Proof) -> None:
-        self.rows[host].begin("proving")
+        self.rows[host].begin()
         if proof.verdict is ProofVerdict.NOT_APPLICABLE:
             return  # counted at the end; the report has each with its reason
         reason = f": {proof.reason}" if proof.reason else ""
         self._say(
             host,
-            f"{proof.verdict.value:14} {proof.title}{reason} ({_seconds(proof.seconds)})",
+            f"{proof.verdict.value:14} {proof.title}{reason}",
             STYLES[proof.verdict],
+            15,
+            f"({duration(proof.seconds)})",
         )
 
     def finished(self, result: HostResult) -> None:
-        self.rows[result.name].begin("finished")
-        for error in result.errors:
+        self.rows[result.name].enter("finished")
+        for error in result.errors if len(self.rows) > 1 else ():  # the last lines have them too
             self._say(result.name, str(error), "red")
 
     def asked(self, results: list[HostResult]) -> bool:
         self._pause()
-        self.console.print(plan_table(results))
-        hosts = [r.name for r in results if r.planned(Verdict.DRIFTED, Verdict.FOLLOWS)]
-        yes = bool(Confirm.ask(f"Change {', '.join(hosts)}?", console=self.console, default=False))
+        for alike in plan.grouped(results, self.options, self.settings):
+            self._print(alike)
+        yes = self._yes(f"Change {few([result.name for result in results])}?")
         self._resume()
         return yes
 
     def asked_to_reboot(self, host: str) -> bool:
+        with self.turn:
+            self._pause()
+            yes = self._yes(f"Reboot {host} now?")
+            self._resume()
+            return yes
+
+    def password(self, prompt: str) -> str | None:
         self._pause()
-        yes = bool(Confirm.ask(f"Reboot {host} now?", console=self.console, default=False))
-        self._resume()
-        return yes
+        try:
+            return typed(prompt)
+        finally:
+            self._resume()
+
+    def _yes(self, question: str) -> bool:
+        return bool(YesOrNo.ask(shown_line(question), console=self.console, default=False))
+
+    def _print(self, paragraphs: Sequence[Text]) -> None:
+        for paragraph in paragraphs:
+            self.console.print(Hanging(paragraph))
 
     def _pause(self) -> None:
         if self.live is not None:
@@ -153,9 +186,13 @@ class Screen:
         if self.live is not None:
             self.live.start()
 
-    def _say(self, host: str, text: str, style: str = "") -> None:
-        name = f"{host}  " if len(self.rows) > 1 else ""
-        self.console.print(Text(name, "bold") + Text(shown_line(text), style))
+    def _say(self, host: str, text: str, style: str = "", by: int = 4, end: str = "") -> None:
+        name = Text(f"{shown_line(host)}  " if len(self.rows) > 1 else "", "bold")
+        told = name + Text(shown_line(text), style)
+        if self.console.is_terminal:
+            self.console.print(Hanging(told, len(name) + by, end))
+        else:
+            self.console.print(told + Text(f" {end}" if end else "", style))
 
     def _tick(self) -> None:
         quiet: dict[str, float] = {}
@@ -167,57 +204,12 @@ class Screen:
             for host, row in self.rows.items():
                 spent = time.monotonic() - row.since
                 said = quiet.get(host, row.since)
-                if row.doing and time.monotonic() - max(said, row.since) > QUIET_SECONDS:
+                if row.step and time.monotonic() - max(said, row.since) > QUIET_SECONDS:
                     quiet[host] = time.monotonic()
-                    self._say(host, f"{'...':8} {row.doing}, {_seconds(spent)}: {row.line}", "dim")
+                    moving = fitted(shown_line(row.moving), MOVING_COLUMNS)
+                    told = f"{'...':8} {row.step}, {duration(spent)}: {moving}"
+                    self._say(host, told.rstrip(": "), "dim")
 
     def _render(self) -> Group:
-        table = Table.grid(padding=(0, 2), expand=True)
-        for width in (None, None, 8):
-            table.add_column(no_wrap=True, width=width)
-        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
-        for host, row in self.rows.items():
-            if row.stage in ("finished", "waiting"):
-                continue
-            spent = _seconds(time.monotonic() - row.since)
-            told = f"{row.doing}: {row.line}" if row.doing and row.line else row.doing or row.line
-            table.add_row(Text(host, "bold"), Text(row.stage, "cyan"), spent, told)
-        return Group(table)
-
-
-def plan_table(results: list[HostResult]) -> Table:
-    """What will change and why, a row a promise; what waits or is unknown among it."""
-    names = ", ".join(result.name for result in results)
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.title, table.title_justify = f"What will change on {names}", "left"
-    table.title_style = "bold"
-    many = len(results) > 1
-    for _ in range(2 + many):
-        table.add_column(overflow="fold")
-    for result in results:
-        shown = (Verdict.DRIFTED, Verdict.FOLLOWS, Verdict.DUE, Verdict.UNKNOWN)
-        for finding in result.planned(*shown):
-            text = Text(finding.will or f"{finding.verdict.value}: {finding.reason}")
-            if finding.verdict is Verdict.DRIFTED:
-                text.append(f"\n{finding.actual} -> {finding.wanted}", "dim")
-            if finding.leaves:
-                text.append(f"; keeps {finding.leaves}", "dim")
-            row = Text(finding.id, STYLES[finding.verdict])
-            table.add_row(*([result.name] if many else []), row, text)
-    return table
-
-
-def plan_lines(result: HostResult) -> list[str]:
-    """The same as plain lines, one a promise, for logs."""
-    lines = [f"What will change on {result.name}"]
-    for finding in result.planned(Verdict.DRIFTED, Verdict.FOLLOWS, Verdict.DUE, Verdict.UNKNOWN):
-        told = f"{finding.verdict.value}: {finding.reason}"
-        if finding.verdict is Verdict.DRIFTED:
-            told = f"{finding.will} ({finding.actual} -> {finding.wanted})"
-        leaves = f"; keeps {finding.leaves}" if finding.leaves else ""
-        lines.append(f"  {finding.id}: {told}{leaves}")
-    return lines
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+        size = self.console.size
+        return Group(*view(self.rows, size.width, size.height - 1))

@@ -11,7 +11,9 @@ write what `shown` gives, and tests/test_shown.py finds whatever in gpurig print
 from __future__ import annotations
 
 import math
+import shutil
 import sys
+import textwrap
 import traceback
 import unicodedata
 from collections.abc import Iterable
@@ -22,6 +24,7 @@ from typing import Any
 # surrogates, separators of lines and paragraphs. The two joiners belong to how scripts are written.
 _ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _KEPT = "\t\n\u200c\u200d"
+_NARROW = 20  # columns in which nothing is gained by wrapping
 
 
 def shown(text: str) -> str:
@@ -71,9 +74,30 @@ def say(text: str, err: bool = False) -> None:
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Print lines, each of which stays one: none can look like another host's."""
+    """
+    Print lines, each of which stays one: none can look like another host's.
+
+    On a terminal one that is too wide goes on below, further to the right, with a whole word.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     for line in lines:
-        print(shown_line(line), flush=True)
+        print("\n".join(_wrapped(shown_line(line), width)), flush=True)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """A line in so many columns, by words; a command stays whole, so that it can be copied."""
+    indent = len(line) - len(line.lstrip(" "))
+    if len(line) <= width or width < _NARROW + indent or line.lstrip(" ").startswith("try: "):
+        return [line]
+    return textwrap.wrap(
+        line.lstrip(" "),
+        width,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 4),
+        break_long_words=False,
+        break_on_hyphens=False,
+        tabsize=1,
+    )
 
 
 def prepare_output() -> None:

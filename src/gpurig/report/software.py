@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpurig.contract.frameworks import folder
+from gpurig.contract.frameworks import COMPUTES_ON, folder
 from gpurig.contract.frameworks import frameworks as frameworks_known
 from gpurig.engine.result import HostResult
 from gpurig.report.machine import observed
@@ -15,7 +15,6 @@ from gpurig.stack.model import Cuda, Cudnn, Environment, Stack
 from gpurig.stack.observed import Observed
 
 _SOURCES = {"distribution": "the distribution", "nvidia": "NVIDIA", "docker": "Docker"}
-_COMPUTES_ON = {"cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU", "tpu": "TPU"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _environment(wanted: Environment, told: Observed) -> Part:
     wheels = environments.get(wanted.name, {})
     version = _release(wanted.framework, wheels)
     base = f"on {label(wanted.base)} {_release(wanted.base, wheels)}" if wanted.base else ""
-    accelerator = f"for {_COMPUTES_ON[wanted.accelerator]}"
+    accelerator = f"for {COMPUTES_ON[wanted.accelerator]}"
     more = ", ".join(filter(None, [base.rstrip(), f"Python {wanted.python}", accelerator]))
     return Part(label(wanted.framework), version or wanted.version, more, bool(version))
 

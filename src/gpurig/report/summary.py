@@ -6,9 +6,13 @@ import shlex
 from collections import Counter
 from pathlib import PurePosixPath
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.engine.result import HostResult, ProofVerdict
+from gpurig.images.recipe import reference
+from gpurig.operations.environments.uv import UV
+from gpurig.report.plan import CHANGING, counts, left_out
 from gpurig.settings.table import Settings
+from gpurig.stack.gpus import called
 from gpurig.stack.model import Refusal, Stack
 
 
@@ -17,13 +21,13 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
     lines = [_headline(result, command)]
     if isinstance(result.answer, Refusal):
         lines += _refusal(result.answer)
-    lines += [f"  error: {error}" for error in result.errors]
-    if result.final:
-        lines.append(f"  changed: {len(result.changed)}")
-    right = sum(finding.verdict is Verdict.HOLDS for finding in result.plan)
-    if right:
+    lines += [f"  error: {error.told(result.name)}" for error in result.errors]
+    if command == "up" and not result.changed and not result.errors and not result.notes:
+        lines.append("  nothing changed")
+    right = len(result.planned(Verdict.HOLDS))
+    if right and command != "remove" and result.exit_code(command) != 3:
         lines.append(f"  already right: {right}")
-    lines += _verdicts(result)
+    lines += _verdicts(result, command)
     lines += _proofs(result)
     lines += _proven(result)
     lines += [f"  note: {note}" for note in result.notes]
@@ -31,8 +35,13 @@ def ending(result: HostResult, settings: Settings, command: str) -> list[str]:
         lines += _assumed(result.answer)
         lines += [f"  warning: {warning}" for warning in result.answer.warnings]
         if command == "up" and result.exit_code(command) in (0, 4):
-            lines += _try(result, result.answer, settings)
+            lines += _try(result.answer, settings)
     return lines
+
+
+def verdict(lines: list[str]) -> list[str]:
+    """Of the lines about one host: how it stands, and its errors."""
+    return [lines[0], *(line for line in lines[1:] if line.startswith("  error: "))]
 
 
 def _proofs(result: HostResult) -> list[str]:
@@ -53,7 +62,7 @@ def _proofs(result: HostResult) -> list[str]:
 
 
 def _assumed(stack: Stack) -> list[str]:
-    gpus = ", ".join(gpu.id for gpu in stack.gpus)
+    gpus = ", ".join(called(gpu) for gpu in stack.gpus)
     told = f"  assumed hardware: {gpus} (rig_assume_gpu); nothing was computed on it"
     return [told] if stack.assumed else []
 
@@ -64,13 +73,23 @@ def _headline(result: HostResult, command: str) -> str:
     if result.refused:
         return f"{result.name}: refused"
     code = result.exit_code(command)
+    if command == "remove" and code in (0, 3):
+        return f"{result.name}: {_removed(result)}"
     if code == 4 and not result.due:
         return f"{result.name}: OK, but not proven"
     if code == 4:
         return f"{result.name}: OK, except what needs you (below)"
     if code == 3:
-        return f"{result.name}: {len(result.planned(Verdict.DRIFTED, Verdict.FOLLOWS))} to change"
+        return f"{result.name}: {counts(result)}"
     return f"{result.name}: {'OK' if code == 0 else 'not OK'}"
+
+
+def _removed(result: HostResult) -> str:
+    """How a removal without a fault ended."""
+    number = len(result.planned(Verdict.DRIFTED))
+    if not number:
+        return "nothing to remove"
+    return f"{number} to remove" if not result.final else "OK"
 
 
 def _proven(result: HostResult) -> list[str]:
@@ -92,22 +111,32 @@ def _refusal(refusal: Refusal) -> list[str]:
     return lines + [f"  you can: {way.change} ({way.costs})" for way in refusal.ways_out]
 
 
-def _verdicts(result: HostResult) -> list[str]:
-    told = {Verdict.DUE: "needs you", Verdict.UNKNOWN: "unknown", Verdict.LEFT_OUT: "left out"}
+def _verdicts(result: HostResult, command: str) -> list[str]:
+    told = {Verdict.DUE: "needs you", Verdict.UNKNOWN: "unknown"}
+    drifted = len(result.planned(*CHANGING)) if command == "verify" else 0
+    open_ = [f"  {drifted} to change: gpurig plan shows what, gpurig up does it"] if drifted else []
     return [
-        f"  {told[finding.verdict]}: {finding.id}: {finding.reason}"
-        for finding in result.now
-        if finding.verdict in told
+        *open_,
+        *(
+            f"  {told[finding.verdict]}: {finding.id}: {finding.reason}"
+            for finding in result.now
+            if finding.verdict in told
+        ),
+        *(f"  left out: {', '.join(ids)}: {reason}" for reason, ids in left_out(result.now)),
     ]
 
 
-def _try(result: HostResult, stack: Stack, settings: Settings) -> list[str]:
+def _try(stack: Stack, settings: Settings) -> list[str]:
     lines = []
     if stack.environments:
         path = PurePosixPath(settings.venv_root) / stack.environments[0].name
         lines.append(f"  try: source {shlex.quote(f'{path}/bin/activate')}")
+        python = shlex.quote(f"{path}/bin/python")
+        lines.append(f"  add packages as root: {UV} pip install --python {python} NAME")
     if stack.docker:
         gpu = "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all " if stack.container_toolkit else ""
         what = "nvidia-smi" if gpu else "sh"
-        lines.append(f"  try: docker run --rm -it {gpu}debian:stable {what}")
+        image = reference(stack.images[0].name) if stack.images else "debian:stable"
+        pulls = "" if stack.images else " (Docker pulls the image)"
+        lines.append(f"  try{pulls}: docker run --rm -it {gpu}{image} {what}")
     return lines

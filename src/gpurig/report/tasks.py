@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.report.units import count
 from gpurig.stack.model import Refusal

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 
 def size(count: float) -> str:
-    """Bytes: ``83.1 GB`` (powers of ten, as disks are sold)."""
+    """Bytes: ``83.1 GB``, ``611 MB`` (powers of ten, as disks are sold)."""
     amount, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if amount < 1000:
             break
         amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
+
+
+def size_of(part: float, whole: float) -> str:
+    """A part of so many bytes: ``412 of 611 MB``, ``83.1 MB of 2.5 GB``."""
+    done, total = size(min(part, whole)), size(whole)
+    same = done.rpartition(" ")[2] == total.rpartition(" ")[2]
+    return f"{done.rpartition(' ')[0] if same else done} of {total}"
 
 
 def duration(seconds: float) -> str:
@@ -19,7 +26,12 @@ def duration(seconds: float) -> str:
         return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
+    return elapsed(round(seconds))
+
+
+def elapsed(seconds: float) -> str:
+    """What a clock that runs shows: ``0 s``, ``38 s``, ``8 min 13 s``, ``2 h 5 min``."""
+    whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.engine.result import HostResult, ProofVerdict
 from gpurig.report.tasks import due
 from gpurig.report.units import count, moment
@@ -42,6 +42,7 @@ NOT_PROVEN = Headline("attention", "Not proven", f"{_SET_UP}; not every proof ha
 NOTHING_TO_CHANGE = Headline("good", "Nothing to change", f"{_SET_UP}, and every proof passed.")
 READY = Headline("good", "Ready", f"{_SET_UP}, and training works.")
 UNTRAINED = Headline("plain", "Set up", f"{_SET_UP}; no training ran.")
+REMOVED = Headline("good", "Removed", "Nothing of gpurig's is left that it may take away.")
 ASSUMED = Headline("plain", "Set up", f"{_SET_UP}. The GPUs are assumed: none computed anything.")
 
 
@@ -66,6 +67,8 @@ def headline(result: HostResult, command: str) -> Headline:
 
 def _without_faults(result: HostResult, command: str) -> Headline:
     number = _number(result, _OPEN)
+    if command == "remove" and not number and not due(result):
+        return REMOVED
     if number and command != "verify":
         return _open(command, number)
     if result.standing and (failed := len(result.standing.failed)):

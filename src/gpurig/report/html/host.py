@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.result import HostResult, ProofVerdict
 from gpurig.report.facts import readable
 from gpurig.report.html import proofs
@@ -148,7 +149,8 @@ def _software(result: HostResult, fresh: bool) -> list[tuple[str, str]]:
         name = _COMPONENTS.get(item.component, item.component)
         by_reason.setdefault(item.reason, []).append(name)
     left_out = [prose(f"{', '.join(names)}: {reason}") for reason, names in by_reason.items()]
-    ends = [prose(f"{end.what} {_when(end.when)}: {end.consequence}") for end in result.answer.ends]
+    month = f"{date.today():%Y-%m}"
+    ends = [prose(f"{end.what} {explain.support(end, month)}") for end in result.answer.ends]
     parts += [("Left out", "<br>".join(left_out))] if left_out else []
     return parts + ([("Support", "<br>".join(ends))] if ends else [])
 
@@ -158,10 +160,6 @@ def _part(one: Part, fresh: bool) -> str:
     if one.there:
         return told
     return f"{told} {tag('not installed' if fresh else 'not read again', 'attention')}"
-
-
-def _when(when: str) -> str:
-    return when if when.startswith("ended") else f"until {when}"
 
 
 def _changes(result: HostResult, command: str) -> tuple[str, str]:
@@ -203,7 +201,8 @@ def _folds(result: HostResult) -> str:
         if finding.verdict is Verdict.HOLDS
     ]
     facts = [f"{section:18} {text}" for section, text in readable(result.facts)]
-    why = explain.readable(result.answer) if result.answer is not None else []
+    month = f"{date.today():%Y-%m}"
+    why = explain.readable(result.answer, month) if result.answer is not None else []
     return "".join(
         [
             proofs.not_applicable(result),

@@ -41,6 +41,15 @@ def page(command: str, results: list[HostResult], code: int, log: str = "") -> s
             for number, result in enumerate(results)
         ]
         body = "\n".join([overview.part(results, command, kicker), *parts])
+    return document(title, body, _footer(code, log), wide)
+
+
+def document(title: str, body: str, footer: str, wide: str = "") -> str:
+    """
+    A page that needs no other file.
+
+    + body, footer: HTML
+    """
     return f"""<!doctype html>
 <html lang=en>
 <head>
@@ -51,7 +60,7 @@ def page(command: str, results: list[HostResult], code: int, log: str = "") -> s
 </head>
 <body{wide}>
 {body}
-<footer>{_footer(code, log)}</footer>
+<footer>{footer}</footer>
 </body>
 </html>
 """
