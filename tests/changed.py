@@ -25,6 +25,7 @@ READ = {
     "tests/data/recorded/nvidia-smi/": "tests/lab/test_nvml_standin.py",
     "tests/data/recorded/pynvml/": "tests/lab/test_nvml_standin.py",
     "tests/proofs/": "src/gpurig/engine/proving.py",
+    "tests/system/programs/": "tests/system/test_train.py",
     "tests/lab/standins/": "tests/lab/lab.py",
     "workloads/": "src/gpurig/settings/programs.py",
     "docs/": "tests/test_docs.py",

@@ -7,4 +7,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # the lab is a package of the tests
 
-pytest_plugins = ["lab.plugin", "changed"]
+pytest_plugins = ["lab.plugin", "changed", "host_locks"]

@@ -1,6 +1,6 @@
 """The tests with the lab: each file that boots hosts in a pytest of its own, some at a time.
 
-Hosts are waited for more than they compute: a lane keeps half a processor busy.
+Hosts are waited for more than they compute: a lane keeps less than half a processor busy.
 pytest-xdist cannot do it: pyinfra_cli replaces threads by greenlets when it is imported, and the
 channel to xdist's worker, which was open before, blocks.
 """
@@ -16,11 +16,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
-LANES = 3
+LANES = 4
 # Which file installs the wheel that another one compiles, and begins when that has ended.
 AFTER = {"system/test_train_horovod.py": "operations/test_horovod.py"}
 TIMES = TESTS / "README.md"
+LEFT_OUT = re.compile(r"^\d+ long tests? w", re.MULTILINE)  # as lab/plugin.py says it
 ROW = re.compile(r"\| `(\S+)` \| (\d+) \|")
 
 
@@ -48,6 +51,8 @@ class Run:
             errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.code, self.said = done.returncode, done.stdout
+        if self.code == pytest.ExitCode.NO_TESTS_COLLECTED and LEFT_OUT.search(self.said):
+            self.code = 0
         self.seconds = time.monotonic() - start
         return self
 

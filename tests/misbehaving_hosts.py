@@ -7,16 +7,25 @@ asked to run it runs with the shell of this machine, except where its behaviour 
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import paramiko
 
 FOR_EVER = 3600
+
+# Shells that end without running anything, and the last that they print.
+MUTE = {
+    "has no login shell": "This account is currently not available.",
+    "exits in its profile": "",
+    "is a menu": "1) status  2) reboot\nyour choice: invalid",
+}
 
 
 class Server(paramiko.ServerInterface):
@@ -44,6 +53,8 @@ class Server(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
         if self.behaviour == "answers no exec":
             time.sleep(FOR_EVER)
+        if self.behaviour == "runs no command":
+            return False
         told = self.behaviour, channel, command.decode()
         threading.Thread(target=run, args=told, daemon=True).start()
         return True
@@ -51,9 +62,21 @@ class Server(paramiko.ServerInterface):
 
 def run(behaviour: str, channel: Any, command: str) -> None:
     """What a command of ours becomes there."""
-    mark = command.split(";")[0].removeprefix("echo ")
+    found = re.search(r" t=(\w+);", command)
+    assert found
+    mark = f"gpurig-{found[1]}"
     if behaviour == "begins no command":
         return
+    if behaviour in MUTE:
+        time.sleep(0.2)  # the answer that it will run goes first
+        channel.sendall(f"{MUTE[behaviour]}\n")
+        channel.send_exit_status(0)
+        channel.close()
+        return
+    if behaviour == "prints for ever":
+        while True:
+            channel.sendall("loading\n")
+            time.sleep(0.1)
     if behaviour == "is silent":
         channel.sendall(f"{mark}\n")
         return
@@ -73,11 +96,35 @@ def run(behaviour: str, channel: Any, command: str) -> None:
     if behaviour == "has a talkative .bashrc":
         channel.sendall("hello\n\x1b]0;title\x07{}\nenter your name: ")
         channel.sendall_stderr("mesg: ttyname failed\n")
-    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
-    channel.sendall(done.stdout)
-    channel.sendall_stderr(done.stderr)
-    channel.send_exit_status(done.returncode)
+    merged = subprocess.STDOUT if behaviour == "mixes errors in" else subprocess.PIPE
+    process = subprocess.Popen(
+        ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=merged
+    )
+    flows = [(channel.recv, process.stdin), (process.stdout, channel.sendall)]
+    if process.stderr:
+        flows.append((process.stderr, channel.sendall_stderr))
+    pumps = [threading.Thread(target=pump, args=flow, daemon=True) for flow in flows]
+    for one in pumps:
+        one.start()
+    for one in pumps[1:]:
+        one.join()
+    code = process.wait()
+    channel.sendall(f"bye\n{mark[:-1]}" if behaviour == "has a talkative .bashrc" else "")
+    channel.send_exit_status(0 if behaviour == "has a talkative .bashrc" else code)
     channel.close()
+
+
+def pump(source: Any, sink: Any) -> None:
+    """From a channel to a process's input, or from its output to a channel, until it ends."""
+    with suppress(OSError):
+        while data := source.read1(9999) if hasattr(source, "read1") else source(9999):
+            if hasattr(sink, "write"):
+                sink.write(data)
+                sink.flush()
+            else:
+                sink(data)
+        if hasattr(sink, "close"):
+            sink.close()
 
 
 def listen(behaviour: str) -> None:

@@ -12,6 +12,7 @@ GIVEN = "{promise}"  # an operation that serves several layers; each deploy give
 SHOWN = {
     "python": "VERSION",
     "title": "NAME",
+    "layer": "LAYER",
     "user": "USER",
 }  # other arguments that stand in ids, as docs/reference/promises.md writes them
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.stack.observed import Observed
 from stack.observations import answer, debian

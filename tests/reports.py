@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpurig.contract.promise import Finding
+from gpurig.contract.finding import Finding
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, Standing
 from gpurig.errors import HostError
 from report_parts import H100, finding, host, installed, picture, proof, proven, trained
@@ -25,7 +25,8 @@ def _plan() -> list[Finding]:
                 wanted="installed", will="install docker.io, docker-cli"),
         finding("docker.service", "follows", reason="known after docker.packages"),
         finding("environment.tensorflow.interpreter", "drifted", wanted="Python 3.13",
-                actual="no /opt/gpurig/venvs/tensorflow", will="make /opt/gpurig/venvs/tensorflow"),
+                actual="not there",
+                will="install TensorFlow 2.21.0 for CPU in /opt/gpurig/venvs/tensorflow"),
     ]  # fmt: skip
 
 
@@ -64,8 +65,9 @@ def failed() -> list[HostResult]:
     result.errors = [
         HostError(
             "operation-failed",
-            "could not make /opt/gpurig/venvs/tensorflow: error: Request failed after 3 retries in"
-            " 11.4s: dns error: Temporary failure in name resolution",
+            "could not install TensorFlow 2.21.0 for CPU in /opt/gpurig/venvs/tensorflow:"
+            " error: Request failed after 3 retries in 11.4s: dns error:"
+            " Temporary failure in name resolution",
             "gpu07.example.org",
             "the log has the whole output",
         )

@@ -69,6 +69,40 @@ def test_all_that_it_started_ends_with_its_input(shell: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_what_it_clears_up_at_its_end_is_cleared_up(shell: str, tmp_path: Path) -> None:
+    """As in an installation that is ended after its uploads, which hold passwords."""
+    uploaded, began = tmp_path / "secret", tmp_path / "began"
+    uploaded.write_text("password")
+    line = f"{{ trap 'rm -f {uploaded}' EXIT; : > {began}; sleep 300; }} 3>&1 1>&2"
+    with _started(shell, line) as running:
+        assert running.stdin
+        while not began.exists():
+            time.sleep(0.05)
+        running.stdin.close()
+        ended = time.monotonic() + 60
+        while uploaded.exists() and time.monotonic() < ended:
+            time.sleep(0.1)
+        assert not uploaded.exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_package_manager_comes_to_its_end(shell: str, tmp_path: Path) -> None:
+    """What started it is gone meanwhile."""
+    apt, began, ended = tmp_path / "apt-get", tmp_path / "began", tmp_path / "ended"
+    apt.write_text(f"#!/bin/sh\n: > {began}; sleep {2 * attended.GRACE}; : > {ended}\n")
+    apt.chmod(0o755)
+    with _started(shell, f"{apt}; sleep 300") as running:
+        assert running.stdin
+        while not began.exists():
+            time.sleep(0.05)
+        running.stdin.close()
+        late = time.monotonic() + 60
+        while not ended.exists() and time.monotonic() < late:
+            time.sleep(0.1)
+        assert ended.exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_folder_ends_with_its_input(shell: str) -> None:
     """Every user can make something in it, and it goes with all that is in it."""
     with subprocess.Popen(

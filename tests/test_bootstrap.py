@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
+import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -110,6 +116,29 @@ def test_without_an_index_it_is_one_sentence(missing: str, clone: Clone, index: 
     assert missing in log.read_text()
 
 
+def test_a_person_sees_that_it_goes_on(clone: Clone, index: Served) -> None:
+    """On a terminal, where a step takes long: for how long, and what it does, in one line."""
+    index.held = "toy"
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    started = clone.start(PIP_INDEX_URL=index.url, errors=theirs)
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # the terminal ends with the last that writes to it
+        # Once gevent is at work the index is served only while nothing blocks.
+        while select.select([ours], [], [], 60)[0] and (piece := os.read(ours, 1000)):
+            said += piece
+            if b"  3 s" in said:
+                index.go.set()
+    os.close(ours)
+    assert ended(started)[:2] == (0, "ran\n")
+    first, *frames = said.decode().split("\r\x1b[K")
+    assert first.startswith("gpurig: preparing ")
+    assert [frame for frame in frames if frame.startswith("  2 s")]
+    assert all(len(frame) < 40 for frame in frames)
+    assert frames[-1] == ""
+
+
 @pytest.mark.parametrize("held", ["toy", "pytest"])
 def test_killed_anywhere_it_starts_over(held: str, clone: Clone, index: Served) -> None:
     """What a killed run left behind is not taken for complete."""
@@ -141,6 +170,98 @@ def test_two_at_once_prepare_once(clone: Clone, index: Served) -> None:
     assert ended(first)[:2] == (0, "ran\n")
     assert ended(second) == (0, "ran\n", "")
     assert index.asked == ["uv", "toy"]
+
+
+FOREIGN = {
+    "Python's": {
+        "PYTHONPATH": "FOLDER", "PYTHONHOME": "FOLDER", "PYTHONSTARTUP": "FOLDER/toy.py",
+        "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error", "PYTHONUSERBASE": "FOLDER",
+        "PYTHONSAFEPATH": "1", "PYTHONOPTIMIZE": "2", "PYTHONPLATLIBDIR": "none",
+    },
+    "pip's": {
+        "PIP_TARGET": "FOLDER", "PIP_USER": "1", "PIP_PREFIX": "FOLDER", "PIP_CONSTRAINT": "/none",
+        "PIP_REQUIRE_VIRTUALENV": "1", "PIP_DRY_RUN": "1", "PIP_QUIET": "3", "PIP_LOG": "/none/log",
+        "PIP_NO_BINARY": ":all:",
+    },
+    "uv's": {
+        "UV_TARGET": "FOLDER", "UV_PREFIX": "FOLDER", "UV_CONSTRAINT": "/none", "UV_PYTHON": "2.7",
+        "UV_SYSTEM_PYTHON": "1", "UV_REQUIRE_HASHES": "1", "UV_EXCLUDE_NEWER": "2001-01-01",
+        "UV_NO_BINARY": "1", "UV_PROJECT_ENVIRONMENT": "FOLDER", "UV_CONFIG_FILE": "/none",
+    },
+    "the shell's": {
+        "CDPATH": "FOLDER", "ENV": "FOLDER/toy.py", "BASH_ENV": "FOLDER/toy.py", "IFS": "/",
+        "GREP_OPTIONS": "-v", "POSIXLY_CORRECT": "1", "PS4": "$(false)", "TMOUT": "1",
+    },
+    "the language's": {"LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8", "LANGUAGE": "tr"},
+    "a language that is not there": {"LC_ALL": "xx_YY"},
+    "none": {"LC_ALL": "POSIX", "LANG": ""},
+}  # fmt: skip
+
+
+# All at once; by themselves they tell which it is.
+TOGETHER = {key: value for variables in FOREIGN.values() for key, value in variables.items()}
+TOGETHER |= FOREIGN["the language's"]
+APART = [pytest.param(one, id=name, marks=pytest.mark.long) for name, one in FOREIGN.items()]
+
+
+@pytest.mark.parametrize("variables", [pytest.param(TOGETHER, id="all"), *APART])
+def test_no_variable_of_the_caller_s_decides_what_runs(
+    clone: Clone, index: Served, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """Nothing of theirs is imported, nothing goes elsewhere; the index that they name counts."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for module in ("toy", "click", "venv", "sitecustomize", "usercustomize"):
+        (folder / f"{module}.py").write_text("raise SystemExit('a foreign module')\n")
+    before = sorted(folder.iterdir())
+    theirs = {key: value.replace("FOLDER", str(folder)) for key, value in variables.items()}
+    answer = clone.run(PIP_INDEX_URL=index.url, **theirs)
+    log = clone.folder / ".bootstrap.log"
+    assert answer[:2] == (0, "ran\n"), answer[2] + log.read_text()
+    assert clone.run(**theirs) == (0, "ran\n", "")
+    assert sorted(folder.iterdir()) == before
+
+
+def test_pip_conf_that_leads_elsewhere_does_not(
+    clone: Clone, index: Served, tmp_path: Path
+) -> None:
+    """Of a configuration file only what says from where counts."""
+    conf = tmp_path / "pip.conf"
+    conf.write_text(
+        f"[global]\nindex-url = {index.url}\ntarget = {tmp_path}/theirs\nuser = true\n"
+        "[install]\nrequire-virtualenv = true\nconstraint = /none\n"
+    )
+    answer = clone.run(PIP_CONFIG_FILE=str(conf))
+    assert answer[:2] == (0, "ran\n"), (clone.folder / ".bootstrap.log").read_text()
+    assert not (tmp_path / "theirs").exists()
+
+
+@pytest.mark.parametrize(
+    "mask", [0o077, 0o777, *(pytest.param(n, marks=pytest.mark.long) for n in (0o000, 0o277))]
+)
+def test_any_umask_does(clone: Clone, index: Served, mask: int) -> None:
+    """What is prepared has modes of its own, and a later run of somebody else's can use it."""
+    before = os.umask(mask)
+    try:
+        answer = clone.run(PIP_INDEX_URL=index.url)
+    finally:
+        os.umask(before)
+    assert answer[:2] == (0, "ran\n"), answer
+    modes = {name: (clone.folder / name).stat().st_mode & 0o777 for name in
+             (".bootstrap.lock", ".bootstrap.log", ".venv", ".venv/.gpurig")}  # fmt: skip
+    assert modes == {
+        ".bootstrap.lock": 0o644, ".bootstrap.log": 0o644, ".venv": 0o755, ".venv/.gpurig": 0o644,
+    }  # fmt: skip
+
+
+def test_a_prepared_clone_need_not_be_writable(clone: Clone, index: Served) -> None:
+    """As where it lies on a medium that is only read."""
+    clone.run(PIP_INDEX_URL=index.url)
+    clone.folder.chmod(0o555)
+    before = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    answer = ended(clone.start(before=before))
+    clone.folder.chmod(0o755)
+    assert answer == (0, "ran\n", "")
 
 
 def test_a_home_that_cannot_be_written_does(clone: Clone, index: Served) -> None:
@@ -209,3 +330,14 @@ def test_uv_is_told_what_pip_is_configured_for(
     found = script.environment(options, environ)
     always = {"UV_INDEX_STRATEGY", "UV_SYSTEM_CERTS"}
     assert {name: found[name] for name in found.keys() - always} == told
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_of_the_tests_is_ours_and_prepares_nothing(word: str, tmp_path: Path) -> None:
+    """Not pytest's hundreds of lines."""
+    clone = shutil.copy(ROOT / "gpurig", tmp_path / "gpurig")
+    done = subprocess.run([clone, "test", word], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: ./gpurig test [OPTIONS] [FILE]...\n")
+    assert "--lab" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert [file.name for file in tmp_path.iterdir()] == ["gpurig"]

@@ -13,9 +13,9 @@ import pytest
 from pyinfra.api import StringCommand
 
 from gpurig.errors import HostError
-from gpurig.hosts import host_lock
-from gpurig.hosts.connector import GpurigConnector, reading_fact, sudo_error
-from gpurig.hosts.transport import LocalTransport
+from gpurig.hosts import frame, host_lock
+from gpurig.hosts.connector import GpurigConnector, reading_fact
+from gpurig.hosts.local import LocalTransport
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_modes_do_not_depend_on_the_host_s_umask(
     """Neither the login's umask nor sudo's decides what mode an upload and a new file have."""
     (tmp_path / "sudo").write_text(SUDO)
     (tmp_path / "sudo").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(frame, "PATH", f"{tmp_path}:{frame.PATH}")
     before = os.umask(umask)
     try:
         for name, root in (("plain", {}), ("sudo", {"_sudo": True, "_sudo_password": password})):
@@ -101,12 +101,15 @@ def test_facts_read_together_are_as_if_read_singly(connector: GpurigConnector, s
     assert connector.commands == before, "it came from the cache"
 
 
-def test_many_facts_are_split_below_the_argument_limit(connector: GpurigConnector) -> None:
-    """More than the kernel takes in one argument still is read."""
+@pytest.mark.parametrize("arguments", [{}, {"_env": {"A": "b"}}], ids=["none", "a variable"])
+def test_many_facts_are_split_below_the_argument_limit(
+    connector: GpurigConnector, arguments: dict[str, Any]
+) -> None:
+    """More than the kernel takes in one argument still is read, also by a shell within."""
     commands = [StringCommand(f"echo {i}; : {'x' * 9000}") for i in range(30)]
-    connector.prefetch(commands, {})
+    connector.prefetch(commands, arguments)
     assert len(connector.facts) == 30
-    assert connector.commands == 3
+    assert connector.commands == 2
 
 
 def test_the_lock_is_held_until_the_connection_ends(
@@ -131,19 +134,3 @@ def test_the_private_folder_is_private_and_removed() -> None:
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     transport.close()
     assert not os.path.exists(folder)
-
-
-@pytest.mark.parametrize(
-    ("said", "what"),
-    [
-        ("sudo: a password is required", "sudo needs a password"),
-        ("Sorry, try again.\nsudo: 1 incorrect password attempt", "sudo refuses the password"),
-        ("ann is not in the sudoers file.", "this user may not use sudo"),
-        ("sh: 1: sudo: not found", "gpurig needs root, and the host has no sudo"),
-    ],
-)
-def test_what_sudo_says_becomes_a_sentence(said: str, what: str) -> None:
-    """sudo's own words, as sudo 1.9 prints them."""
-    error = sudo_error("h", said.splitlines())
-    assert error is not None
-    assert error.what == what

@@ -82,6 +82,18 @@ def test_a_mirror_that_does_not_answer_is_left_to_the_hosts(mirror: Path) -> Non
         datasets.archives(str(mirror))
 
 
+def test_a_folder_that_this_machine_lacks_is_named_before_anything_changes(mirror: Path) -> None:
+    """Even where the archives are kept from before; on another host it may be there."""
+    settings = validate({"rig_data_mirror": "/nosuch/mnist"}, "x")
+    said = "@local, rig_data_mirror: /nosuch/mnist does not exist on this machine; make the folder"
+    for _ in ("nothing is kept", "the archives are"):
+        with pytest.raises(InputError, match=said):
+            datasets.refuse_wrong(settings, "@local", here=True)
+        datasets.refuse_wrong(settings, "gpu01")
+        datasets.archives(str(mirror))
+    datasets.refuse_wrong(validate({"rig_data_mirror": str(mirror)}, "x"), "@local", here=True)
+
+
 def test_a_host_without_environments_needs_no_data(mirror: Path) -> None:
     """A wrong mirror is nobody's business there."""
     (mirror / NAME).write_bytes(b"<html>")
@@ -95,5 +107,5 @@ def test_a_host_without_environments_needs_no_data(mirror: Path) -> None:
 )
 def test_a_wrong_file_on_a_host_is_named(head: str, words: str) -> None:
     """By its first bytes."""
-    assert words in seems({"sha256": "0" * 64, "head": head})
+    assert words in seems({"sha256": "0" * 64, "head": head, "closed": False})
     assert seems(None) == "is missing"

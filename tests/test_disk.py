@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.contract.values import ABSENT, Unknown
 from gpurig.engine import disk
 from gpurig.errors import HostError

@@ -6,12 +6,14 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from gpurig.cli import main
+from gpurig.operations.environments import environment
 from gpurig.report.html import EXITS
 from promise_ids import promises
 
@@ -44,8 +46,9 @@ def titles() -> dict[str, str]:
 
 
 def _first_column(page: str, header: str) -> set[str]:
-    """What stands as code in the first column of the table with this header, each only once."""
-    table = (REFERENCE / page).read_text().split(f"| {header} |", 1)[1].split("\n\n", 1)[0]
+    """What stands as code in the first column of the tables with this header, each only once."""
+    tables = (REFERENCE / page).read_text().split(f"| {header} |")[1:]
+    table = "\n".join(part.split("\n\n", 1)[0] for part in tables)
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     names = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
     twice = {name for name in names if names.count(name) > 1}
@@ -100,20 +103,95 @@ def test_the_settings_page_is_as_written_from_the_declarations() -> None:
     assert (REFERENCE / "settings.md").read_text() == page
 
 
+def _commands(group: click.Group) -> Iterator[click.Command]:
+    """It, its commands, and theirs."""
+    yield group
+    for command in group.commands.values():
+        yield from _commands(command) if isinstance(command, click.Group) else (command,)
+
+
 def test_every_command_and_option_is_on_the_page() -> None:
     """docs/reference/commands.md names what the command line takes, and no option more."""
     page = (REFERENCE / "commands.md").read_text()
     options = {
         option
-        for command in (*main.gpurig.commands.values(), *main.image.commands.values())
+        for command in _commands(main.gpurig)
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
     assert _first_column("commands.md", "command") == set(main.gpurig.commands)
-    written = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", page))
+    written = set(re.findall(r"(?<![\w-])--?[A-Za-z][a-z-]*", page))
     assert options <= written, options - written
-    assert written <= options | {"--lab"}, written - options
+    assert written <= options | {"--lab", "--help", "-h"}, written - options
+
+
+def test_a_row_of_options_names_the_commands_that_take_it() -> None:
+    """The commands that share their options take all four; the others are in their rows."""
+    page = (REFERENCE / "commands.md").read_text()
+    verbs = dict(main.gpurig.commands)
+    for group, within in main.gpurig.commands.items():
+        if isinstance(within, click.Group):
+            verbs |= {f"{group} {name}": one for name, one in within.commands.items()}
+    takes: dict[tuple[str, bool], set[str]] = {}  # by option, and whether it has a value
+    for verb, command in verbs.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                for option in parameter.opts:
+                    takes.setdefault((option, not parameter.is_flag), set()).add(verb)
+    told = re.findall(r"^(.*) take these:$", page, re.M)
+    shared = set(re.findall(r"`(\w+)`", told[0]))
+    for option, valued in (("--limit", 1), ("--set", 1), ("--json", 0), ("--debug", 0)):
+        assert shared <= takes[option, bool(valued)]
+    assert takes["--limit", True] == shared
+    rows = re.findall(r"^\| (`-.+?) \| (`[a-z`, ]+`) \|", page, re.M)
+    assert rows
+    for options, of in rows:
+        for option in re.findall(r"`(--?[a-z-]+)", options):
+            valued = " " in options.partition("`, ")[0]
+            assert set(re.findall(r"`([a-z ]+)`", of)) == takes[option, valued], option
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_is_whole(page: Path) -> None:
+    """No empty line cuts it: each begins with a head and its line of dashes."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.M)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        rows = table.splitlines()
+        assert len(rows) > 2, rows[0]
+        assert re.fullmatch(r"\|(-+\|)+", rows[1]), rows[0]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {rows[1].count("|")}, rows[0]
+
+
+def test_pages_say_which_locks_ship() -> None:
+    """Of PyTorch those for CUDA and none for the CPU, as the two pages say."""
+    locks = {lock.name for lock in (ROOT / "src/gpurig/wheels/data/locks").glob("pytorch-*")}
+    assert locks
+    assert all("-cuda" in lock for lock in locks)
+    assert "ships locks of PyTorch for CUDA, and none for the CPU" in _page("container-images")
+    assert "but none of PyTorch for the CPU" in _page("environments")
+
+
+def test_pages_use_what_gpurig_installs() -> None:
+    """A host that was set up over SSH has virtualenv, and not Debian's python3-venv."""
+    assert "virtualenv" in environment.PACKAGES
+    assert "python3-venv" not in environment.PACKAGES
+    assert not [page for page in (DOCS / "how-to").glob("*.md") if "-m venv" in page.read_text()]
+
+
+def test_pages_agree_on_the_name_of_the_command() -> None:
+    """gpurig, as the index of the pages says; ./gpurig on the page that begins with a clone."""
+    assert (
+        "In a clone, where gpurig is not installed, it is `./gpurig`."
+        in (DOCS / "index.md").read_text()
+    )
+    for page in (DOCS / "how-to").glob("*.md"):
+        lines = re.findall(r"^(\./gpurig .*)$", page.read_text(), re.M)
+        assert not lines or page.name == "one-machine.md", page.name
+
+
+def _page(name: str) -> str:
+    return (DOCS / "how-to" / f"{name}.md").read_text()
 
 
 def test_the_readme_names_both_commands() -> None:

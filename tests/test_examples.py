@@ -11,21 +11,27 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import click
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.cli import main
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine import run
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
-from gpurig.report import run_report
-from gpurig.report.screen import plan_lines
+from gpurig.hosts.inventory import load
+from gpurig.report import plan as shown_plan
+from gpurig.report.frame import of_run
 from gpurig.report.summary import ending
-from gpurig.settings.checks import validate
+from gpurig.settings.checks import parse_set, validate
+from gpurig.settings.defaults import NAME, Defaults
 from gpurig.stack.described import Given, described
 from gpurig.stack.model import Stack
 from gpurig.stack.resolver import resolve
 from gpurig.training import output
-from gpurig.training.training import Outcome
+from gpurig.training.wish import Outcome, Results, Wish
+from gpurig.training.workload import Workload
 from test_docs import PAGES, ROOT, promises, titles
 from test_sentences import script
 
@@ -45,6 +51,132 @@ RUN = "README.md: ./gpurig up --set rig_data_mirror=/srv/mnist"
 TRAIN = "docs/how-to/train-on-many-hosts.md: gpurig train --engine torchrun my-lab.py"
 # What needs no host is run; of what was recorded on hosts the words are compared with the code.
 RUNNABLE = [name for name in EXAMPLES if "gpurig resolve --os" in name]
+
+
+def _blocks(kind: str) -> Iterator[tuple[str, str]]:
+    """Page and text of each block of code of this language; empty: of none."""
+    for page in PAGES:
+        found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.M)
+        for language, block in found:
+            if language == kind:
+                yield str(page.relative_to(ROOT)), block
+
+
+def _lines() -> Iterator[tuple[str, str]]:
+    """Page and line of each block for readers, without what a # explains."""
+    for page, block in _blocks(""):
+        if not block.startswith("$ ") and not page.startswith(("tests/", "benchmarks/")):
+            for line in block.splitlines():
+                yield page, re.split(r"  +#|(?<=\S) +# ", line)[0].strip()
+
+
+_OURS = re.compile(r"(?:lspci -nn \| |uvx --from git\+REPOSITORY |\./)?gpurig (?!COMMAND)(.*)")
+_TESTS = re.compile(r"(?:[A-Z_]+=\S+ )*\./gpurig test\b(.*)")
+TYPED = sorted({line for _, line in _lines() if line})
+OURS = [line for line in TYPED if _OURS.fullmatch(line) and not _TESTS.fullmatch(line)]
+TESTS = [line for line in TYPED if _TESTS.fullmatch(line)]
+
+# What else stands in blocks, and why nothing here runs it.
+UNTRIED = {
+    "git clone REPOSITORY gpurig": "REPOSITORY is for the reader to fill in",
+    "cd gpurig": "follows it",
+    "inventory -> facts -> resolver -> operations -> facts again -> proofs -> report": "a picture",
+    "gpurig COMMAND [INVENTORY|@local|HOST…] [OPTIONS]": "the form of all commands",
+    ".venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy src/gpurig":
+        "tests/test_style.py runs them",
+    ".venv/bin/python scripts/release": "tests/test_release.py runs it, step by step",
+    "uvx pip-audit --disable-pip --require-hashes -r requirements.lock": "asks the internet",
+    "tests/lab/lab up trixie gpu01 --gpu h100": "tests/lab/test_lab.py runs the lab",
+    "tests/lab/lab enter gpu01 'apt-get update'": "tests/lab/test_lab.py runs the lab",
+    "tests/lab/lab list": "tests/lab/test_lab.py runs the lab",
+    "tests/lab/lab down gpu01": "tests/lab/test_lab.py runs the lab",
+    "for v in 1.19.1-1 1.20.0-1; do apt-get download"
+    " {nvidia-container-toolkit{,-base},libnvidia-container{-tools,1}}=$v; done": "NVIDIA's",
+    "docker import - lab-python:trixie < debian-with-python.tar": "the reader's own file",
+    ". /opt/gpurig/venvs/horovod/bin/activate": "tests/system/test_train_horovod.py trains so",
+    "horovodrun -np 2 --gloo python my_train.py": "the reader's own program",
+    "virtualenv ~/jupyter": "tests/system/test_remove.py does it with XGBoost",
+    "virtualenv --python /opt/gpurig/venvs/tensorflow/bin/python ~/mine": "as above",
+    "echo /opt/gpurig/venvs/tensorflow/lib/python3.13/site-packages"
+    " > ~/mine/lib/python3.13/site-packages/gpurig.pth": "as above",
+    "~/mine/bin/pip install NAME": "NAME is for the reader to fill in",
+    "~/mine/bin/python -m ipykernel install --user --name mine": "Jupyter's",
+    "~/jupyter/bin/pip install jupyterlab": "Jupyter's, and hundreds of megabytes",
+    "~/jupyter/bin/jupyter kernelspec list": "Jupyter's",
+    "~/jupyter/bin/jupyter lab --no-browser": "Jupyter's, and does not end",
+    "ssh -N -L 8888:localhost:8888 gpu01": "OpenSSH's, and does not end",
+    ".venv/bin/pyinfra my-lab.py deploy/workstation.py": "tests/system runs plain pyinfra",
+    "docker run --rm --device nvidia.com/gpu=all IMAGE nvidia-smi -L": "needs a GPU",
+    "docker run --rm --runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all IMAGE nvidia-smi -L":
+        "needs a GPU",
+    "podman run --rm --device nvidia.com/gpu=all IMAGE nvidia-smi -L": "needs a GPU",
+    "nvidia-ctk cdi generate --feature-flags=no-additional-gids-for-device-nodes"
+    " --output=/etc/cdi/nvidia.yaml": "needs a GPU",
+}  # fmt: skip
+
+
+def test_every_line_of_a_block_is_tried_or_has_a_reason() -> None:
+    """No page shows a command that nothing here knows, and no reason is left over."""
+    known = {*OURS, *TESTS}
+    assert {line for line in TYPED if line not in known} == set(UNTRIED)
+    languages = {
+        kind for page in PAGES for kind in re.findall(r"^```(\w+)$", page.read_text(), re.M)
+    }
+    # test_house.py compares the mermaid, test_sentences.py the text.
+    assert languages <= {"python", "json", "toml", "mermaid", "text"}
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_a_command_of_a_page_is_one_that_gpurig_takes(line: str) -> None:
+    """Its verb, its options and their values are read as gpurig reads them; nothing is run."""
+    told = _OURS.fullmatch(line)
+    assert told
+    words = shlex.split(told[1].partition(" > ")[0])
+    group: click.Command = main.gpurig
+    name = "gpurig"
+    while isinstance(group, click.Group) and words:
+        name, *words = words
+        group = group.commands[name]
+    context = group.make_context(name, list(words))
+    parse_set(context.params.get("wishes") or ())
+
+
+@pytest.mark.parametrize("line", TESTS)
+def test_a_command_that_runs_tests_names_files_that_there_are(line: str) -> None:
+    """And is one of pytest's."""
+    told = _TESTS.fullmatch(line)
+    assert told
+    words = shlex.split(told[1])
+    assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
+
+
+PYTHON = [(page, text) for page, text in _blocks("python") if not page.startswith("tests/")]
+
+
+@pytest.mark.parametrize(("page", "text"), PYTHON, ids=[page for page, _ in PYTHON])
+def test_an_inventory_of_a_page_is_one_that_gpurig_reads(
+    page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hosts and settings are checked as in a run; a deploy file finds what it imports."""
+    monkeypatch.setenv("SUDO_PASSWORD", "secret")
+    file = tmp_path / "page.py"
+    if "workstation(" in text:
+        exec(text.rpartition("\n\n")[0], {})
+        return
+    file.write_text(text)
+    assert load(str(file))
+
+
+@pytest.mark.parametrize(("page", "text"), list(_blocks("toml")))
+def test_a_gpurig_toml_of_a_page_is_one_that_gpurig_reads(
+    page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its settings is one that there is, with a value that it may have."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
+    (tmp_path / NAME).write_text(text)
+    read = Defaults.of(tmp_path / "lab.py")
+    assert read.files == (tmp_path / NAME,)
+    assert read.data
 
 
 def test_each_example_is_compared() -> None:
@@ -99,7 +231,7 @@ def test_the_run_in_the_readme_has_the_words_of_a_run() -> None:
     changing, proving = lines.index("changing"), lines.index("proving")
     plan = _findings(lines[head + 1 : changing])
     result = HostResult("@local", plan=plan, connected=True)
-    assert lines[head:changing] == plan_lines(result)
+    assert lines[head:changing] == shown_plan.lines(result)
     assert {finding.id for finding in plan} <= {
         re.sub(r"environment\.NAME\.", "environment.tensorflow.", name) for name in promises()
     }
@@ -107,7 +239,11 @@ def test_the_run_in_the_readme_has_the_words_of_a_run() -> None:
     assert not _not_in_code(set(wills.values()))
 
     done = [re.fullmatch(r"done     (\S+): (.+) \(.+\)", line) for line in lines]
-    assert wills.items() <= {one[1]: one[2] for one in done if one}.items()
+    did = {one[1]: one[2] for one in done if one}
+    assert not _not_in_code(set(did.values()))
+    # A folder that two layers share is made once.
+    did |= {name: wills[name] for name in did if name.endswith(".folders")}
+    assert wills.items() <= did.items()
     for line in lines[changing + 1 : proving]:
         if line.startswith("..."):
             assert any(line.startswith(f"...      {will}, ") for will in wills.values()), line
@@ -123,7 +259,9 @@ def test_the_proofs_in_the_readme_have_the_titles_of_proofs() -> None:
     lines = EXAMPLES[RUN]
     lines = lines[lines.index("proving") + 1 : lines.index("")]
     shown = [
-        re.fullmatch(r"passed {9}(?:tensorflow: )?(.+?)(?:: .*)? \([^(]+\)", one) for one in lines
+        re.fullmatch(r"passed {9}(?:tensorflow: )?(.+?)(?:: .*)? \([^(]+\)", one)
+        or re.fullmatch(r"\.{3} {6}(?:tensorflow: )?(.+?), (?:\d+ min )?\d+ s: .+", one)
+        for one in lines
     ]
     assert all(shown), lines
     known = [title.rstrip(".") for title in titles().values()]
@@ -166,15 +304,23 @@ def test_the_last_lines_of_a_training_are_those_of_such_a_training() -> None:
     ]
     told = {"accuracy": 0.9812, "threshold": 0.97, "images_per_second": 21904.0, "ranks": ranks}
     outcome = Outcome(told=told, alone={"images_per_second": 11969.0}, seconds=96)
-    outcome.nodes = [SimpleNamespace(name="gpu01"), SimpleNamespace(name="gpu02")]  # type: ignore
-    assert output.ending(outcome) == lines
+    nodes: Any = [SimpleNamespace(name="gpu01"), SimpleNamespace(name="gpu02")]
+    outcome.nodes = nodes
+    outcome.fetched = Results("gpu01", (), files=3, size=84_200)
+    wish = Wish("torchrun", "pytorch", Workload.of("mnist", ()), out="gpurig-train/20261130-101200")
+    kept: Any = SimpleNamespace(cut="")
+    screen = output.Lines(["gpu01"], kept, quiet=True)
+    screen.noise = 12
+    *told_in, report = lines
+    assert output.ending(outcome, wish) + screen.folded() == told_in
+    assert re.fullmatch(r"report: /home/ada/\.local/state/gpurig/runs/[\d-]+/report\.html", report)
 
 
 def test_the_json_on_its_page_has_the_fields_of_a_result() -> None:
     """docs/reference/json.md shows the frame with an empty host."""
     page = (ROOT / "docs/reference/json.md").read_text()
     shown = json.loads(re.findall(r"```json\n(.*?)```", page, re.DOTALL)[0])
-    made = run_report.frame("plan", [HostResult("gpu01")])
+    made = of_run("plan", [HostResult("gpu01")])
     assert list(shown) == list(made)
     assert list(shown["hosts"]["gpu01"]) == list(made["hosts"]["gpu01"])
     explained = re.findall(r"^\| `(\w+)` \|", page.partition("## Error codes")[0], re.MULTILINE)

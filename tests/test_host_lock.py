@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,40 +18,9 @@ from gpurig.contract.limits import Limits
 from gpurig.errors import HostError
 from gpurig.hosts import host_lock
 from gpurig.hosts.connector import GpurigConnector
-from gpurig.hosts.transport import LocalTransport
 
 NOBODY = 65534
 as_root = pytest.mark.lab  # which runs as root: another user is needed
-
-
-@pytest.fixture
-def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lock in a folder like /run: everybody may look into it, its owner alone writes."""
-    folder = tmp_path / "run it's"
-    folder.mkdir(mode=0o755)
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    monkeypatch.setattr(host_lock, "LOCK", str(folder / "lock"))
-    monkeypatch.setattr("gpurig.hosts.connector.LOCK", str(folder / "lock"))
-    return folder / "lock"
-
-
-@pytest.fixture
-def run() -> Iterator[Callable[..., GpurigConnector]]:
-    """Runs on this machine, each with a connection of its own; they have ended with the test."""
-    made: list[GpurigConnector] = []
-
-    def start(limits: Limits | None = None) -> GpurigConnector:
-        one = object.__new__(GpurigConnector)
-        one.host, one.facts = SimpleNamespace(name="gpu01"), {}
-        one.transport = LocalTransport("gpu01", limits)
-        made.append(one)
-        return one
-
-    yield start
-    for one in made:
-        one.disconnect()
 
 
 @contextmanager

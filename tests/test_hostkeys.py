@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from base64 import b64decode
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from gpurig.hosts.hostkeys import (
     known_hosts_line,
     untrusted_key_error,
 )
+from gpurig.hosts.inventory import load
 from gpurig.hosts.known_hosts import Answer, Line, Verdict, judge, known_hosts_name, read_lines
 
 # Keys of ssh-keygen, and what `ssh-keygen -l` showed of them.
@@ -69,6 +71,22 @@ def test_a_new_host_is_one_sentence_with_its_fingerprint() -> None:
     for part in (ED25519_SHOWN, "gpurig trust gpu01", known_hosts_line("[gpu01]:2222", ED25519)):
         assert part in str(error)
     assert "\n" not in str(error)
+
+
+def test_the_command_names_the_inventory_and_the_program_as_they_were_given(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A host that only an inventory can name is trusted through it, from a clone by ./gpurig."""
+    file = tmp_path / "my lab.py"
+    file.write_text("lab = [('newcomer', {'ssh_hostname': '10.77.0.13'})]\n")
+    (spec,) = load(str(file))
+    monkeypatch.setenv("GPURIG_CALLED", "./gpurig")
+    error = UntrustedHostKey("10.77.0.13", ED25519, Answer(Verdict.NEW, ()), "f")
+    told = untrusted_key_error(spec.name, error, spec.target).do
+    assert f"run: ./gpurig trust '{file}' --limit newcomer (" in told
+    monkeypatch.setenv("GPURIG_CALLED", "")
+    (named,) = load("ada@gpu01")
+    assert "run: gpurig trust gpu01 (" in untrusted_key_error("gpu01", error, named.target).do
 
 
 def test_a_changed_key_names_both_and_how_to_replace_it() -> None:

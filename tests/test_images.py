@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import io
 import json
 import os
@@ -203,6 +205,91 @@ def test_bad_input_is_one_sentence(
         assert "did you mean tensorflow?" in str(done.exception)
     if words == ("build", "tensorflow"):
         assert "Docker does not answer (Connection refused)" in str(done.exception)
+
+
+def test_a_machine_without_docker_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not to start what is not there."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(docker_api, "SOCKET", str(tmp_path / "docker.sock"))
+    monkeypatch.setattr(docker_api.docker, "from_env", _no_socket)
+    with pytest.raises(InputError, match="Docker is not installed; run gpurig up") as caught:
+        docker_api.connect()
+    assert caught.value.code == "docker-missing"
+    (tmp_path / "docker.sock").touch()
+    with pytest.raises(InputError, match="Docker does not answer"):
+        docker_api.connect()
+
+
+# The SDK closes no socket of a client that it cannot make.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", ["config.json", "DOCKER_CONTEXT"])
+def test_the_user_s_context_is_whose_docker_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    """As `docker context use` sets it; DOCKER_HOST comes before it; one that is gone is named."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    place = tmp_path / "contexts/meta" / hashlib.sha256(b"lab").hexdigest()
+    place.mkdir(parents=True)
+    there = {"Host": f"unix://{tmp_path}/lab.sock", "SkipTLSVerify": False}
+    meta = {"Name": "lab", "Metadata": {}, "Endpoints": {"docker": there}}
+    (place / "meta.json").write_text(json.dumps(meta))
+    if way == "config.json":
+        (tmp_path / way).write_text(json.dumps({"currentContext": "lab"}))
+    else:
+        monkeypatch.setenv(way, "lab")
+    with pytest.raises(InputError, match="Docker's context lab: Docker does not answer"):
+        docker_api.connect()
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"tcp://127[.]0[.]0[.]1:9: Docker does not answer"):
+        docker_api.connect()
+    monkeypatch.delenv("DOCKER_HOST")
+    for damaged in ("", "[]", '{"Endpoints": {}}', None):
+        (place / "meta.json").unlink()
+        if damaged is not None:
+            (place / "meta.json").write_text(damaged)
+        with pytest.raises(InputError, match="Docker's context lab cannot be read") as caught:
+            docker_api.connect()
+        assert "docker context ls" in caught.value.do
+    del caught
+    gc.collect()
+
+
+@pytest.mark.parametrize("config", [None, "", "{", '{"currentContext": ""}', '{"a": 1}', "[]"])
+def test_without_a_context_it_is_this_machine_s_docker(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: str | None
+) -> None:
+    """Whatever stands in the file, or in the folder that gpurig runs in."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    assert docker_api._chosen() == ("this machine", {})
+
+
+def test_layers_of_a_base_are_counted_as_they_come() -> None:
+    """And why it does not come is the error."""
+    told: list[str] = []
+    chunks = [
+        {"status": "Pulling from library/python", "id": "3.13-slim"},
+        {"status": "Pulling fs layer", "id": "a"}, {"status": "Pulling fs layer", "id": "b"},
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 1, "total": 2}},
+        {"status": "Pull complete", "id": "a"}, {"status": "Pull complete", "id": "b"},
+        {"status": "Digest: sha256:ab"},
+    ]  # fmt: skip
+    assert docker_api._pulled(chunks, told.append) == ""
+    assert told == ["1 of 2 layers", "2 of 2 layers"]
+    assert docker_api._pulled([{"error": "not found\n"}], told.append) == "not found"
+
+
+def _no_socket(**_: object) -> None:
+    raise OSError(2, "No such file or directory")
 
 
 def test_lines_of_a_build_are_told_and_its_error_ends_it() -> None:

@@ -47,11 +47,15 @@ with greenlets.interruptible():
 """
 
 
-def _started(doing: str, stubborn: bool = False) -> subprocess.Popen[str]:
+def _started(
+    doing: str, stubborn: bool = False, ignored: signal.Signals | None = None
+) -> subprocess.Popen[str]:
+    """ignored: as whoever starts it left it."""
     program = PROGRAM.replace("DOING", doing).replace("STUBBORN", str(stubborn))
     running = subprocess.Popen(
         [sys.executable, "-c", program], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,
     )  # fmt: skip
     assert running.stdout
     assert [running.stdout.readline() for _ in range(2)] == ["waits\n"] * 2
@@ -85,4 +89,23 @@ def test_the_second_time_it_ends_at_once() -> None:
         running.send_signal(signal.SIGINT)
         while running.poll() is None:
             running.send_signal(signal.SIGINT)
+        assert running.returncode == 130
+
+
+def test_ctrl_c_reaches_a_run_in_the_background() -> None:
+    """A shell without job control starts it with that signal ignored."""
+    with _started("proving", ignored=signal.SIGINT) as running:
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+        assert running.returncode == 130
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    """Ctrl-C does."""
+    with _started("proving", ignored=signal.SIGHUP) as running:
+        running.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(timeout=3)
+        running.send_signal(signal.SIGINT)
+        running.communicate()
         assert running.returncode == 130

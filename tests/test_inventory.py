@@ -8,6 +8,7 @@ import pytest
 
 from gpurig.errors import InputError
 from gpurig.hosts.inventory import HostSpec, load
+from gpurig.hosts.target import joined
 
 ROOT = Path(__file__).parents[1]
 HOSTS = """\
@@ -92,7 +93,12 @@ def test_a_limit_that_matches_nothing_is_told_the_nearest(lab):
     ("text", "code", "said"),
     [
         ("", "inventory-empty", "names no host"),
-        ("hosts = []", "inventory-empty", "names no host"),
+        ("hosts = []", "inventory-empty", r"names no host \(hosts: empty\); write hosts = "),
+        ("a = []\nb = ([], {})", "inventory-empty", r"names no host \(a, b: empty\)"),
+        ('hosts = {"gpu01": {}}', "inventory-group", "hosts must be a list, and it is a dict;"),
+        ('hosts = {"gpu01"}', "inventory-group", "hosts must be a list, and it is a set;"),
+        ('hosts = "gpu01"', "inventory-group", "hosts must be a list, and it is a str;"),
+        ("def hosts(): ...", "inventory-group", "hosts must be a list, and it is a function;"),
         ("hosts = [", "inventory-python", "line 1: the inventory cannot run"),
         ("x = 1\ny = 1 / 0", "inventory-python", "line 2: .*ZeroDivisionError"),
         ("import no_such_module", "inventory-python", "line 1: .*no_such_module"),
@@ -139,6 +145,53 @@ def test_what_is_wrong_in_a_file_is_one_sentence_that_names_it(tmp_path, text, c
 def test_a_source_that_is_none_is_one_sentence(source, said):
     with pytest.raises(InputError, match=said):
         load(source)
+
+
+@pytest.mark.parametrize("name", ["lab", "lab.py", "./lab"])
+def test_a_folder_is_called_one(tmp_path, monkeypatch, name):
+    """It names an inventory in it, if there is one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    if name == "lab":
+        name = f"{tmp_path}/lab"
+    with pytest.raises(InputError, match="it is a folder, not an inventory; name an inventory or"):
+        load(name)
+    for file in ("__init__.py", "gpus.py"):
+        (tmp_path / name / file).touch()
+    with pytest.raises(InputError, match=r"such as \S*gpus\.py$"):
+        load(name)
+
+
+WORDS = {
+    "none": ([], None),
+    "one": (["gpu01"], "gpu01"),
+    "one that is empty": ([""], ""),
+    "two": (["gpu01", "ada@gpu02"], "gpu01,ada@gpu02"),
+    "with commas": (["gpu01,", "gpu02,gpu03", "@local"], "gpu01,gpu02,gpu03,@local"),
+    "an inventory": (["lab.py"], "lab.py"),
+}
+
+
+@pytest.mark.parametrize(("words", "meant"), WORDS.values(), ids=WORDS)
+def test_hosts_are_words_or_joined_by_commas(words, meant):
+    """Both ways mean the same hosts; one word stays what it is."""
+    assert joined(words) == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lab.py", "gpu01", "gpu02"], "for some of its hosts write lab.py --limit gpu01,gpu02"),
+        (["gpu01", "labs/a"], "labs/a is an inventory, which takes no other hosts;"),
+        (["a.py", "b.py"], "a.py and b.py are two inventories; run gpurig once for each"),
+        (["gpu01", ""], "one of the hosts is an empty word"),
+        ([" ", ""], "one of the hosts is an empty word"),
+    ],
+)
+def test_words_that_do_not_go_together_are_one_sentence(words, said):
+    """An empty word is a variable of the caller's that is not set."""
+    with pytest.raises(InputError, match=said):
+        joined(words)
 
 
 def test_a_wrong_wish_is_told_of_the_option(lab):

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from paramiko import PKey
 
+from gpurig.hosts.client import StrictClient
 from gpurig.hosts.hostkeys import (
-    StrictClient,
     UnreadableKnownHosts,
     UntrustedHostKey,
     fingerprint,

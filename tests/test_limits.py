@@ -14,15 +14,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gevent.queue
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyinfra.api import StringCommand
 
 from gpurig.contract.fact import Fact
@@ -31,14 +28,18 @@ from gpurig.contract.values import Unknown
 from gpurig.engine import proving
 from gpurig.engine.runner import Link
 from gpurig.errors import HostError, InputError
+from gpurig.hosts.answer import Flooded
 from gpurig.hosts.connector import GpurigConnector, reading_fact
-from gpurig.hosts.exchange import Flooded, Room, Running, follow, lines
+from gpurig.hosts.exchange import Room, Running, lines
 from gpurig.hosts.inventory import HostSpec
-from gpurig.hosts.transport import LocalTransport
+from gpurig.hosts.local import LocalTransport
 from gpurig.settings.checks import parse_set, validate
 from gpurig.training.agent_client import Watched
+from gpurig.training.guards import Guards
 from gpurig.training.inspection import Node
-from gpurig.training.training import Outcome, _Training
+from gpurig.training.phase import Phase
+from gpurig.training.wish import Wish
+from gpurig.training.workload import Workload
 from gpurig.wheels.download import pieces
 
 
@@ -61,6 +62,7 @@ LATE = {
     "opens no channel": ("connect", "no answer for 2 s while starting a command"),
     "answers no exec": ("connect", "no answer for 2 s while starting a command"),
     "begins no command": ("connect", "no answer for 2 s while starting its shell"),
+    "prints for ever": ("connect", "no answer for 2 s while starting its shell"),
     "is silent": ("command", "no answer for 3 s"),
     "reads no input": ("command", "no answer for 3 s"),
     "ends without status": ("command", "no answer for 3 s"),
@@ -70,6 +72,13 @@ LATE = {
     "floods errors": ("answer", "one command printed more than 1 MB"),
 }
 TALKATIVE = "has a talkative .bashrc"
+UNBEGUN = {
+    "runs no command": "the host refuses to run a command",
+    "has no login shell": "This account is currently not available.",
+    "exits in its profile": "it printed nothing",
+    "is a menu": "your choice: invalid",
+    "mixes errors in": "its errors are not kept apart from its output",
+}
 
 # All at once, in a process in which everything waits as in gpurig itself.
 _OVER_SSH = """
@@ -88,7 +97,8 @@ def one(behaviour, data):
         link.open()
         if behaviour == "TALKATIVE":
             link.lock("ann")
-        said = json.dumps(link._transport.run("echo one; exit 3", stdin)[1].stdout_lines)
+        code, output = link._transport.run("echo one; exit 3", stdin)
+        said = json.dumps([code, *output.stdout_lines])
     except GpurigError as error:
         said = str(error)
     link.close()
@@ -104,7 +114,7 @@ print(json.dumps({name: host.value for name, host in hosts.items()}))
 def over_ssh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float]]:
     """By behaviour of a host: what came of one command there, and after how many seconds."""
     known = tmp_path_factory.mktemp("ssh") / "known_hosts"
-    names = [*LATE, TALKATIVE]
+    names = [*LATE, *UNBEGUN, TALKATIVE]
     data = {}
     with subprocess.Popen(
         [sys.executable, Path(__file__).with_name("misbehaving_hosts.py"), *names],
@@ -142,8 +152,25 @@ def test_a_host_that_misbehaves_is_one_sentence(
 def test_what_a_shell_prints_by_itself_is_no_answer(
     over_ssh: dict[str, tuple[str, float]],
 ) -> None:
-    """Lines, titles and half a line before the command; the lock is taken all the same."""
-    assert over_ssh[TALKATIVE][0] == '["one"]'
+    """
+    Lines, titles and half a line before the command, and a farewell with a status of its own.
+
+    The lock is taken all the same.
+    """
+    assert over_ssh[TALKATIVE][0] == '[3, "one"]'
+
+
+@pytest.mark.parametrize(("name", "said"), UNBEGUN.items(), ids=UNBEGUN)
+def test_a_shell_that_runs_nothing_is_named(
+    over_ssh: dict[str, tuple[str, float]], name: str, said: str
+) -> None:
+    """With its last words, whatever its exit status is; never taken for an empty answer."""
+    sentence, seconds = over_ssh[name]
+    assert (
+        f"gpu01: the login shell does not run gpurig's command ({said}); run `ssh HOST date`"
+        in sentence
+    )
+    assert seconds < 10
 
 
 FLOODS = {
@@ -169,7 +196,6 @@ SILENT = {
     "sleeps": "sleep 30",
     "reads what never ends": "timeout 9 cat /dev/zero >/dev/null",
     "closes its streams": "exec >&- 2>&-; sleep 30",
-    "leaves a child behind": "sleep 30 & exit 0",
     "stops itself": "(sleep 9; kill -KILL $$) & kill -STOP $$",
 }
 
@@ -183,6 +209,14 @@ def test_silence_has_an_end(script: str) -> None:
     ):
         LocalTransport("gpu01", replace(SHORT, command=1)).run(f"echo begun; {script}")
     assert time.monotonic() - began < 6
+
+
+def test_a_child_that_stays_holds_up_nobody() -> None:
+    """A daemon that keeps the streams open: the command has ended, and its status is known."""
+    began = time.monotonic()
+    code, output = LocalTransport("gpu01", SHORT).run("echo one; sleep 30 & exit 4")
+    assert (code, output.stdout_lines) == (4, ["one"])
+    assert time.monotonic() - began < 2
 
 
 def test_a_long_command_that_says_something_goes_on() -> None:
@@ -233,28 +267,6 @@ def test_a_file_from_a_host_may_be_larger_than_an_answer(tmp_path: Path) -> None
     assert (tmp_path / "here").read_bytes() == b"x" * 3_000_000
     connector._open.run = lambda *_, each, **__: (each("no base 64!"), None)  # type: ignore[method-assign]
     assert not connector.get_file(str(tmp_path / "there"), str(tmp_path / "here"))
-
-
-def _pipe(pieces_of_it: list[bytes]) -> Callable[[], bytes]:
-    left = iter([piece for piece in pieces_of_it if piece])
-    return lambda: next(left, b"")
-
-
-@settings(deadline=None)
-@given(st.binary(), st.binary(), st.lists(st.integers(1, 9), max_size=9))
-def test_any_bytes_around_an_answer_leave_it_whole(
-    before: bytes, answer: bytes, cuts: list[int]
-) -> None:
-    """In any chunks: what comes before the mark is dropped, what comes after is the answer."""
-    whole, parts = before + b"MARK\n" + answer, []
-    for cut in cuts:
-        parts.append(whole[:cut])
-        whole = whole[cut:]
-    stdin, out = BytesIO(), _pipe([*parts, whole])
-    running = Running(stdin, out, lambda: b"", lambda: 0, lambda: None, b"MARK")
-    told: list[str] = []
-    follow(running, b"", (5, 5), Room(1e6), lambda stream, line: told.append(line))
-    assert "\n".join(told) == answer.removesuffix(b"\n").decode("utf-8", "replace")
 
 
 def test_a_line_is_cut_off_before_it_fills_the_memory() -> None:
@@ -359,14 +371,15 @@ def test_a_guard_that_floods_a_line_is_named() -> None:
 
 def test_a_training_that_says_nothing_ends() -> None:
     """Its hosts are there, their programs are silent: one sentence names the setting."""
-    training = object.__new__(_Training)
     link = Link(HostSpec.of("gpu01", "ssh", "gpu01", {"rig_limits": {"training": 5}}))
-    training.outcome = Outcome([Node(link, "/venvs/x", "ann", {}, (), 0, "")])
-    training._refuse_silence(time.monotonic() - 4)
+    guards = Guards([Node(link, "/venvs/x", "ann", {}, (), 0, "")])
+    screen: Any = None
+    phase = Phase(guards, Wish("torchrun", "x", Workload("a.py", {})), screen)
+    phase.refuse_silence(time.monotonic() - 4)
     with pytest.raises(
         HostError, match=r'no answer for 5 s while the program was training; .*"training": 10'
     ):
-        training._refuse_silence(time.monotonic() - 6)
+        phase.refuse_silence(time.monotonic() - 6)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,16 @@ from click.testing import CliRunner
 
 from gpurig.cli import main
 from gpurig.cli.asked import Asked
-from gpurig.contract.values import ABSENT
+from gpurig.contract.values import ABSENT, Unknown
 from gpurig.deploy import docker, environments, workstation
 from gpurig.engine import run
+from gpurig.engine.result import HostResult
 from gpurig.engine.runner import Pass
+from gpurig.errors import HostError
+from gpurig.facts.host.footing import Footing
 from gpurig.hosts import greenlets
 from gpurig.hosts.inventory import HostSpec
+from gpurig.report import summary
 from gpurig.settings.options import DEFAULTS, Options
 from gpurig.settings.table import Settings
 from stack.observations import debian, stack
@@ -29,8 +33,16 @@ WORDS: dict[str, tuple[str, Options]] = {
     "releases": ("up --upgrade --prune", Options("up", upgrade=True, prune=True)),
     "a plan": ("plan --prune --no-prefetch", Options("plan", prune=True, prefetch=False)),
     "a reboot": ("up --reboot never -y", Options("up", reboot="never", yes=True)),
+    "layers": (
+        "remove --packages docker,cuda -y",
+        Options("remove", packages=("docker", "cuda"), yes=True),
+    ),
     "proofs": ("up --prove always --json", Options("up", prove="always", as_json=True)),
     "the log": ("verify --debug", Options("verify", debug=True)),
+    "less": ("verify -q", Options("verify", quiet=True)),
+    "less, said before": ("-q verify", Options("verify", quiet=True)),
+    "more, said before": ("--verbose plan", Options("plan", verbose=True)),
+    "the log, said before": ("--debug up", Options("up", debug=True)),
 }
 
 
@@ -48,7 +60,7 @@ def test_what_the_command_line_says_is_an_option(
 
 def test_no_option_is_lost() -> None:
     """What a run's verbs take is a field of the options, or says which hosts and settings."""
-    for verb in ("up", "plan", "verify", "facts", "trust"):
+    for verb in ("up", "plan", "verify", "remove", "facts", "trust"):
         params = main.gpurig.commands[verb].params
         given = {param.name for param in params if isinstance(param, click.Option)}
         assert given - set(vars(DEFAULTS)) == {"limit", "wishes"}
@@ -58,11 +70,39 @@ def test_no_option_is_lost() -> None:
     (True, Options("up"), True),
     (True, Options("up", yes=True), False),
     (True, Options("plan"), False),
+    (True, Options("remove"), True),
+    (True, Options("remove", yes=True), False),
     (False, Options("up"), False),
 ])  # fmt: skip
-def test_only_up_asks_and_only_a_person(person: bool, options: Options, ask: bool) -> None:
-    """Without a terminal the command is the consent."""
+def test_only_what_changes_a_host_asks_and_only_a_person(
+    person: bool, options: Options, ask: bool
+) -> None:
+    """Without a terminal `up` is the consent, and `remove` ends with its plan."""
     assert replace(options, person=person).ask is ask
+
+
+@pytest.mark.parametrize(("options", "silent"), [
+    (Options("plan"), False),
+    (Options("plan", quiet=True), True),
+    (Options("up", as_json=True), True),
+    (Options("up", quiet=True, person=True), False),
+    (Options("up", quiet=True, person=True, yes=True), True),
+])  # fmt: skip
+def test_a_quiet_run_says_nothing_until_its_end_unless_it_asks(
+    options: Options, silent: bool
+) -> None:
+    """Nobody says yes to a plan that they have not seen."""
+    assert options.silent is silent
+
+
+def test_less_is_the_verdict_and_the_errors() -> None:
+    """Of each host one line, and one for each of its errors."""
+    result = HostResult("gpu01", errors=[HostError("x", "the disk is full", "gpu01")])
+    result.notes = ["a remark"]
+    lines = summary.ending(result, Settings(), "plan")
+    assert len(lines) > 2
+    told = ["gpu01: not reached", "  error: the disk is full"]
+    assert summary.verdict(lines) == told
 
 
 @pytest.mark.parametrize("hosts", [1, 2])
@@ -83,10 +123,13 @@ def test_every_pass_of_every_host_has_the_options(
 
     monkeypatch.setattr(run, "Link", Link)
     monkeypatch.setattr(run, "workstation", deploy)
-    monkeypatch.setattr(run, "read", lambda _: ABSENT)
+    facts = {Footing: Unknown("not asked")}
+    monkeypatch.setattr(run, "read", lambda fact, **_: facts.get(fact, ABSENT))
     given = Options("plan", restart_docker=True, prune=True, upgrade=True)
     specs = [HostSpec.of(f"gpu0{n}", "ssh", f"gpu0{n}", {}) for n in range(hosts)]
-    told = SimpleNamespace(**dict.fromkeys(("stage", "planned", "finished"), lambda *_: None))
+    told = SimpleNamespace(
+        **dict.fromkeys(("stage", "planned", "finished", "password"), lambda *_: None)
+    )
     results = run.run(specs, given, told)  # type: ignore[arg-type]
     assert [result.errors for result in results] == [[]] * hosts
     assert found == [replace(given, share_wheels=hosts > 1)] * hosts

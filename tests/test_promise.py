@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gpurig.contract.fact import Always
+from gpurig.contract.finding import Finding, Verdict, judged
 from gpurig.contract.known import known, sure
 from gpurig.contract.promise import (
     Ended,
     Record,
-    Verdict,
     drift,
     due,
     follows,
@@ -158,3 +158,54 @@ def test_a_promise_may_end_in_what_operations_share() -> None:
 
     record, _ = _judged(state, 1)
     assert record.findings["layer.thing"].verdict is Verdict.FOLLOWS
+
+
+JUDGED = {
+    "behind a change": ([("a.one", "drifted", ""), ("a.two", "follows", "a.one")], "follows"),
+    "behind one that waits for a person": (
+        [("a.one", "due", ""), ("a.two", "follows", "a.one")],
+        "due",
+    ),
+    "behind one that cannot be read": (
+        [("a.one", "unknown", ""), ("a.two", "follows", "a.one")],
+        "unknown",
+    ),
+    "two behind one that waits": (
+        [("a.one", "due", ""), ("a.mid", "follows", "a.one"), ("a.two", "follows", "a.mid")],
+        "due",
+    ),
+    "behind one that comes later": (
+        [("a.two", "follows", "a.one"), ("a.one", "drifted", "")],
+        "follows",
+    ),
+    "behind one that is not in the run": ([("a.two", "follows", "driver.packages")], "due"),
+    "behind one that is left out": (
+        [("a.one", "left-out", ""), ("a.two", "follows", "a.one")],
+        "due",
+    ),
+    "behind one that holds": ([("a.one", "holds", ""), ("a.two", "follows", "a.one")], "follows"),
+    "behind a layer that cannot be judged": (
+        [("driver", "unknown", ""), ("a.two", "follows", "driver.packages")],
+        "unknown",
+    ),
+    "behind a layer that is left out": (
+        [("driver", "left-out", ""), ("a.two", "follows", "driver.packages")],
+        "due",
+    ),
+    "in a circle": ([("a.one", "follows", "a.two"), ("a.two", "follows", "a.one")], "follows"),
+}
+
+
+@pytest.mark.parametrize("case", JUDGED)
+def test_what_follows_is_judged_by_what_comes_first(case: str) -> None:
+    """A promise behind one that no run of ours can make right never ends as a failure of ours."""
+    told, verdict = JUDGED[case]
+    findings = {
+        id: Finding(id, Verdict(said), wanted=first, reason=f"why {id}") for id, said, first in told
+    }
+    found = judged(findings)
+    assert found["a.two"].verdict.value == verdict
+    assert {id: f for id, f in found.items() if id != "a.two"}.keys() <= findings.keys()
+    if verdict in ("due", "unknown"):
+        words = ("why a.one", "why driver") if told[1:] else ("rig_components",)
+        assert any(word in found["a.two"].reason for word in words)

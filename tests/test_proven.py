@@ -167,3 +167,34 @@ def test_a_plan_says_what_is_proven(standing: Standing, code: int, head: str) ->
     assert lines[0] == head
     assert any("proven" in line or "failed" in line for line in lines[1:])
     assert json.loads(json.dumps(result.as_json()))["proven"]["proven"] is (code == 0)
+
+
+TWO = "10de:2330 at 0000:41:00.0, 10de:2330 at 0000:81:00.0"
+GONE = {
+    "both are there": (TWO, ["41", "81"], []),
+    "one fell off": (TWO, ["41"], ["0000:81:00.0"]),
+    "all are gone": (TWO, [], ["0000:41:00.0", "0000:81:00.0"]),
+    "one is in another slot": (TWO, ["41", "c1"], []),
+    "another one is there instead": ("10de:2684 at 0000:81:00.0", ["81"], ["0000:81:00.0"]),
+    "a third came": (TWO, ["41", "81", "c1"], []),
+    "they were assumed": ("10de:2330, 10de:2330", [], []),
+    "there was none": ("", [], []),
+}
+
+
+@pytest.mark.parametrize("case", GONE)
+def test_a_gpu_that_was_proven_and_is_gone_is_named(case: str) -> None:
+    """By its slot; one that is in another slot is not gone, and neither is an assumed one."""
+    was, slots, named = GONE[case]
+    record = Proven(state={"GPUs": was} if was else {}, proofs={})
+    now = [{"id": "10de:2330", "address": f"0000:{slot}:00.0"} for slot in slots]
+    found = proven.gone(record, now or ABSENT)
+    assert [one.rpartition(" at ")[2] for one in found] == named
+    assert not named or "(10de:" in found[0]
+
+
+def test_what_cannot_be_read_is_not_gone() -> None:
+    """Neither where the PCI bus cannot be read, nor where nothing was proven."""
+    record = Proven(state={"GPUs": TWO}, proofs={})
+    assert proven.gone(record, Unknown("/sys is not mounted")) == []
+    assert proven.gone(ABSENT, ABSENT) == []

@@ -34,3 +34,21 @@ def test_proofs_that_fail_at_length_do_not_stop_the_run(
     (proof,) = prove(spec, answer, False, lambda _: None, lambda _: None)
 
     assert (proof.id, proof.verdict.value, proof.reason) == ("a.b", "failed", "long")
+
+
+def test_each_proof_is_named_before_it_runs() -> None:
+    """With its place among all of them, while it still runs; this machine without any layer."""
+    begun: list[tuple[str, int, int]] = []
+    ended: list[str] = []
+
+    def begins(*told: object) -> None:
+        assert len(begun) == len(ended)
+        begun.append(told)  # type: ignore[arg-type]
+
+    spec = HostSpec.of("@local", "local", "@local", {})
+    answer = HostResult("@local", answer=Stack("debian 12", "x86_64"))
+    proofs = prove(spec, answer, "", lambda p: ended.append(p.title), lambda _: None, begins)
+    assert [proof.title for proof in proofs] == ended == [title for title, _, _ in begun]
+    assert [(number, of) for _, number, of in begun] == [
+        (number + 1, len(proofs)) for number in range(len(proofs))
+    ]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, Standing, exit_code
 from gpurig.errors import GpurigError, HostError
 from gpurig.report import run_report, verdict

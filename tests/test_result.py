@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.engine.result import HostResult, Proof, ProofVerdict, exit_code
 from gpurig.errors import HostError
+from gpurig.report.frame import of_run
 from gpurig.report.junit import suites
-from gpurig.report.run_report import frame
 from gpurig.stack.model import Refusal, Stack
 
 STACK = Stack("debian:13", "x86_64")
@@ -82,7 +82,7 @@ def test_junit_never_counts_what_was_not_shown_as_passed() -> None:
 
 def test_the_json_frame() -> None:
     """Every --json has the same four keys, and each host's errors are in the common list."""
-    told = frame("up", [_host(error=True)])
+    told = of_run("up", [_host(error=True)])
     assert list(told) == ["schema", "command", "hosts", "errors"]
     assert told["errors"][0]["what"] == "broken"
     assert told["hosts"]["h"]["stack"]["distribution"] == "debian:13"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gpurig.contract import frameworks
-from gpurig.contract.promise import Finding, Record, Verdict, recording
+from gpurig.contract.finding import Finding, Verdict
+from gpurig.contract.promise import Record, recording
 from gpurig.contract.values import ABSENT
 from gpurig.facts.environments.environment import EnvironmentContents
 from gpurig.operations.environments import environment
@@ -21,8 +22,9 @@ HASHES = [f"--hash=sha256:{digit * 64}" for digit in "01"]
 LOCK = Lock("trees-1-cuda", f"trees==1 {HASHES[0]}\nsetuptools==1 {HASHES[1]}\n")
 CONTENTS: dict[str, Any] = {
     "python": "3.13", "installed": {"trees_cpu": "1", "setuptools": "1", "mine": "2"},
-    "broken": [], "elsewhere": [], "record": "trees-1-cpu", "changing": False,
-    "unfinished": False, "aside": "", "open": "", "closed": "",
+    "broken": [], "elsewhere": [], "record": "trees-1-cpu", "own": [],
+    "changing": False, "unfinished": False, "aside": "", "open": "", "closed": "",
+    "lost": False, "hidden": [],
 }  # fmt: skip
 
 

@@ -13,12 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra import logger
+from pyinfra.api import Config, Inventory, State, StringCommand
 
 from gpurig import store
 from gpurig.engine import prefetch
 from gpurig.errors import GpurigError
+from gpurig.hosts.connector import GpurigConnector, reading_fact
 from gpurig.report import run_log, run_report
 from gpurig.settings import redaction
+from gpurig.settings.options import Options
 
 DATA = {
     "_sudo_password": "hush",
@@ -45,7 +48,7 @@ def _loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """Passwords and proxies are replaced in whichever form values are logged, tracebacks too."""
     secrets = redaction.secrets_of([DATA])
-    folder = run_log.open_run(debug=debug, secrets=secrets)
+    folder = run_log.open_run(Options(debug=debug), secrets=secrets)
     logger.debug("as Python %r", DATA)
     logger.info("as JSON %s", json.dumps(DATA))
     for secret in SECRETS:
@@ -69,6 +72,27 @@ def test_no_secret_reaches_a_line(debug: bool, capsys: pytest.CaptureFixture[str
         assert part not in told
 
 
+def test_more_is_the_commands_that_change_hosts(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the log has them, without secrets; what reads facts is in the log alone."""
+    folder = run_log.open_run(Options(verbose=True), redaction.secrets_of([DATA]))
+    target = "@gpurig/@local"
+    state = State(Inventory(([target], {})), Config())
+    connector = GpurigConnector(state, state.inventory.get_host("@local"))
+    connector.connect()
+    connector.run_shell_command(StringCommand("echo hush"))
+    connector.run_shell_command(StringCommand("echo oops; false"))
+    token = reading_fact.set(True)
+    connector.run_shell_command(StringCommand("echo read"))
+    reading_fact.reset(token)
+    log, told = (folder / "log").read_text(), capsys.readouterr().err
+    assert "echo read" in log
+    first, second, third = told.splitlines()
+    assert first == "@local: echo *****"
+    assert second == "@local: echo oops; false"
+    assert third.startswith("@local: exit 1: ")
+    assert all(line in log for line in (first, second, third))
+
+
 @given(st.text(min_size=1))
 def test_any_secret_is_hidden_in_every_form(secret: str) -> None:
     """Quotes, backslashes and other scripts change how a value is written, not that it goes."""
@@ -80,9 +104,9 @@ def test_any_secret_is_hidden_in_every_form(secret: str) -> None:
 
 def test_the_folder_is_its_user_s_only() -> None:
     """0700 and 0600 under any umask; `latest` is the newest run."""
-    first = run_log.open_run(debug=False)
+    first = run_log.open_run(Options())
     logger.handlers[0].close()
-    second = run_log.open_run(debug=False)
+    second = run_log.open_run(Options())
     for folder in (first, second):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "log").stat().st_mode) == 0o600
@@ -96,7 +120,7 @@ def test_a_state_folder_that_cannot_be_written_is_one_sentence(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with pytest.raises(GpurigError, match="set XDG_STATE_HOME") as error:
-        run_log.open_run(debug=False)
+        run_log.open_run(Options())
     assert "\n" not in str(error.value)
 
 
@@ -110,7 +134,7 @@ def test_modes_do_not_depend_on_the_umask(
         monkeypatch.delenv(variable, raising=False)
     before = os.umask(umask)
     try:
-        folder = run_log.open_run(debug=False)
+        folder = run_log.open_run(Options())
         logger.info("a line")
         run_report.write(folder, "plan", [], 0)
         prefetch.remember("gpu01", [("gpurig.facts.users.groups", "Users", ())])
@@ -120,7 +144,14 @@ def test_modes_do_not_depend_on_the_umask(
     found = {path: path.lstat().st_mode & 0o7777 for path in tmp_path.rglob("*")}
     files = {path.name: mode for path, mode in found.items() if path.is_file()}
     files.pop("latest", None)
+    assert files.pop("run.json") == 0o600
     assert files.pop("x.txt") == 0o644
-    assert set(files) == {"log", "report.json", "report.html", "junit.xml", "gpu01.json"}
+    assert set(files) == {
+        "log",
+        "report.json",
+        "report.html",
+        "junit.xml",
+        "gpu01.json",
+    }
     assert set(files.values()) == {0o600}
     assert {m for path, m in found.items() if path.is_dir() and path.name != "latest"} == {0o700}

@@ -119,6 +119,14 @@ def test_every_key_that_dockerd_knows_may_be_wished_for():
         {"rig_venv_root": "venvs"},
         {"rig_venv_root": "/opt/../etc"},
         {"rig_venv_root": "/"},
+        {"rig_venv_root": "/etc"},
+        {"rig_venv_root": "//etc//"},
+        {"rig_venv_root": "/proc/x"},
+        {"rig_venv_root": "/dev/shm"},
+        {"rig_venv_root": "/usr/lib/venvs"},
+        {"rig_venv_root": "/usr/local"},
+        {"rig_venv_root": "/tmp"},
+        {"rig_venv_root": "/opt"},
         {"rig_venv_root": "/opt/./venvs"},
         {"rig_venv_root": "/opt/$(id)"},
         {"rig_venv_root": "/opt/`id`"},
@@ -146,6 +154,11 @@ def test_every_key_that_dockerd_knows_may_be_wished_for():
         {"rig_users": "ada"},
         {"rig_users": ["root"]},
         {"rig_users": ["ada; reboot"]},
+        {"rig_users": ["ada:x"]},
+        {"rig_users": ["ada/x"]},
+        {"rig_users": ["ada x"]},
+        {"rig_users": ["$(ada)"]},
+        {"rig_users": ["a" * 256]},
         {"rig_users": ["1000"]},
         {"rig_docker_daemon": ["log-driver"]},
         {"rig_docker_daemon": {"hosts": ["tcp://0.0.0.0"]}},
@@ -297,3 +310,17 @@ def test_what_the_example_inventory_comments_out_is_right_and_the_default():
     for each in data:
         validate(each, "lab.py")
     assert {key for each in data for key in each if key.startswith("rig_")} == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    "folder", ["/opt/venvs", "/usr/local/venvs", "/etcetera", "/data", "/home/ada/venvs", "/var/x"]
+)
+def test_environments_may_be_in_any_folder_of_their_own(folder):
+    """A name that begins like one of the system's is another folder."""
+    assert validate({"rig_venv_root": folder}, "here").venv_root == folder
+
+
+@pytest.mark.parametrize("name", ["ada@corp.example.com", "CORP\\ada", "a" * 40, "ada+lab"])
+def test_names_of_directories_are_names_of_users(name: str) -> None:
+    """Whether there is such a user is for the host to tell."""
+    assert validate({"rig_users": [name]}, "x").users == (name,)

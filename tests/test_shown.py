@@ -20,22 +20,24 @@ from hypothesis import strategies as st
 
 import gpurig
 from gpurig.contract.fact import Fact
-from gpurig.contract.promise import Finding, Verdict
+from gpurig.contract.finding import Finding, Verdict
 from gpurig.contract.values import Unknown
 from gpurig.engine.result import HostResult, Proof, ProofVerdict
 from gpurig.engine.runner import Link
 from gpurig.errors import HostError
 from gpurig.hosts.inventory import HostSpec
-from gpurig.hosts.transport import LocalTransport
+from gpurig.hosts.local import LocalTransport
 from gpurig.report import run_log, run_report
 from gpurig.report.screen import Screen
 from gpurig.report.shown import say_lines, shown, shown_json
 from gpurig.report.summary import ending
 from gpurig.report.terminal import Terminal
+from gpurig.settings.redaction import Redaction
 from gpurig.settings.table import Settings
 from gpurig.training import output as told
 from gpurig.training.inspection import Node
-from gpurig.training.training import Outcome
+from gpurig.training.kept import Kept
+from gpurig.training.wish import Outcome, Wish
 from gpurig.training.workload import Workload
 
 SRC = Path(gpurig.__file__).parent
@@ -119,7 +121,7 @@ def test_the_screen_shows_it_as_text(
             ),
         )
     text += "\ngpu02: right"
-    screen = Screen(["gpu01", "gpu02"], asks=False)
+    screen = Screen(["gpu01", "gpu02"], settings={"gpu01": Settings()})
     first, second = _results(text)
     screen.stage("gpu01", text)
     screen.planned(first)
@@ -130,13 +132,18 @@ def test_the_screen_shows_it_as_text(
     screen.done("gpu01", first.plan[0])
     screen.finished(first)
     screen.finished(second)
-    lines = told.Lines(["gpu01", "gpu02"])
+    kept = StringIO()
+    lines = told.Lines(["gpu01", "gpu02"], Kept(kept, Redaction([])))
     lines.stage(text)
     lines.line("gpu01", text)
     assert piece in written.getvalue()
-    assert not _acts(written.getvalue())
+    assert not _acts(written.getvalue() + kept.getvalue())
+    assert len(kept.getvalue().splitlines()) == 1
     own = [line for line in written.getvalue().splitlines() if line.startswith("gpu02: right")]
     assert not own, "it looks like another host's line"
+
+
+WISH = Wish("torchrun", "pytorch", Workload("a.py", {}))
 
 
 @hostile
@@ -150,7 +157,7 @@ def test_what_is_printed_shows_it_as_text(
         errors=[HostError("x", forged)],
         last={"gpu01": [forged]},
     )
-    say_lines(ending(_results(forged)[0], Settings(), "up") + told.ending(outcome))
+    say_lines(ending(_results(forged)[0], Settings(), "up") + told.ending(outcome, WISH))
     printed = capsys.readouterr().out
     assert piece in printed
     assert not _acts(printed)
@@ -236,7 +243,7 @@ def test_what_a_program_makes_up_costs_no_report(said: dict[str, Any], tmp_path:
     """Neither the training's last lines nor the report of all hosts; and JSON stays JSON."""
     outcome = Outcome([_node()], told=said, alone=said)
     outcome.errors = Workload("a.py", {}).judged(said, 1, "gpu01")
-    assert all(isinstance(line, str) for line in told.ending(outcome))
+    assert all(isinstance(line, str) for line in told.ending(outcome, WISH))
     first, second = _results("x")
     first.proofs = [Proof("a.b", "Mine", ProofVerdict.PASSED, detail=said)]
     run_report.write(tmp_path, "up", [first, second], 1)
@@ -289,6 +296,7 @@ _PIPES = {
     "settings/reference.py",
     "training/agent.py",
     "training/relay.py",
+    "training/results.py",
 }
 
 

@@ -306,6 +306,13 @@ TF_CONFIG = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "
             {"RANK": "0", "WORLD_SIZE": "2"},
             "leave --strategy out",
         ),
+        ("mnist_pytorch", ["--strategy", "horovod"], {}, "No module named 'horovod'"),
+        (
+            "mnist_pytorch",
+            ["--strategy", "horovod", "--mixed-precision"],
+            {},
+            "leave --mixed-precision out",
+        ),
         ("mnist_keras", [], {"KERAS_BACKEND": "theano"}, "one of tensorflow, torch, jax"),
         (
             "mnist_keras",
@@ -340,7 +347,7 @@ def test_what_does_not_fit_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_clock_stands_still_while_it_is_evaluated() -> None:
+def test_the_clock_stands_still_while_it_is_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
     """Evaluating is not training, and ends once the threshold is reached."""
     accuracies = iter([0.5, 0.98])
 
@@ -348,7 +355,7 @@ def test_the_clock_stands_still_while_it_is_evaluated() -> None:
         time.sleep(0.2)
         return next(accuracies)
 
-    progress = Progress(400, 0.97, accuracy)
+    progress = Progress(400, 2, 0.97, accuracy)
     began = time.perf_counter()
     for chunk in chunks(400):
         for _ in chunk:
@@ -358,13 +365,17 @@ def test_the_clock_stands_still_while_it_is_evaluated() -> None:
     assert progress.to_threshold is not None
     assert progress.images == 3990
     assert progress.curve[-1] == {"step": 400, "loss": 0.5, "accuracy": 0.9}
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "epoch 1 of 2, step 20 of 400: accuracy 0.9000, loss 0.5000"
+    assert "epoch 1 of 2, step 200 of 400: test accuracy 0.9800" in told
+    assert told[-1] == "epoch 2 of 2, step 400 of 400: accuracy 0.9000, loss 0.5000"
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 22, 234, 938])
 def test_checkpoints_leave_out_no_step(steps: int) -> None:
     """The chunks of an epoch are its steps, and the curve has up to 20 points with the last."""
     assert [step for chunk in chunks(steps) for step in chunk] == list(range(steps))
-    progress = Progress(steps, 0.97, None)
+    progress = Progress(steps, 1, 0.97, None)
     for _ in range(steps):
         progress.step(1, lambda: (0.0, 1.0))
     assert 1 <= len(progress.curve) <= 20

@@ -93,7 +93,11 @@ class Clone:
             (self.folder / place).write_text(f"{name}==1 --hash=sha256:{digest}\n")
 
     def start(
-        self, *words: str, before: Iterable[str] = (), **variables: str
+        self,
+        *words: str,
+        before: Iterable[str] = (),
+        errors: int = subprocess.PIPE,
+        **variables: str,
     ) -> subprocess.Popen[str]:
         """``./gpurig WORDS`` with nothing of this machine's configuration but these variables."""
         environ = {
@@ -106,7 +110,7 @@ class Clone:
         return subprocess.Popen(
             [*before, self.folder / "gpurig", *words],
             cwd=self.home, env=environ | variables, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
 
     def run(self, *words: str, **variables: str) -> tuple[int, str, str]:

@@ -26,7 +26,8 @@ from .repository import signing_key
 if TYPE_CHECKING:
     from .lab import Lab
 
-PARTS = ("docker.io", "docker-cli", "containerd", "runc")
+PARTS = ("docker.io", "docker-cli", "containerd", "runc", "rootlesskit")
+CONTRIB = "usr/share/docker.io/contrib"  # where Debian has what Docker has in /usr/bin
 OLD = "docker (<< 1.5~), docker-engine, docker.io"
 
 
@@ -76,8 +77,13 @@ def _packages(scratch: Path, debs: Mapping[str, Path], pool: Path, suite: str) -
     both = {"Conflicts": OLD}
     engine = both | {"Replaces": "docker-engine, docker-ce-cli (<< 5:28.0.0)"}
     needs = "containerd.io (>= 1.7.27), docker-ce-cli, iptables"
-    _renamed(scratch, pool, [debs["docker.io"]], "docker-ce", version, engine, needs)
+    _renamed(scratch, pool, [debs["docker.io"]], "docker-ce", version, engine, needs, CONTRIB)
     _renamed(scratch, pool, [debs["docker-cli"]], "docker-ce-cli", version, both, "")
+    own = {"Enhances": "docker-ce"} | dict.fromkeys(
+        ("Conflicts", "Breaks", "Replaces"), "rootlesskit"
+    )
+    files = _rootless(scratch / "rootless", debs)
+    make_deb(pool, "docker-ce-rootless-extras", version, own, files, depends="dbus-user-session")
     runtime = dict.fromkeys(("Provides", "Conflicts", "Replaces"), "containerd, runc")
     parts = [debs["runc"], debs["containerd"]]  # maintainer scripts are the last one's
     _renamed(scratch, pool, parts, "containerd.io", "1.7.27-1", runtime, "")
@@ -89,6 +95,17 @@ def _packages(scratch: Path, debs: Mapping[str, Path], pool: Path, suite: str) -
     _renamed(scratch, pool, [empty], "docker-compose-plugin", "2.40.0-1", declared, "")
 
 
+def _rootless(scratch: Path, debs: Mapping[str, Path]) -> dict[str, bytes]:
+    """What makes Docker run without root: its own scripts and its own RootlessKit, in /usr/bin."""
+    for part in ("docker.io", "rootlesskit"):
+        run("dpkg-deb", "-x", debs[part], scratch, what=f"unpack {part}")
+    found = [
+        *(scratch / CONTRIB).glob("dockerd-rootless*"),
+        *(scratch / "usr/bin").glob("rootlesskit*"),
+    ]
+    return {f"usr/bin/{file.name}": file.read_bytes() for file in found}
+
+
 def _renamed(
     scratch: Path,
     pool: Path,
@@ -97,6 +114,7 @@ def _renamed(
     version: str,
     relations: Mapping[str, str],
     needs: str,
+    without: str = "",
 ) -> None:
     """One package of the files of these, under another name and with these relations."""
     root = scratch / name / "root"
@@ -105,6 +123,8 @@ def _renamed(
     for deb in debs:
         run("dpkg-deb", "-x", deb, root, what=f"unpack {deb.name}")
         depends = run("dpkg-deb", "-f", deb, "Depends").strip().split(", ")
+        if without:
+            shutil.rmtree(root / without)
         libraries += [one for one in depends if one.startswith(("lib", "adduser"))]
     run("dpkg-deb", "-e", debs[-1], root / "DEBIAN", what=f"unpack {debs[-1].name}")
     fields = {

@@ -43,6 +43,9 @@ def personalise(host: Host, authorized: str, user: str = "", password: str = "")
     (etc / "resolv.conf").write_text("# the lab has no name server\n")
     (etc / "apt/apt.conf.d/01proxy").write_text(_apt_settings())
     (etc / "dpkg/dpkg.cfg.d/lab").write_text("force-unsafe-io\n")  # no host outlives a power cut
+    initramfs = etc / "initramfs-tools/conf.d/lab"  # each driver and kernel makes a few images
+    initramfs.parent.mkdir(parents=True, exist_ok=True)
+    initramfs.write_text("COMPRESSLEVEL=1\n")
     network = etc / "systemd/network/10-lab.network"
     network.parent.mkdir(parents=True, exist_ok=True)
     hardware = ":".join(f"{int(part):02x}" for part in host.address.split("."))

@@ -209,7 +209,7 @@ class Lab:
         """Take a host away at once, with all it had."""
         machine.kill(name)
         folder = self.disk / "hosts" / name
-        run("rm", "-rf", "--one-file-system", folder / "root", what=f"remove {name}")
+        _delete(folder / "root", f"remove {name}")
         with self.locked():
             shutil.rmtree(folder, ignore_errors=True)
             self._write_known_hosts()
@@ -304,7 +304,8 @@ class Lab:
                 known = None
             if known is None or known.orphaned:
                 machine.kill(host.name)
-                run("rm", "-rf", "--one-file-system", host.folder)
+                _delete(host.root, f"remove {host.name}")
+                _delete(host.folder, f"remove {host.name}")  # with what it is known by
             elif known.status == "up" and not host.running:
                 host.update(status="down", keeper=None)
         if network.bridge_owner() in (None, str(self.folder)):  # else they are another lab's
@@ -342,3 +343,13 @@ class Lab:
         staged = self.known_hosts.with_suffix(".new")
         staged.write_text("".join(lines))
         staged.rename(self.known_hosts)
+
+
+def _delete(folder: Path, what: str) -> None:
+    """A folder is gone, also where a test that was killed left an immutable file in it."""
+    words = "rm", "-rf", "--one-file-system", folder
+    try:
+        run(*words, what=what)
+    except LabError:
+        run("chattr", "-R", "-f", "-i", folder, what=what)
+        run(*words, what=what)

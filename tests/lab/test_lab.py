@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from lab.commands import run
+from lab.lab import _delete
+
 pytestmark = pytest.mark.lab
 HERE = Path(__file__).parent
 COMMAND = str(HERE / "lab")
@@ -279,3 +282,13 @@ def test_command_boots_lists_enters_and_removes() -> None:
     assert "labtest-hand" not in command("list").stdout
     assert command("enter", "labtest-hand").returncode == 1
     assert command("up", "sid", "labtest-hand").stderr.startswith("lab: there is no suite sid")
+
+
+def test_what_a_killed_test_made_immutable_goes_as_well(lab: Any) -> None:
+    """Else no later run gets a host of that name."""
+    folder = lab.disk / "labtest-immutable"
+    (folder / "etc").mkdir(parents=True)
+    (folder / "etc/file").touch()
+    run("chattr", "+i", folder / "etc/file")
+    _delete(folder, "remove it")
+    assert not folder.exists()

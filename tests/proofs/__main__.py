@@ -40,14 +40,16 @@ def main() -> int:
     """Run the proofs; the exit code is pytest's."""
     given = json.loads(sys.stdin.readline())
     gevent.spawn(_end_with_parent)
-    out, sys.stdout = sys.stdout, sys.stderr  # pytest's own words are for the log
+    # A descriptor of our own: pytest takes 1 and 2 while a proof runs, and its words are the log's.
+    out, sys.stdout = os.fdopen(os.dup(1), "w"), sys.stderr
 
     def tell(what: dict[str, Any]) -> None:
         print(json.dumps(what), file=out, flush=True)
 
     prepare_engine()
     spec = HostSpec.of(given["name"], given["transport"], given["address"], given["data"])
-    link = Link(spec, on_line=lambda line: tell({"line": line}))
+    # Programs say on standard error what is for people; their answers are nobody's progress.
+    link = Link(spec, on_line=lambda line: tell({"line": line}), streams=("stderr",))
     link.open()
     try:
         plugin = Proving(
@@ -57,6 +59,7 @@ def main() -> int:
             given["deferred"],
             given["locks"],
             on_proof=lambda proof: tell({"proof": asdict(proof)}),
+            on_begin=lambda title, number, of: tell({"begins": title, "number": number, "of": of}),
         )
         # The proofs have a configuration of their own wherever they are installed.
         arguments = [str(HERE), "-c", str(HERE / "pytest.ini"), "-q"]

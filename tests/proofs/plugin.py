@@ -85,6 +85,11 @@ class Subject:
         return list(self.stack["gpus"])
 
     @property
+    def other_gpus(self) -> list[str]:
+        """The PCI ids of NVIDIA's GPUs that gpurig leaves alone; the driver may list them."""
+        return [gpu["id"] for gpu in self.stack.get("other_gpus", [])]
+
+    @property
     def user(self) -> str:
         """Who workloads are run as: never root."""
         return self.settings.users[0] if self.settings.users else "gpurig"
@@ -112,8 +117,10 @@ class Proving:
         deferred: str,
         locks: dict[str, dict[str, str]],
         on_proof: Callable[[Proof], None],
+        on_begin: Callable[[str, int, int], None],
     ) -> None:
-        self.link, self.stack, self.on_proof = link, stack, on_proof
+        self.link, self.stack = link, stack
+        self.on_proof, self.on_begin = on_proof, on_begin
         self.given = stack, facts, link.spec.settings, deferred, locks
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -122,6 +129,8 @@ class Proving:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         self.item_subject = Subject(*self.given)
+        items = item.session.items
+        self.on_begin(_named(item)[1], items.index(item) + 1, len(items))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -136,13 +145,7 @@ class Proving:
     def _proof(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> Proof:
-        marker = item.get_closest_marker("proof")
-        name = str(marker.args[0]) if marker else item.name
-        function = getattr(item, "function", None)
-        title = (function.__doc__ if function else None) or item.name
-        title = title.strip().splitlines()[0].rstrip(".")
-        if part := _part(item):
-            name, title = f"{name}.{part}", f"{part}: {title}"
+        name, title = _named(item)
         error = call.excinfo.value if call.excinfo else None
         verdict, reason = ProofVerdict.PASSED, self.item_subject.remark
         if isinstance(error, Unproven):
@@ -161,6 +164,17 @@ class Proving:
             self.item_subject.detail,
             deferred=isinstance(error, Deferred),
         )
+
+
+def _named(item: pytest.Item) -> tuple[str, str]:
+    """A proof's id and title; both name what it is about where it is run for each of several."""
+    marker = item.get_closest_marker("proof")
+    name = str(marker.args[0]) if marker else item.name
+    function = getattr(item, "function", None)
+    title = (function.__doc__ if function else None) or item.name
+    title = title.strip().splitlines()[0].rstrip(".")
+    part = _part(item)
+    return (f"{name}.{part}", f"{part}: {title}") if part else (name, title)
 
 
 def _part(item: pytest.Item) -> str:

@@ -105,16 +105,17 @@ def test_framework_sees_the_gpus(
     answer = _answer(subject, environment, probing)
     assert not answer["error"], answer["error"]
     seen, wanted = answer["gpus"], len(subject.gpus)
-    assert len(seen) == wanted, f"the framework sees {len(seen)} of {wanted} GPUs"
+    more = len(seen) - wanted
+    assert 0 <= more <= len(subject.other_gpus), f"the framework sees {len(seen)} of {wanted} GPUs"
     if answer["architectures"] is None:  # what it computed on each is proof enough
         return
-    for gpu in seen:
-        capability = (gpu["capability"][0], gpu["capability"][1])
-        told = ", ".join(answer["architectures"])
-        assert has_kernel(answer["architectures"], capability), (
-            f"the build has no code for {gpu['name']} (compute capability"
-            f" {capability[0]}.{capability[1]}); it has code for {told}"
-        )
+    told = ", ".join(answer["architectures"])
+    without = [
+        f"{gpu['name']} (compute capability {gpu['capability'][0]}.{gpu['capability'][1]})"
+        for gpu in seen
+        if not has_kernel(answer["architectures"], (gpu["capability"][0], gpu["capability"][1]))
+    ]  # one that gpurig leaves alone may be among those that are seen
+    assert len(without) <= more, f"the build has no code for {without[0]}; it has code for {told}"
 
 
 def _system_cuda(subject: Subject) -> bool:

@@ -74,6 +74,20 @@ DRIFTS = (
         "workloads.files",
     ),
     Drift(
+        "the programs are closed to users", "chmod 700 /opt/gpurig/workloads", "workloads.folders"
+    ),
+    Drift(
+        "apt's source is closed to users",
+        "chmod 600 /etc/apt/sources.list.d/gpurig-nvidia-container-toolkit.sources",
+        "files.access",
+    ),
+    Drift(
+        "a file is edited at the same size",
+        "sed -i 's/version/Version/' "
+        "/opt/gpurig/venvs/tensorflow/lib/python3*/site-packages/numpy/version.py",
+        "environment.tensorflow.packages",
+    ),
+    Drift(
         "a package is half installed",
         "cd /tmp && apt-get download -q nvidia-persistenced >/dev/null 2>&1 &&"
         " dpkg --unpack nvidia-persistenced_*.deb && rm -f nvidia-persistenced_*.deb",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +100,30 @@ class Person:
                 check=False,
             )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def on_terminal(self, *words: str | Path, keys: Sequence[tuple[str, str, float]]) -> Answer:
+        """
+        Run gpurig on a terminal of its own; what both streams print is the answer's `out`.
+
+        + keys: what is typed, each after these words have been printed, and after how many seconds
+        """
+        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")} | {"TERM": "dumb"}
+        process, terminal = pty.fork()
+        if not process:
+            os.chdir(self.home)
+            command = [sys.executable, "-m", "gpurig.cli.main", *map(str, words)]
+            os.execve(command[0], command, kept | {"HOME": str(self.home)} | self.environment)
+        said, seen, left = b"", 0, list(keys)
+        with CLOCK.doing(f"gpurig {words[0]} on a terminal"), suppress(OSError):
+            while piece := os.read(terminal, 4096):  # EIO where the program has ended
+                said += piece
+                if left and (at := said.find(left[0][0].encode(), seen)) >= 0:
+                    seen = at + 1
+                    time.sleep(left[0][2])
+                    os.write(terminal, f"{left.pop(0)[1]}\n".encode())
+        os.close(terminal)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        return Answer(code, said.decode().replace("\r\n", "\n"), "")
 
     def inventory(self, hosts: dict[str, dict[str, Any]], **group: Any) -> Path:
         """An inventory of these hosts and their data, with data common to all."""

@@ -1,9 +1,15 @@
-"""A bare Debian 13 with an (assumed) H100: the whole path, with CUDA wheels and a real module."""
+"""
+A bare Debian 13 with an (assumed) H100: the whole path, with CUDA wheels.
+
+dkms builds a few lines in the place of NVIDIA's module, whose sources take five minutes of a
+processor; a long test builds those.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +17,12 @@ from pathlib import Path
 
 import pytest
 
+import silent_tools
+from fact_classes import CLASSES
+from gpurig.contract.values import Absent, Unknown
 from lab.hosts import Host
 from lab.lab import Lab
+from lab.modules import quick_modules
 from system import laws
 from system.drifts import DRIFTS
 from system.person import Answer, Person, settings, state
@@ -26,6 +36,7 @@ FOREIGN = {"log-driver": "local", "labels": ["site=b"], "features": {"buildkit":
 def host(boot: Callable[..., Host]) -> Host:
     """The host; bare but for what its user wrote."""
     made = boot("trixie", "gpu13", gpu="h100", gpus=2)
+    quick_modules(made)
     made.ssh("mkdir -p /etc/docker && useradd -m ann && mkdir -p /home/ann/venv/bin")
     made.write("/etc/docker/daemon.json", json.dumps(FOREIGN, indent=2))
     made.write("/home/ann/venv/bin/python", "mine\n")
@@ -89,6 +100,19 @@ def test_the_module_is_there_for_the_kernel_that_boots_next(first: Answer, host:
     """Not `apt exited 0`: the module lies in the tree of the kernel in /boot."""
     found = host.ssh("ls /lib/modules/*/updates/dkms/ | grep nvidia-current.ko").stdout
     assert found, "dkms built no module"
+
+
+@pytest.mark.long
+def test_nvidia_s_own_module_builds(boot: Callable[..., Host], somebody: Person, lab: Lab) -> None:
+    """Debian 13's driver with its real sources, for the kernel that boots next."""
+    host = boot("trixie", "mod13")
+    data = host.ssh_data() | {"rig_assume_gpu": ["10de:2330"], "rig_components": ["driver"]}
+    inventory = somebody.inventory({host.name: data}, **settings(lab))
+    up = somebody.gpurig("up", inventory, "--json")
+    assert up.code in (0, 4), up.problems
+    laws.plan_told_the_truth(up, host.name)
+    laws.everything_is_proven(up, host.name)
+    assert up.proofs(host.name)["driver.module-for-next-boot"] == "passed"
 
 
 def test_foreign_content_survives(first: Answer, host: Host) -> None:
@@ -173,3 +197,98 @@ def test_plain_pyinfra_says_the_same(first: Answer, inventory: Path, person: Per
     rows = [line.split() for line in told.splitlines() if line.strip().startswith("Workstation |")]
     assert len(rows) > 20, told
     assert all(row[-2:] == ["-", "-"] for row in rows), told
+
+
+# What facts are asked about on this host; the values of these need not be there.
+ASKED = {
+    "packages": "docker.io nvidia-kernel-dkms no-such-package",
+    "package": "nvidia-container-toolkit",
+    "path": "/opt/gpurig/venvs/tensorflow",
+    "root": "/opt/gpurig/venvs",
+    "venv_root": "/opt/gpurig/venvs",
+    "wanted": ("other",),
+    "executable": "/opt/gpurig/python/bin/python3",
+    "paths": ("/opt/gpurig/venvs", "/usr/local/cuda"),
+    "units": "docker.service nvidia-persistenced.service",
+    "reference": "base",
+    "specs": "tree",
+    "fingerprint": "0" * 40,
+    "globs": ("/etc/apt/sources.list.d/gpurig-*",),
+    "folders": ("/etc/apt", "/usr/lib"),
+    "user": "ann",
+    "users": "ann root",
+    "group": "docker",
+}
+KEYRING = "/usr/share/keyrings/nvidia-container-toolkit.gpg"
+ASKED_APART: dict[str, dict[str, object]] = {
+    "AptFinds": {"path": KEYRING},
+    "Archives": {"path": "/var/lib/gpurig/datasets/archives"},
+    "DaemonConfig": {"path": "/etc/docker/daemon.json"},
+    "DaemonConfigShown": {"path": "/etc/docker/daemon.json"},
+    "Folder": {"path": "/opt/gpurig/workloads"},
+    "InstalledLike": {"globs": ("docker*", "no-such-package*")},
+    "Keys": {"path": KEYRING},
+    "Tools": {"path": "/opt/gpurig/tools"},
+}
+
+
+# Facts for which another value is right, each with its reason.
+EXCEPT = {"Trouble": "decides nothing: what it cannot read is no cause of what has failed"}
+
+
+def _scripts(host: Host) -> dict[str, str]:
+    releases = {"releases": host.run("ls /boot | sed -n 's/^vmlinuz-//p'").stdout}
+    return {
+        name: silent_tools.script(fact, ASKED | releases | ASKED_APART.get(name, {}))
+        for name, fact in CLASSES.items()
+    }
+
+
+@pytest.mark.long
+def test_a_tool_that_does_not_answer_changes_no_value(first: Answer, host: Host) -> None:
+    """Each tool of each fact, lost in three ways: the value is as ever, or Unknown for a reason."""
+    printed = host.run("sh -s", stdin=silent_tools.asking(_scripts(host))).stdout
+    values, wrong, lost = {}, [], 0
+    for fact, tool, way, lines in silent_tools.answers(printed):
+        value = values[fact] if lines is None else CLASSES[fact]().process(lines)
+        if not tool:
+            values[fact] = value
+            continue
+        lost += 1
+        reason = value.reason if isinstance(value, Unknown) else ""
+        if value != values[fact] and not reason and fact not in EXCEPT:
+            wrong.append(f"{fact}: {tool} {way}: {value} instead of {values[fact]}")
+    assert not wrong, "\n".join(wrong)
+    told = [fact for fact, value in values.items() if not isinstance(value, Absent | Unknown)]
+    assert lost > 600
+    assert len(told) > 60, "a host of which there is something to ask"
+
+
+# Tools that packages bring, and a fact that does not take them for absent.
+LOST = {
+    "modprobe": ("ModprobeConfig", "kmod"),
+    "modinfo": ("ModuleForNextBoot", "kmod"),
+    "dkms": ("DkmsStatus", "dkms"),
+    "nvidia-smi": ("NvmlGpus", "nvidia-smi"),
+    "nvidia-ctk": ("ToolkitVersion", "nvidia-container-toolkit-base"),
+    "docker": ("DockerInfo", "docker-cli"),
+    "runc": ("DeviceLinks", "runc"),
+    "dpkg-query": ("DockerInstalled", "dpkg"),
+    "apt-get": ("PackageManager", "apt"),
+    "apt-mark": ("Holds", "apt"),
+}
+
+
+@pytest.mark.parametrize("tool", LOST)
+def test_a_tool_that_is_lost_is_not_absent(first: Answer, host: Host, tool: str) -> None:
+    """Its package is installed: what it knows is Unknown, and the package is named."""
+    fact, package = LOST[tool]
+    script = _scripts(host)[fact]
+    place = host.run(f"command -v {tool}").stdout.strip()
+    host.run(f"mv {place} {place}.lost")
+    try:
+        value = CLASSES[fact]().process(host.run("sh -s", stdin=script).stdout.split("\n"))
+    finally:
+        host.run(f"mv {place}.lost {place}")
+    assert isinstance(value, Unknown), value
+    assert {package, tool} <= set(re.findall(r"[a-z-]+", value.reason))

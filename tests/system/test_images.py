@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.contract.promise import Verdict
+from gpurig.contract.finding import Verdict
 from gpurig.errors import HostError
 from gpurig.images.recipe import RECIPE, Recipe, reference, saved
 from gpurig.operations import images
@@ -105,7 +105,7 @@ def test_built_once_and_repaired_after_each_drift(passes: Passes) -> None:
     assert passes.shell("docker run --rm gpurig/small cat /word").strip() == "two"
     assert first not in passes.shell("docker images --no-trunc --quiet")
     assert not passes.shell("docker images --quiet --filter dangling=true").strip()
-    assert not passes.shell("ls /run | grep gpurig-image || :").strip()
+    assert not passes.shell("ls /run | grep gpurig-run || :").strip()
 
 
 def test_what_is_in_use_or_the_users_stays(passes: Passes) -> None:
@@ -140,7 +140,7 @@ def test_an_unreachable_base_is_one_sentence(passes: Passes) -> None:
     assert "pull no-such-base:1 and build" in passes.plan(deploy)["images.small"].will
     with pytest.raises(HostError, match="no-such-base:1 is not on the host and cannot be pulled"):
         passes.link.apply(deploy)
-    assert not passes.shell("ls /run | grep gpurig-image || :").strip()
+    assert not passes.shell("ls /run | grep gpurig-run || :").strip()
 
 
 def test_a_saved_image_is_handed_to_a_host(passes: Passes, near: Person, host: Host) -> None:
@@ -235,6 +235,8 @@ def first(host: Host, inventory: Path, person: Person) -> Answer:
     return person.gpurig("up", inventory, "--json")
 
 
+# CI builds small images above; the wheels of TensorFlow in one take minutes.
+@pytest.mark.long
 def test_up_builds_it_and_mnist_is_learnt_inside(first: Answer, host: Host) -> None:
     """Promised, built, run as the user and trained in, at the hosts' own threshold."""
     assert first.code in (0, 4), first.problems
@@ -249,11 +251,13 @@ def test_up_builds_it_and_mnist_is_learnt_inside(first: Answer, host: Host) -> N
     assert host.ssh("docker ps --format '{{.Names}}'").stdout.split() == ["mine"]
 
 
+@pytest.mark.long
 def test_again_changes_nothing(first: Answer, host: Host, inventory: Path, person: Person) -> None:
     """The second run: 0 changes, and the plan before it says 0."""
     laws.again_changes_nothing(person, inventory, host)
 
 
+@pytest.mark.long
 def test_the_same_image_by_hand(
     first: Answer, near: Person, host: Host, lab: Lab, inventory: Path
 ) -> None:

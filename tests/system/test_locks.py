@@ -14,6 +14,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.plugin import Boot
+from system.killing import LEFT, up_to, wheels
 from system.person import Person, settings
 
 pytestmark = pytest.mark.lab
@@ -53,16 +54,22 @@ def _wheel(folder: Path, name: str, version: str) -> None:
 def test_what_is_installed_holds_until_an_upgrade(
     boot: Boot, lab: Lab, person: Person, mirror: str
 ) -> None:
-    """By the lock beside the inventory, from two indexes at once; a second run changes nothing."""
+    """
+    By the lock beside the inventory, from two indexes at once; a second run changes nothing.
+
+    A build that is killed is waited for and made again by the first run after it.
+    """
     host = boot("trixie", "cpu13")
     (person.home / "locks").mkdir()
     about = settings(lab) | {"rig_components": ["environments"]}
     about["rig_repositories"] |= {"pytorch": {"url": mirror}}
 
-    def run(*words: str, wish: str = "pytorch", code: int = 0) -> dict[str, Any]:
+    def inventory(wish: str) -> Path:
         data: dict[str, Any] = about | {"rig_frameworks": [wish]}
-        inventory = person.inventory({host.name: host.ssh_data()}, **data)
-        answer = person.gpurig(*words, inventory, "--json")
+        return person.inventory({host.name: host.ssh_data()}, **data)
+
+    def run(*words: str, wish: str = "pytorch", code: int = 0) -> dict[str, Any]:
+        answer = person.gpurig(*words, inventory(wish), "--json")
         assert answer.code == code, answer.problems
         assert not answer.host(host.name)["warnings"]
         return answer.host(host.name)
@@ -74,7 +81,10 @@ def test_what_is_installed_holds_until_an_upgrade(
         return sorted(file.name for file in (person.home / "locks").iterdir())
 
     unproven = 4  # of `--prove never`: right, and not proven
+    with up_to(host, person, inventory("pytorch==2.14.1"), wheels, 3):
+        pass
     run("up", "--prove", "never", wish="pytorch==2.14.1", code=unproven)
+    assert not host.run(LEFT, check=False).stdout
     assert torch() == "torch-2.14.1+cpu.dist-info"
     assert host.ssh(f"ls {SITE} | grep -c ^nvidia")[1].strip() == "0"
     older = ["pytorch-2.14.1-py3.13-x86_64-cpu-cpu.txt"]

@@ -79,6 +79,7 @@ def test_pascal_then_blackwell_then_another_branch(host: Host, person: Person, l
     assert _module(host) == "595.71.05\nDual MIT/GPL"
 
 
+@pytest.mark.long
 def test_a_module_that_does_not_build_is_no_dead_end(
     boot: Callable[..., Host], person: Person, lab: Lab
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.docker import docker as docker_repository
 from lab.hosts import Host
 from lab.lab import Lab
 from system import laws
@@ -16,12 +17,14 @@ from system.person import Answer, Person, settings
 pytestmark = pytest.mark.lab
 
 UNIT = "/etc/systemd/user/docker.service"
+# Where each packaging has its scripts.
+CONTRIB = {"distribution": "/usr/share/docker.io/contrib", "docker": "/usr/bin"}
 # What bob's hand wrote before: a unit in his home, and a daemon.json of his own.
 BOBS_UNIT = """[Unit]
 Description=bob's own
 [Service]
-Environment=PATH=/usr/share/docker.io/contrib:/usr/bin:/usr/sbin:/bin:/sbin
-ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh
+Environment=PATH=CONTRIB:/usr/bin:/usr/sbin:/bin:/sbin
+ExecStart=CONTRIB/dockerd-rootless.sh
 Type=notify
 NotifyAccess=all
 Delegate=yes
@@ -54,8 +57,22 @@ def _as(user: str, command: str) -> str:
     )
 
 
+@pytest.fixture(
+    scope="module", params=["distribution", pytest.param("docker", marks=pytest.mark.long)]
+)
+def source(request: pytest.FixtureRequest) -> str:
+    """Where Docker comes from."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def host(boot: Callable[..., Host]) -> Host:
+def bobs_unit(source: str) -> str:
+    """His, for this packaging."""
+    return BOBS_UNIT.replace("CONTRIB", CONTRIB[source])
+
+
+@pytest.fixture(scope="module")
+def host(boot: Callable[..., Host], bobs_unit: str) -> Host:
     """A host with the driver's user space and somebody's podman, and without any Docker."""
     made = boot("trixie", "rless", gpu="h100", gpus=2)
     made.ssh(
@@ -66,28 +83,39 @@ def host(boot: Callable[..., Host]) -> Host:
         " mkdir -p /home/bob/.config/systemd/user /home/bob/.config/docker"
     )
     made.write("/etc/systemd/system/lab-tun.service", TUN)
-    made.write("/home/bob/.config/systemd/user/docker.service", BOBS_UNIT)
+    made.write("/home/bob/.config/systemd/user/docker.service", bobs_unit)
     made.write("/home/bob/.config/docker/daemon.json", json.dumps(BOBS_DAEMON, indent=2))
     made.ssh("systemctl enable --now lab-tun.service; chown -R bob: /home/bob/.config")
     return made
 
 
 @pytest.fixture(scope="module")
-def inventory(host: Host, person: Person, lab: Lab) -> Path:
+def inventory(host: Host, person: Person, lab: Lab, source: str) -> Path:
     """Docker and the toolkit, and a Docker without root for both users."""
+    common = settings(lab) | {"rig_docker_source": source}
+    if source == "docker":
+        there = docker_repository(lab, host)
+        places = {"url": there.url, "fingerprint": there.fingerprint}
+        common["rig_repositories"] |= {"docker": places}
     data = host.ssh_data() | {
         "rig_components": ["docker", "container-toolkit"],
         "rig_assume_gpu": ["10de:2330", "10de:2330"],
         "rig_users": ["ada", "bob"],
         "rig_docker_rootless": True,
     }
-    return person.inventory({host.name: data}, **settings(lab))
+    return person.inventory({host.name: data}, **common)
 
 
 @pytest.fixture(scope="module")
-def first(host: Host, inventory: Path, person: Person) -> Answer:
-    """The first `up`."""
-    return person.gpurig("up", inventory, "--json")
+def first(host: Host, inventory: Path, person: Person, source: str) -> Answer:
+    """
+    The first `up`; of Docker's packages the second.
+
+    The lab's are those of Debian's release, older than Docker's newest, of which the resolver knows
+    that it has CDI switched on: what this one needs is known once it is there.
+    """
+    up = person.gpurig("up", inventory, "--json")
+    return up if source == "distribution" else person.gpurig("up", inventory, "--json")
 
 
 def _files(host: Host) -> str:
@@ -117,9 +145,9 @@ def test_nobody_became_root_for_it(first: Answer, host: Host) -> None:
     ).stdout
 
 
-def test_what_bob_set_up_by_hand_stays(first: Answer, host: Host) -> None:
+def test_what_bob_set_up_by_hand_stays(first: Answer, host: Host, bobs_unit: str) -> None:
     """His unit byte by byte, his keys of daemon.json by value and order, himself their owner."""
-    assert host.read("/home/bob/.config/systemd/user/docker.service") == BOBS_UNIT
+    assert host.read("/home/bob/.config/systemd/user/docker.service") == bobs_unit
     config = json.loads(host.read("/home/bob/.config/docker/daemon.json"))
     assert list(config)[:3] == list(BOBS_DAEMON)
     assert config["log-driver"] == "local"
@@ -144,7 +172,7 @@ def test_each_break_is_named_and_repaired(
     """What users and others do to it: each named by its promise, all repaired by one run."""
     breaks = {
         "rootless.packages": "apt-get -qq -y remove slirp4netns",
-        "rootless.unit": f"sed -i s/contrib/nowhere/ {UNIT}",
+        "rootless.unit": f"sed -i s/dockerd-rootless/nowhere/ {UNIT}",
         "rootless.cdi-folder": "rm /etc/tmpfiles.d/gpurig-cdi.conf",
         "rootless.ada.ids": "sed -i /^ada:/d /etc/subgid",
         "rootless.ada.daemon-config": "echo '{\"debug\": true}' >"

@@ -2,7 +2,8 @@
 One inventory of three: a Debian 13 without a GPU, a Debian 12 with one, and one that is not there.
 
 The first has no python3 and a user whose sudo asks for a password; the second gets its own driver,
-Docker, a module of a few lines in the place of NVIDIA's, and an environment for the CPU.
+Docker, a module of a few lines in the place of NVIDIA's, and an environment for the CPU: the small
+one of XGBoost, for the long tests that of TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.lab
 
 TRAIN = """
 import json, os
-import tensorflow as tf
+import FRAMEWORK
 print(json.dumps({"schema": 1, "workload": "train", "passed": os.getuid() > 0}))
 """
 SITE = "/opt/gpurig/venvs/tensorflow/lib/python3*/site-packages"
@@ -43,22 +44,31 @@ def hosts(boot: Callable[..., Host]) -> list[Host]:
     return [first, second]
 
 
-def second_data(host: Host) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def framework(request: pytest.FixtureRequest) -> str:
+    """What the second learns with."""
+    return "tensorflow" if request.config.getoption("--long") else "xgboost"
+
+
+def second_data(host: Host, framework: str) -> dict[str, Any]:
     """What the inventory says of the second; the Debian 13 of another file has CUDA's wheels."""
-    return host.ssh_data() | {"rig_assume_gpu": ["10de:20b0"], "rig_accelerator": "cpu"}
+    data = {"rig_assume_gpu": ["10de:20b0"], "rig_accelerator": "cpu"}
+    return host.ssh_data() | data | {"rig_frameworks": [framework]}
 
 
 @pytest.fixture(scope="module")
-def inventory(hosts: list[Host], person: Person, lab: Lab) -> Path:
+def inventory(hosts: list[Host], person: Person, lab: Lab, framework: str) -> Path:
     """Both, and one that does not answer."""
     first, second = hosts
-    (person.home / "train.py").write_text(TRAIN)
+    (person.home / "train.py").write_text(TRAIN.replace("FRAMEWORK", framework))
+    (person.home / "boost.py").write_text(TRAIN.replace("FRAMEWORK", "xgboost"))
     sudo = {"ssh_user": "ann", "_sudo_password": CANARY, "rig_users": ["ann"]}
+    small = {"rig_frameworks": ["xgboost"], "rig_workloads": ["trees", "xgboost:boost.py"]}
     dead = second.ssh_data() | {"ssh_hostname": UNREACHABLE}
     return person.inventory(
         {
-            first.name: first.ssh_data() | sudo,
-            second.name: second_data(second),
+            first.name: first.ssh_data() | sudo | small,
+            second.name: second_data(second, framework),
             "dead": dead,
         },
         rig_workloads=["train.py"],
@@ -125,11 +135,16 @@ def test_what_needs_a_gpu_is_left_out_and_said_once(first: Answer, hosts: list[H
     assert "nvidia" not in host.ssh("dpkg-query -W -f '${Package}\\n'").stdout
 
 
-def test_both_learn_mnist(first: Answer, hosts: list[Host]) -> None:
-    """By the program that comes with gpurig, and by one of the user's own."""
-    for host in hosts:
-        assert first.proofs(host.name)["workloads.mnist.tensorflow"] == "passed"
-        assert first.proofs(host.name)["workloads.own.tensorflow:train.py"] == "passed"
+def test_both_learn(first: Answer, hosts: list[Host], framework: str) -> None:
+    """By the programs that come with gpurig, and by one of the user's own."""
+    small, large = (first.proofs(host.name) for host in hosts)
+    assert small["workloads.program.xgboost:trees.py"] == "passed"
+    assert small["workloads.own.xgboost:boost.py"] == "passed"
+    if framework == "tensorflow":
+        assert large["workloads.mnist.tensorflow"] == "passed"
+        assert large["workloads.own.train.py"] == "passed"
+    else:
+        assert large["workloads.own.xgboost:train.py"] == "passed"
 
 
 def test_debian_12_gets_its_own_driver_and_module(first: Answer, hosts: list[Host]) -> None:
@@ -169,6 +184,7 @@ PYTHON = "runuser -u nobody -- env -i HOME=/tmp/nobody PYTHONPATH=/opt/gpurig/wo
     " TF_CPP_MIN_LOG_LEVEL=3 /opt/gpurig/venvs/tensorflow/bin/python"  # fmt: skip
 
 
+@pytest.mark.long
 def test_damaged_data_are_named_or_prepared_anew(first: Answer, hosts: list[Host]) -> None:
     """Prepared data and archives, whole, copied, truncated, on the host that `up` prepared."""
     host = hosts[1]
@@ -181,6 +197,7 @@ def test_damaged_data_are_named_or_prepared_anew(first: Answer, hosts: list[Host
     assert len(told.stdout.splitlines()) == 6, told.stdout + told.stderr
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_accuracy(first: Answer, hosts: list[Host]) -> None:
     """On the fallback data, without a network: twice the same weights, by another others."""
     host = hosts[1]
@@ -196,6 +213,7 @@ def test_the_same_seed_gives_the_same_accuracy(first: Answer, hosts: list[Host])
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_what_cannot_be_written_is_one_sentence(first: Answer, hosts: list[Host]) -> None:
     """A folder that is not theirs, and a disk without room: exit 2, no traceback."""
     host = hosts[1]
@@ -214,7 +232,7 @@ def test_what_cannot_be_written_is_one_sentence(first: Answer, hosts: list[Host]
 
 
 def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person, hosts: list[Host],
-                                               lab: Lab) -> None:  # fmt: skip
+                                               lab: Lab, framework: str) -> None:  # fmt: skip
     """As the only host exit 2, among others exit 1 and named; no traceback."""
     first, second = hosts
     wrong = first.ssh_data() | {"ssh_user": "ann", "_sudo_password": "wrong"}
@@ -224,7 +242,7 @@ def test_a_wrong_sudo_password_is_one_sentence(inventory: Path, somebody: Person
     assert "sudo refuses the password" in answer.out
     assert "Traceback" not in answer.out + answer.err
     both = somebody.inventory(
-        {first.name: wrong, second.name: second_data(second)}, **settings(lab)
+        {first.name: wrong, second.name: second_data(second, framework)}, **settings(lab)
     )
     answer = somebody.gpurig("plan", both, "--json")
     assert answer.code == 1, answer.out + answer.err
@@ -239,19 +257,25 @@ mkdir /root/kept && mv {SITE}/idna-*.dist-info /root/kept
 BAD = {
     "silent.py": ("import sys; print('no GPU here', file=sys.stderr)", "no JSON line: no GPU here"),
     "stops.py": ("raise SystemExit('no data')", "exit code 1: no data"),
-    "says-no.py": (TRAIN.replace("> 0", "< 0"), "says-no.py reports that it did not pass"),
+    "says-no.py": (
+        TRAIN.replace("FRAMEWORK", "tensorflow").replace("> 0", "< 0"),
+        "says-no.py reports that it did not pass",
+    ),
 }
 
 
+@pytest.mark.long
 def test_what_breaks_training_is_named(
-    first: Answer, hosts: list[Host], somebody: Person, lab: Lab
+    first: Answer, hosts: list[Host], somebody: Person, lab: Lab, framework: str
 ) -> None:
     """A library that shadows, a package that is gone, programs that break the contract."""
     host = hosts[1]
     for name, (text, _) in BAD.items():
         (somebody.home / name).write_text(text)
     inventory = somebody.inventory(
-        {host.name: second_data(host)}, rig_workloads=["matmul", *BAD], **settings(lab)
+        {host.name: second_data(host, framework)},
+        rig_workloads=["matmul", *BAD],
+        **settings(lab),
     )
     up = somebody.gpurig("up", inventory, "--json", "--prove", "never")  # hands the programs over
     assert up.changed(host.name) == {"workloads.own"}, up.problems
@@ -273,7 +297,7 @@ def test_what_breaks_training_is_named(
             "gpurig: /srv/stray/libtensorflow_framework.so.2 is loaded instead of the environment's"
             " own library, because of LD_LIBRARY_PATH=/srv/stray"
         ),
-        **{f"workloads.own.tensorflow:{name}": said for name, (_, said) in BAD.items()},
+        **{f"workloads.own.{name}": said for name, (_, said) in BAD.items()},
     }
     assert failed.keys() == wanted.keys()
     assert [said for proof, said in wanted.items() if said not in failed[proof]] == [], failed

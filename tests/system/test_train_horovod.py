@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +16,10 @@ from system.person import Person, settings
 from system.training_hosts import Started, Three, a_host_dies, learn_together, left
 from system.training_hosts import three as three_of
 
-pytestmark = pytest.mark.lab
-
-BOOKWORM = pytest.param("bookworm", marks=pytest.mark.long)  # Horovod is compiled once more there
+pytestmark = [pytest.mark.lab, pytest.mark.long]  # test_train.py proves its like on PyTorch
 
 
-@pytest.fixture(scope="module", params=["trixie", BOOKWORM])
+@pytest.fixture(scope="module", params=["trixie", "bookworm"])
 def three(
     request: pytest.FixtureRequest, boot: Callable[..., Host], lab: Lab, person: Person
 ) -> Three:
@@ -43,25 +42,40 @@ ALONE = ("--no-baseline",)
 TRAININGS = {
     "horovod on three": ("horovod", 3, ALONE),
     "multiworker on three": ("multiworker", 3, (*ALONE, "--env", "horovod")),
-}
-LONG = {
     "horovod on two": ("horovod", 2, ALONE),
     "multiworker on two": ("multiworker", 2, (*ALONE, "--env", "horovod")),
 }
 
 
-@pytest.mark.parametrize(
-    ("engine", "count", "words"),
-    [
-        *(pytest.param(*row, id=name) for name, row in TRAININGS.items()),
-        *(pytest.param(*row, id=name, marks=pytest.mark.long) for name, row in LONG.items()),
-    ],
-)
+@pytest.mark.parametrize(("engine", "count", "words"), TRAININGS.values(), ids=TRAININGS)
 def test_they_train_mnist_together(
     three: Three, engine: str, count: int, words: tuple[str, ...]
 ) -> None:
     """MNIST is learnt, the weights of all ranks are the same, and nothing is left or touched."""
     learn_together(three, engine, count, words)
+
+
+OWN = {
+    "keras_workers.py": ("multiworker", "worker 1 of 2: step 0", "model.weights.h5"),
+    "horovod_keras.py": ("horovod", "rank 1 of 2: step 7", "model.keras"),
+}
+
+
+@pytest.mark.parametrize(("program", "row"), OWN.items(), ids=OWN)
+def test_a_program_of_a_tutorial_runs_as_it_is(
+    three: Three, program: str, row: tuple[str, str, str]
+) -> None:
+    """The same on two hosts and, to compare, by itself; its model comes home."""
+    engine, line, model = row
+    answer = three.person.gpurig(
+        "train", "--workload", Path(__file__).with_name("programs") / program, "--engine", engine,
+        "--env", "horovod", "--baseline", "--out", engine, "--nnodes", "2", three.inventory,
+    )  # fmt: skip
+    assert answer.code == 0, answer.out + answer.err
+    assert line in answer.out
+    assert "no comparison" not in answer.out
+    assert (three.person.home / engine / model).stat().st_size > 0
+    assert not left(three.hosts)
 
 
 def test_ctrl_c_leaves_nothing_anywhere(three: Three) -> None:
@@ -71,7 +85,7 @@ def test_ctrl_c_leaves_nothing_anywhere(three: Three) -> None:
     training.process.send_signal(signal.SIGINT)
     answer = training.ended()
     assert answer.code == 130, answer.out + answer.err
-    assert "interrupted" in answer.err
+    assert "interrupted; the training has ended on every host" in answer.err
     assert not left(three.hosts)
 
 

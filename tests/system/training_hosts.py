@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lab import machine
+from lab import machine, wheels
 from lab.hosts import Host
 from lab.lab import Lab
 from system.person import SECONDS, Answer, Person
+
+TORCH = "2.13.0"  # of which a wheel without CUDA may be beside the indexes: 200 MB instead of 6 GB
 
 # Three hosts share the cores of one machine: no threads that wait for one another, and few steps.
 QUICK = ("-x", "OMP_NUM_THREADS=1", "-x", "TF_NUM_INTRAOP_THREADS=1")
@@ -40,22 +43,46 @@ class Three:
 
 
 def three(
-    boot: Callable[..., Host], lab: Lab, person: Person, suite: str, name: str, **data: Any
+    boot: Callable[..., Host],
+    lab: Lab,
+    person: Person,
+    suite: str,
+    name: str,
+    prove: str = "auto",
+    **data: Any,
 ) -> Three:
     """
     What one `up` makes of a bare host, three times.
 
     + name: of the first, and with numbers of the three; data: of their inventory
+    + prove: as of ``up --prove``
     """
     first = boot(suite, name)
-    up = person.gpurig("up", person.inventory({name: first.ssh_data()}, **data), "--json")
+    inventory = person.inventory({name: first.ssh_data()}, **data)
+    up = person.gpurig("up", inventory, "--json", "--prove", prove)
     assert up.code in (0, 4), up.problems
+    if name in lab.snapshots():  # of tests that were killed
+        lab.forget(name)
     lab.save(first.name, name)
-    lab.remove(first.name)
-    hosts = [boot("", f"{name}{number}", snapshot=name) for number in (1, 2, 3)]
-    lab.forget(name)
+    try:
+        lab.remove(first.name)
+        hosts = [boot("", f"{name}{number}", snapshot=name) for number in (1, 2, 3)]
+    finally:
+        lab.forget(name)
     inventory = person.inventory({host.name: host.ssh_data() for host in hosts}, **data)
     return Three(hosts, inventory, person, up)
+
+
+@contextmanager
+def torch_for_cpu(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """
+    An index of that wheel, as rig_repositories has it; empty where there is no such wheel.
+
+    + folder: an empty one
+    """
+    cpu = wheels.found(f"torch-{TORCH}+cpu-cp311-*.whl")
+    with wheels.served(folder, "cpu/torch", cpu) as index:
+        yield {"pytorch": {"url": index}} if cpu else {}
 
 
 def left(hosts: list[Host]) -> str:
@@ -63,7 +90,7 @@ def left(hosts: list[Host]) -> str:
     return "".join(
         host.run(
             "ps -eo user:20,args | grep -E '^gpurig|[h]orovod|[t]orchrun|[g]uard' || :;"
-            " find /tmp -maxdepth 1 -name 'gpurig-*'"
+            " find /tmp /var/tmp -maxdepth 1 -name 'gpurig-*'"
         ).stdout
         for host in hosts
     )
@@ -85,6 +112,7 @@ def learn_together(three: Three, engine: str, count: int, words: tuple[str, ...]
     result = told["result"]
     assert result["passed"]
     assert result["data"]["train"] == 60000
+    assert (three.person.home / told["results"]["folder"] / "out/prediction.png").exists()
     assert sorted(rank["host"] for rank in result["ranks"]) == names
     assert len({rank["weights_sha256"] for rank in result["ranks"]}) == 1
     if not words:

@@ -1,0 +1,42 @@
+"""Which packages of the driver are too old for the host's GPUs; no host is needed for that."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpurig.operations.driver.preferences import fits, is_too_old
+from gpurig.stack.model import Driver, Repository
+
+NVIDIA = Repository("nvidia", "https://a.example.com/debian12/x86_64/", "/", (), "", "")
+
+
+def _driver(oldest: str | None, repository: Repository | None = NVIDIA) -> Driver:
+    return Driver("580", "open", "nvidia", ("nvidia-driver-cuda",), "nvidia", "nvidia",
+                  oldest or "580.65.06", oldest=oldest, repository=repository)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("oldest", "version", "old"),
+    [
+        ("580.82.07", "580.65.06-1", True),
+        ("580.82.07", "580.82.07-1", False),
+        ("580.82.07", "580.126.09-1ubuntu1", False),  # by number, not by letter
+        (None, "580.65.06-1", False),
+        ("580.82.07", "1.20.0-1", False),  # of a package that has no version of the driver's
+    ],
+)
+def test_a_package_is_too_old_below_the_first_release_that_knows_the_gpus(
+    oldest: str | None, version: str, old: bool
+) -> None:
+    """And where the whole branch knows them none is."""
+    assert is_too_old(_driver(oldest), version) is old
+
+
+def test_apt_is_not_left_a_candidate_that_is_too_old() -> None:
+    """Of both sources."""
+    place = ["a.example.com"]
+    assert fits(_driver("580.82.07"), "580.95.05-1", place, place)
+    assert not fits(_driver("580.82.07"), "580.65.06-1", place, place)
+    own = _driver("580.82.07", None)
+    assert fits(own, "580.95.05-1", ["mirror.example.com"], place)
+    assert not fits(own, "580.65.06-1", ["mirror.example.com"], place)
