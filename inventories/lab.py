@@ -19,6 +19,8 @@ gpus = (
         # "rig_driver_flavour": "auto",  # or "open", "proprietary"
         # "rig_driver_source": "auto",  # or "distribution", "nvidia"; "none" leaves it alone
         # "rig_boot_kernel": "newest",  # or "with-driver": the newest that has the module
+        # Which GPUs are for this: PCI ids, slots or names; all, if unset.
+        # "rig_gpus": ["RTX 4090"],  # an example
         # Where there is no GPU yet, for example to bake an image: one PCI id for each GPU.
         # "rig_assume_gpu": ["10de:2330"],  # an example
         # Whether to reboot when only a reboot helps: ask (on a terminal), never, if-needed.
@@ -80,6 +82,9 @@ all = (  # pyinfra reads the group of this name
         # },
         # A folder of the machine that runs gpurig; unset: one in ~/.cache/gpurig.
         # "rig_cache": "/srv/cache",  # an example
+        # Tables of your own, and releases that are in none.
+        # "rig_tables": "/srv/gpurig/tables",  # an example; unset: what tables refresh wrote
+        # "rig_untested": False,  # True: also releases that no table has
         # "rig_limits": {"command": 14400},  # an example: seconds without output
     },
 )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import ensurepip
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -31,6 +32,15 @@ NAMES = {
     "retries": "UV_HTTP_RETRIES",
     "client-cert": "SSL_CLIENT_CERT",
 }
+# The options and variables that say from where. No other is for what is installed here: a target,
+# constraints or a --user of somebody's would lead elsewhere.
+PIP = (*NAMES, "cert", "proxy", "no-index", "cache-dir", "no-cache-dir", "keyring-provider")
+UV = re.compile(
+    "UV_(?!INDEX_STRATEGY)(.*INDEX.*|FIND_LINKS|INSECURE_HOST|HTTP_.*|.*CACHE.*|NATIVE_TLS"
+    "|SYSTEM_CERTS|KEYRING_PROVIDER|OFFLINE)"
+)
+LISTS_ALL = {"PIP_USER": "0", "PIP_GLOBAL": "0", "PIP_SITE": "0"}  # not one level of files alone
+SAYS_LESS = ("PIP_QUIET", "PIP_LOG", "PIP_VERBOSE")  # of what is listed, or more
 
 
 def main(uv_lock: str, *arguments: str) -> None:
@@ -39,20 +49,25 @@ def main(uv_lock: str, *arguments: str) -> None:
     with TemporaryDirectory() as folder:  # unpacked, it compiles its modules once
         ZipFile(bundled_pip()).extractall(folder)
         pip = [sys.executable, "-I", f"{folder}/pip"]
+        listed = subprocess.run(
+            [*pip, "config", "list"], stdout=subprocess.PIPE, text=True, check=True,
+            env={k: v for k, v in os.environ.items() if k not in SAYS_LESS} | LISTS_ALL,
+        )  # fmt: skip
+        options = configured(listed.stdout)
         if not uv.exists():
             install = [*pip, "install", "-q", "--disable-pip-version-check", "--no-compile"]
-            subprocess.run([*install, "--require-hashes", "-r", uv_lock], check=True)
-        listed = subprocess.run(
-            [*pip, "config", "list"], capture_output=True, text=True, check=True
-        )
-    options = configured(listed.stdout)
+            subprocess.run(
+                [*install, "--require-hashes", "-r", uv_lock],
+                env=for_pip(options, os.environ), check=True,
+            )  # fmt: skip
     command = [str(uv), "pip", "install", "--python", sys.executable, *arguments]
     if options.get("no-index", "").lower() in ("1", "true", "yes", "on", "y", "t"):
         command.append("--no-index")  # no variable stands for it
-    told = {**os.environ, **environment(options, os.environ)}
+    own = {k: v for k, v in os.environ.items() if not k.startswith("UV_") or UV.fullmatch(k)}
+    told = {**own, **environment(options, os.environ)}
+    os.chdir(Path(__file__).parents[1])  # the caller's folder may hold a uv.toml of another project
     if not writable(subprocess.check_output([uv, "cache", "dir"], text=True, env=told).strip()):
         command.append("--no-cache")  # pip does without a cache as well
-    os.chdir(Path(__file__).parents[1])  # the caller's folder may hold a uv.toml of another project
     sys.stdout.flush()
     os.execve(uv, command, told)
 
@@ -80,6 +95,14 @@ def configured(listed: str) -> dict[str, str]:
             if key.startswith(f"{section}."):
                 found[key.removeprefix(f"{section}.")] = str(ast.literal_eval(value))
     return found
+
+
+def for_pip(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """pip's environment: of its options those that say from where, and none from any file."""
+    told = {k: v for k, v in environ.items() if not k.startswith("PIP_")}
+    for option in set(PIP) & options.keys():
+        told[f"PIP_{option.upper().replace('-', '_')}"] = " ".join(options[option].split())
+    return {**told, "PIP_CONFIG_FILE": os.devnull}
 
 
 def environment(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
