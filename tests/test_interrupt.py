@@ -38,12 +38,11 @@ def wait(self):
 module._HostRun._run = wait
 prepare_engine()
 specs = [HostSpec.of(name, "ssh", name, {}) for name in ("gpu01", "gpu02")]
-with greenlets.interruptible():
-    try:
-        module.run(specs, Options("up"), Quiet())
-    except module.Interrupted as interrupted:
-        print(*[str(one.errors[0]) for one in interrupted.results], sep="\\n", flush=True)
-        raise SystemExit(greenlets.INTERRUPTED)
+try:
+    module.run(specs, Options("up"), Quiet())
+except module.Interrupted as interrupted:
+    print(*[str(one.errors[0]) for one in interrupted.results], sep="\\n", flush=True)
+    raise SystemExit(greenlets.INTERRUPTED)
 """
 
 
@@ -109,3 +108,44 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
         running.send_signal(signal.SIGINT)
         running.communicate()
         assert running.returncode == 130
+
+
+# A signal that comes while Python runs what it takes no exception from.
+UNHEARD = """
+import os, signal
+def comes():
+    signal.raise_signal(signal.SIGINT)
+class Finalized:
+    def __del__(self):
+        comes()
+import logging
+from gpurig.hosts import greenlets
+def callback():  # as logging's, which gives its lock back
+    if not begun:
+        begun.append(True)
+        comes()
+        logging.warning("the callback comes to its end")
+begun = []
+if WHERE == "in a callback of fork":
+    os.register_at_fork(after_in_parent=callback)
+greenlets.patch()
+from gevent import subprocess
+try:
+    if WHERE == "in a finalizer":
+        Finalized()
+    subprocess.run(["sleep", "0.1"])
+    subprocess.run(["sleep", "60"])
+except KeyboardInterrupt:
+    logging.warning("it is over")
+"""
+
+
+@pytest.mark.parametrize("where", ["in a callback of fork", "in a finalizer"])
+def test_ctrl_c_is_never_lost(where: str) -> None:
+    """It ends what waits next, and nothing of Python's is left taken."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNHEARD.replace("WHERE", repr(where))],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.splitlines()[-1] == "WARNING:root:it is over"
+    assert ("comes to its end" in done.stderr) == (where == "in a callback of fork")

@@ -222,11 +222,10 @@ TYPES = """
 from gpurig.hosts import greenlets
 greenlets.patch()
 from gpurig.hosts.passwords import typed
-with greenlets.interruptible():
-    try:
-        print("it is", ascii(typed("word: ")))
-    except KeyboardInterrupt:
-        print("it is over")
+try:
+    print("it is", ascii(typed("word: ")))
+except KeyboardInterrupt:
+    print("it is over")
 """
 
 

@@ -10,7 +10,7 @@ from gpurig.cli.asked import Asked
 from gpurig.engine.result import HostResult, exit_code
 from gpurig.engine.run import Interrupted, run
 from gpurig.engine.runner import prepare_engine
-from gpurig.hosts.greenlets import INTERRUPTED, interruptible
+from gpurig.hosts.greenlets import INTERRUPTED
 from gpurig.report import run_log, run_report, summary
 from gpurig.report.facts import readable
 from gpurig.report.frame import as_text, of_run
@@ -32,10 +32,7 @@ def work(asked: Asked) -> int:
     names = [spec.name for spec in asked.hosts]
     settings = {spec.name: spec.settings for spec in asked.hosts}
     folder = run_log.open_run(options, secrets_of(spec.data for spec in asked.hosts), names)
-    with (
-        interruptible(),
-        Screen(names, options.silent, options, settings) as screen,
-    ):
+    with Screen(names, options.silent, options, settings) as screen:
         try:
             results = run(asked.hosts, options, screen)
             code = exit_code(command, results)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended, as shells have it
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -24,43 +24,51 @@ def heard() -> list[int]:
 
 
 def patch() -> None:
-    """Make Python's own modules wait so; called before anything is imported that opens a socket."""
+    """
+    Make Python's own modules wait so; called before anything is imported that opens a socket.
+
+    From then on Ctrl-C, a closed terminal and `kill` reach the caller as KeyboardInterrupt, once;
+    the second time the process ends at once. Python itself would raise it in whichever greenlet is
+    at work, and gevent prints what it finds in its own.
+    """
     import gevent.monkey
 
     gevent.monkey.patch_all()
+    _hear(gevent.getcurrent())
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """
-    Ctrl-C, a closed terminal and `kill` reach the caller as KeyboardInterrupt, once.
+def _hear(caller: Any) -> None:
+    import logging  # noqa: F401  # it has callbacks of fork, which run within those set below
 
-    The second time the process ends at once. Python itself would raise it in whichever greenlet is
-    at work, and gevent prints what it finds in its own.
-    """
     import gevent
 
-    caller, asked = gevent.getcurrent(), []
+    asked: list[int] = []
+    forking: list[bool] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         asked.append(number)
         if len(asked) > 1:
             os._exit(INTERRUPTED)
-        if gevent.getcurrent() is caller:
+        if gevent.getcurrent() is caller and not forking:
             raise KeyboardInterrupt
         gevent.kill(caller, KeyboardInterrupt)
 
-    with _woken():
-        before = {each: signal.signal(each, interrupt) for each in heard()}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+    def dropped(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            gevent.kill(caller, KeyboardInterrupt)
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    # Python drops what is raised in a callback of fork: Ctrl-C would be lost, and logging's lock
+    # would stay taken for ever. It drops what is raised in a finalizer as well.
+    os.register_at_fork(before=lambda: forking.append(True), after_in_parent=forking.clear)
+    sys.unraisablehook = dropped
+    _wake()
+    for each in heard():
+        signal.signal(each, interrupt)
 
 
-@contextmanager
-def _woken() -> Iterator[None]:
+def _wake() -> None:
     """
     A signal wakes gevent's loop, by a byte that Python writes the moment that it comes.
 
@@ -72,13 +80,5 @@ def _woken() -> Iterator[None]:
     woken, wakes = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wakes, False)
-    watcher = gevent.get_hub().loop.io(woken, 1, ref=False)
-    watcher.start(os.read, woken, 4096)
-    before = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(before)
-        watcher.close()
-        os.close(woken)
-        os.close(wakes)
+    gevent.get_hub().loop.io(woken, 1, ref=False).start(os.read, woken, 4096)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
