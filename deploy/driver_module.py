@@ -40,9 +40,13 @@ def driver_module(stack: Stack, settings: Settings) -> None:
     else:
         module_signature.module_signature(dkms=wanted.dkms)
         nvidia.loaded()
-    nvidia.persistenced(starts=not stack.assumed)
-    nodes.device_nodes(users=settings.users or (USER,), assumed=stack.assumed)
+    starts, unmask = not stack.assumed, "driver" in settings.components
+    nvidia.persistenced(starts=starts, unmask=unmask)
+    users = settings.users or (USER,)
+    nodes.nodes_at_boot(users=users)
+    nodes.device_nodes(users=users, assumed=stack.assumed)
     if wanted.fabric_manager and wanted.stream is None:
-        fabric_manager.fabric_manager(package=wanted.fabric_manager, starts=not stack.assumed)
+        package = wanted.fabric_manager
+        fabric_manager.fabric_manager(package=package, starts=starts, unmask=unmask)
     elif wanted.fabric_manager:
         left_out("driver.fabric-manager", "gpurig does not set it up with dnf's module streams yet")

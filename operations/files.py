@@ -27,6 +27,7 @@ from gpurig.facts.rootless import UNIT
 from gpurig.operations.container_toolkit.device_links import RULE
 from gpurig.operations.cuda import LOADER_FILE
 from gpurig.operations.driver.modprobe import FILE as BLACKLIST
+from gpurig.operations.driver.nodes import RULE as NODES
 from gpurig.operations.rootless.unit import FOLDER_FILE
 from gpurig.operations.shared.words import few
 
@@ -40,8 +41,8 @@ _READ_BY_ALL = (
 )  # fmt: skip
 # Of these only root needs to read: what else their modes say is the user's or no matter.
 _ROOT_S = (
-    BLACKLIST, RULE, FOLDER_FILE, GRUB, DROP_IN, DAEMON_JSON, MADE, PROVEN, INITRAMFS, NOTES,
-    f"{NOTES}/*.id", "/run/gpurig", CONFIGURED, "/etc/gpurig",
+    BLACKLIST, RULE, NODES, FOLDER_FILE, GRUB, DROP_IN, DAEMON_JSON, MADE, PROVEN, INITRAMFS,
+    NOTES, f"{NOTES}/*.id", "/run/gpurig", CONFIGURED, "/etc/gpurig",
 )  # fmt: skip
 # The user's own, where gpurig keeps keys: a link to it leads where its owner wants.
 _SHARED = (DAEMON_JSON, CONFIG)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -279,22 +278,67 @@ def test_a_clone_that_cannot_be_written_is_one_sentence(clone: Clone) -> None:
     assert told == f"gpurig: {clone.folder} cannot be written; clone it where you may write\n"
 
 
-def test_a_python_that_is_too_old_is_one_sentence(clone: Clone, tmp_path: Path) -> None:
-    """One older than 3.10, or without venv, and no apt-get to bring another."""
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A folder for PATH: its python3 is not enough, and it has no apt-get to bring another."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("sh", "dirname", "readlink", "cat", "cksum", "flock", "rm"):
+    for tool in ("sh", "dirname", "readlink", "cat", "cksum", "flock", "rm", "env"):
         (tools / tool).symlink_to(f"/usr/bin/{tool}")
-    old = tools / "python3"
-    old.write_text(
-        f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 9)\n'\"$2\"\n"
-    )
-    old.chmod(0o755)
-    code, said, told = clone.run(PATH=str(tools))
+    (tools / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "python3").chmod(0o755)
+    return tools
+
+
+def test_a_python_that_is_too_old_is_one_sentence(clone: Clone, old: Path) -> None:
+    """One older than 3.10, or without venv."""
+    covered = f"mount --bind '{old}/python3' $(readlink -f /usr/bin/python3) && exec \"$@\""
+    own = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
+    before = [*own, "sh", "-c", f'PATH=/usr/sbin:/usr/bin:/sbin:/bin; {covered}', "sh",
+              "env", f"PATH={old}"]  # fmt: skip
+    code, said, told = ended(clone.start(before=before))
     assert (code, said) == (2, "")
     assert told == (
         "gpurig: needs python3 >= 3.10 with venv and pip; install them and run this again\n"
     )
+
+
+def test_an_old_python_before_the_distribution_s_does_not_matter(
+    clone: Clone, index: Served, old: Path
+) -> None:
+    """As one of conda's; what else the clone needs is there."""
+    for tool in ("mkdir", "id", "tail", "sleep"):
+        (old / tool).symlink_to(f"/usr/bin/{tool}")
+    assert clone.run(PATH=str(old), PIP_INDEX_URL=index.url)[:2] == (0, "ran\n")
+
+
+@pytest.mark.parametrize("moved", ["folder", "Python"])
+def test_what_was_prepared_elsewhere_is_prepared_again(
+    clone: Clone, index: Served, tmp_path: Path, moved: str
+) -> None:
+    """A copy never runs the program of the folder that it came from; a Python may be gone."""
+    clone.run(PIP_INDEX_URL=index.url)
+    if moved == "folder":
+        shutil.copytree(clone.folder, tmp_path / "copy", symlinks=True)
+        clone.folder = tmp_path / "copy"
+    else:
+        (clone.folder / ".venv/bin/python").unlink()
+        (clone.folder / ".venv/bin/python").symlink_to(tmp_path / "gone")
+    index.asked.clear()
+    assert clone.run(PIP_INDEX_URL=index.url)[:2] == (0, "ran\n")
+    assert index.asked
+    assert str(clone.folder) in (clone.folder / ".venv/bin/gpurig").read_text()
+    assert clone.run()[:2] == (0, "ran\n")
+
+
+def test_a_clone_that_root_prepared_is_one_sentence(clone: Clone) -> None:
+    """With the command that gives it back."""
+    lock = clone.folder / ".bootstrap.lock"
+    lock.touch(mode=0o444)
+    before = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    code, said, told = ended(clone.start(before=before))
+    assert (code, said) == (2, "")
+    assert told.startswith(f"gpurig: {lock} belongs to somebody else, who ran this here; run: sudo")
 
 
 def test_the_later_section_of_pip_s_configuration_wins(script: Any) -> None:

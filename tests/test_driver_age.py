@@ -34,9 +34,9 @@ def test_a_package_is_too_old_below_the_first_release_that_knows_the_gpus(
 
 def test_apt_is_not_left_a_candidate_that_is_too_old() -> None:
     """Of both sources."""
-    place = ["a.example.com"]
+    place = ["https://a.example.com/debian12/x86_64"]
     assert fits(_driver("580.82.07"), "580.95.05-1", place, place)
     assert not fits(_driver("580.82.07"), "580.65.06-1", place, place)
     own = _driver("580.82.07", None)
-    assert fits(own, "580.95.05-1", ["mirror.example.com"], place)
-    assert not fits(own, "580.65.06-1", ["mirror.example.com"], place)
+    assert fits(own, "580.95.05-1", ["http://mirror.example.com/debian"], place)
+    assert not fits(own, "580.65.06-1", ["http://mirror.example.com/debian"], place)

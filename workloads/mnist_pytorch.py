@@ -85,7 +85,7 @@ class PyTorch:
         self.devices = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(gpus)] or ["cpu"]
         self.mixed_precision = mixed_precision
         # GPUs before compute capability 8.0 compute with float16 only; its small gradients are
-        # scaled, lest they become zero.
+        # scaled, so that they do not become zero.
         old = bool(gpus) and torch.cuda.get_device_capability(self.on) < (8, 0)
         self.half = torch.float16 if old else torch.bfloat16
         if gpus:
@@ -123,7 +123,7 @@ class PyTorch:
                     index = torch.from_numpy(mine[step])
                     x = everything[index].to(self.on)
                     y = torch.from_numpy(labels[mine[step]]).to(self.on)
-                    optimizer.zero_grad(set_to_none=True)
+                    optimizer.zero_grad()
                     with self.precision():
                         output = model(x)
                         loss = nn.functional.cross_entropy(output, y)

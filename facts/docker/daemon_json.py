@@ -49,8 +49,9 @@ _NAMED = r"""
 started=$(systemctl cat docker.service 2>/dev/null | sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' |
     sed -n 's/^ExecStart=//p' | tail -n 1)
 case $started in *'$'*) started="$started $(systemctl show --property=Environment --value \
-    docker.service) $([ ! -e /etc/default/docker ] ||
-    sed -n 's/^[[:space:]]*[A-Z_]*=//p' /etc/default/docker)" ;; esac
+    docker.service) $(systemctl show --property=EnvironmentFiles --value docker.service |
+    sed 's/ (.*//' | while read -r f; do [ ! -f "$f" ] ||
+    sed -n 's/^[[:space:]]*[A-Za-z0-9_]*=//p' "$f"; done)" ;; esac
 other=$(printf '%s\n' "$started" |
     sed -nE 's/.*--config-file[= ]+["\x27]?([^[:space:]"\x27;]+).*/\1/p' | tail -n 1)
 """
@@ -132,7 +133,9 @@ class DaemonFlags(Fact[dict[str, str]]):
     def command(self) -> StringCommand:
         return framed(
             "[ -d /run/systemd/system ] || exit 3; may systemctl cat docker.service || exit 3;"
-            ' f=/etc/default/docker; [ ! -f "$f" ] || { echo "# $f"; cat "$f"; }'
+            " must systemctl show docker.service --value --property=EnvironmentFiles |"
+            " sed 's/ (.*//' | while read -r f; do"
+            ' [ ! -f "$f" ] || { echo "# variables $f"; cat "$f"; }; done'
         )
 
     def parse(self, lines: list[str], code: int) -> dict[str, str] | Absent | Unknown:
@@ -151,19 +154,20 @@ class DaemonFlags(Fact[dict[str, str]]):
 
 def _unit(lines: list[str]) -> tuple[str, str, dict[str, tuple[str, str]]]:
     """The command of a unit, the file it stands in, and by name the variables with theirs."""
-    place, start, where = "", "", ""
+    place, start, where, variables = "", "", "", False
     options: dict[str, tuple[str, str]] = {}
     for line in lines:
         name, _, value = line.strip().partition("=")
-        if line.startswith("# /"):
-            place = line.removeprefix("# ").strip()
+        if line.startswith(("# /", "# variables /")):
+            variables = line.startswith("# variables ")
+            place = line.removeprefix("# ").removeprefix("variables ").strip()
+        elif variables and name.isidentifier():
+            options[name] = (value.strip("\"'"), place)
         elif name == "ExecStart" and value:  # an empty one only takes the earlier ones back
             start, where = value, place
         elif name == "Environment":
             words = (word.partition("=") for word in shlex.split(value))
             options |= {word: (text, place) for word, _, text in words}
-        elif name.isidentifier() and place.startswith("/etc/default/"):
-            options[name] = (value.strip("\"'"), place)
     return start, where, options
 
 

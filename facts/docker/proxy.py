@@ -46,7 +46,9 @@ if [ -f {SECRET} ]; then
 fi
 printf '%s\n' "$unit" | awk '
     /^# \// {{ file = substr($0, 3) }}
-    /^ *Environment *=/ && toupper($0) ~ /HTTPS?_PROXY=[^" ]/ {{ print "theirs " file }}'
+    /^ *Environment *=/ && toupper($0) ~ /HTTPS?_PROXY=["'\'']?[^"'\'' ]/ {{
+        print "theirs " file
+    }}'
 must systemctl show docker.service --value --property=EnvironmentFiles | sed 's/ (.*//' |
     while read -r file; do
         [ "$file" != {SECRET} ] && [ -f "$file" ] || continue

@@ -24,6 +24,19 @@ for rule in /etc/udev/rules.d/*.rules /run/udev/rules.d/*.rules; do
             print "rule " ENVIRON["rule"]; exit
         }' "$rule"
 done
+seen=
+for file in /etc/udev/rules.d/*.rules /run/udev/rules.d/*.rules /usr/lib/udev/rules.d/*.rules \
+    /lib/udev/rules.d/*.rules /etc/systemd/system/*.wants/*.service; do
+    [ -e "$file" ] || continue
+    case $file in *.rules)
+        case "$seen/" in *"/${file##*/}/"*) continue ;; esac
+        seen=$seen/${file##*/} ;;
+    esac
+    file=$file awk '
+        /^[^#]*nvidia-modprobe[^,]* (-[a-z]*u|--unified-memory)/ {
+            print "boot " ENVIRON["file"]; exit
+        }' "$file"
+done
 for user in $users; do
     found=$(entry passwd "$user") || continue
     uid=$(printf '%s\n' "$found" | cut -d: -f3)
@@ -55,11 +68,14 @@ class Nodes(TypedDict):
     """
     + nodes: by path; rule: a udev rule of this host that says who may open them, empty without
     + maker: whether the host has nvidia-modprobe, which makes them
+    + boot: the udev rule, or the unit, by which it makes /dev/nvidia-uvm at each boot; empty
+      without. A rule hides others of its name, as udev reads them
     """
 
     nodes: dict[str, Node]
     rule: str
     maker: bool
+    boot: str
 
 
 class DeviceNodes(Always[Nodes]):
@@ -69,7 +85,7 @@ class DeviceNodes(Always[Nodes]):
     + users: names, separated by blanks; a name without an account is left out
 
     ``{"nodes": {"/dev/nvidia0": {"mode": "666", "uid": "0", "gid": "0", "device": True,
-    "closed": []}}, "rule": "", "maker": True}``
+    "closed": []}}, "rule": "", "maker": True, "boot": ""}``
     """
 
     def command(self, users: str) -> StringCommand:
@@ -79,7 +95,7 @@ class DeviceNodes(Always[Nodes]):
 
     def parse(self, lines: list[str], code: int) -> Nodes | Unknown:
         found: dict[str, Node] = {}
-        rule = ""
+        rule = boot = ""
         for line in lines:
             word, path, *rest = line.split(" ", 5)
             if word == "node":
@@ -89,4 +105,6 @@ class DeviceNodes(Always[Nodes]):
                 found[path]["closed"].append(" ".join(rest))
             elif word == "rule":
                 rule = rule or path
-        return Nodes(nodes=found, rule=rule, maker="maker yes" in lines)
+            elif word == "boot":
+                boot = boot or path
+        return Nodes(nodes=found, rule=rule, maker="maker yes" in lines, boot=boot)

@@ -70,7 +70,8 @@ SEARCHED = (
     "cd /; command -v setpriv >/dev/null || { unread setpriv 127; exit 0; };"
     " setpriv --reuid=65534 --regid=65534 --clear-groups env -i PATH=/usr/bin:/bin"
     f' timeout 20 "$p/bin/python" -I -c {shlex.quote(_SEARCH)} "$p"'
-    ' "$p/lib/python$v/site-packages" 2>/dev/null || echo'
+    ' "$p/lib/python$v/site-packages" 2>/dev/null ||'
+    " { s=$?; case $s in 124|137) unread python $s; exit 0 ;; *) echo ;; esac; }"
 )
 
 

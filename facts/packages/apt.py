@@ -40,6 +40,15 @@ def place(uri: str) -> str:
     return site.rpartition("@")[2].partition(":")[0].lower()
 
 
+def address(uri: str) -> str:
+    """A URI as apt prints it, without a user's name: ``file:///srv/`` is ``file:/srv``."""
+    scheme, site, path = parts.groups("") if (parts := _URI.fullmatch(uri)) else ("", "", uri)
+    start = f"{scheme}:" if scheme else ""
+    if site and not site.startswith("["):
+        return f"{start}//{site.rpartition('@')[2].lower()}{path}".rstrip("/")
+    return f"{start}{site}{re.sub('^/+', '/', path)}".rstrip("/")
+
+
 class Source(TypedDict):
     """
     One source of packages, as apt reads it.
@@ -47,6 +56,7 @@ class Source(TypedDict):
     + file: where it stands; uris, suites, components: as written
     + signed_by: path of a keyring, fingerprints, an embedded key, or empty
     + architectures: those it is limited to
+    + options: all others, ``{"trusted": "yes"}``, by their names in deb822
     """
 
     file: str
@@ -56,6 +66,7 @@ class Source(TypedDict):
     components: list[str]
     signed_by: str
     architectures: list[str]
+    options: dict[str, str]
 
 
 class Sources(Always[list[Source]]):
@@ -64,7 +75,7 @@ class Sources(Always[list[Source]]):
 
     ``[{"file": "/etc/apt/sources.list.d/debian.sources", "types": ["deb"], "uris": ["http://…"],
     "suites": ["trixie"], "components": ["main"], "signed_by": "/usr/share/…",
-    "architectures": []}]``
+    "architectures": [], "options": {}}]``
     """
 
     def command(self) -> StringCommand:
@@ -88,6 +99,10 @@ class Sources(Always[list[Source]]):
 
 
 _OFF = ("no", "false", "without", "off", "disable", "0")
+_FIELDS = ("types", "uris", "suites", "components", "signed-by", "architectures", "enabled")
+# Options of a line that deb822 calls otherwise (sources.list(5)).
+_CALLED = {"arch": "architectures", "lang": "languages", "target": "targets"}
+_LISTS = ("architectures", "languages", "targets", "include", "exclude")
 
 
 def _deb822(file: str, lines: list[str]) -> list[Source]:
@@ -104,6 +119,11 @@ def _deb822(file: str, lines: list[str]) -> list[Source]:
                 components=stanza.get("components", "").split(),
                 signed_by=stanza.get("signed-by", "").strip(),
                 architectures=stanza.get("architectures", "").split(),
+                options={
+                    name: value
+                    for name, value in stanza.items()
+                    if name not in (*_FIELDS, "description") and not name.startswith("x-")
+                },
             )
         )
     return [source for source in found if source["types"] and source["uris"]]
@@ -150,9 +170,19 @@ def _one_line(file: str, lines: list[str]) -> list[Source]:
                 components=[name for name in components if name],
                 signed_by=options.get("signed-by", ""),
                 architectures=options.get("arch", "").replace(",", " ").split(),
+                options=dict(
+                    _option(*one) for one in options.items() if one[0] not in ("signed-by", "arch")
+                ),
             )
         )
     return found
+
+
+def _option(name: str, value: str) -> tuple[str, str]:
+    """An option of a line as a field of deb822: ``lang+=de,en`` is ``languages-add: de en``."""
+    name, ends = name.rstrip("+-"), {"+": "-add", "-": "-remove"}.get(name[-1], "")
+    name = _CALLED.get(name, name)
+    return name + ends, value.replace(",", " ") if name in _LISTS else value
 
 
 class SourcesShown(Sources):
@@ -218,7 +248,7 @@ class Candidate(TypedDict):
     What apt would install of a package.
 
     + candidate: the version under all pins, empty where there is none
-    + versions: the places (`place`) that have each version it knows; none: only dpkg has it
+    + versions: where each version that it knows is had (`address`); none: only dpkg has it
     """
 
     candidate: str
@@ -232,7 +262,8 @@ class Candidates(Always[dict[str, Candidate]]):
     + packages: names, separated by blanks
 
     ``{"libcuda1": {"candidate": "580.95.05-1", "versions": {"580.95.05-1":
-    ["developer.download.nvidia.com"], "550.163.01-2": ["mirror.example.org"]}}}``
+    ["https://developer.download.nvidia.com/compute/cuda/repos/debian13/x86_64"],
+    "550.163.01-2": ["http://mirror.example.org/debian"]}}}``
     """
 
     def command(self, packages: str) -> StringCommand:
@@ -257,7 +288,7 @@ class Candidates(Always[dict[str, Candidate]]):
                 found[list(found)[-1]]["candidate"] = words[1]
             elif not line[:5].strip(" *") and line[5:6].strip():  # its places stand deeper
                 versions[words[0]] = []
-            elif words[-1] == "Packages" and (where := place(_uri(line))):
+            elif words[-1] == "Packages" and (where := address(_uri(line))):
                 newest = list(versions)[-1]
                 versions[newest] = list(dict.fromkeys([*versions[newest], where]))
         return found
@@ -294,7 +325,10 @@ class Pins(Always[list[Pin]]):
         return framed(
             "[ -d /etc/apt ] || exit 3;"
             " for f in /etc/apt/preferences /etc/apt/preferences.d/*; do"
-            ' [ -f "$f" ] || continue; echo "### $f"; cat "$f" || exit 4; echo; done'
+            ' [ -f "$f" ] || continue;'
+            # apt passes over files of other names (apt_preferences(5))
+            " case ${f##*/} in *[!A-Za-z0-9_.-]*) continue ;; *.pref) ;; *.*) continue ;; esac;"
+            ' echo "### $f"; cat "$f" || exit 4; echo; done'
         )
 
     def parse(self, lines: list[str], code: int) -> list[Pin] | Unknown:

@@ -37,7 +37,7 @@ from gpurig.operations.shared.daemon_json import Change
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.made import noted, notes
 from gpurig.operations.shared.packages import installed
-from gpurig.operations.shared.systemd import lacking, masked, masked_by_hand, running
+from gpurig.operations.shared.systemd import lacking, masked, masked_by_hand, running, told_masked
 
 UNITS = ("docker.socket", "docker.service")
 
@@ -86,7 +86,7 @@ def service(unmask: bool = True) -> Commands:
     if not wrong:
         return holds("docker.service is enabled and active")
     if hidden and not unmask:
-        return due(_masked(hidden))
+        return due(told_masked(hidden, "docker"))
     file = usable(DAEMON_JSON)
     if isinstance(file, Unknown) and units[UNITS[1]]["active"] != "active":
         return unknown(f"{', '.join(wrong)}; Docker cannot start: {file.reason}")
@@ -102,14 +102,6 @@ def _will(units: Mapping[str, Unit], hidden: list[str]) -> str:
     if not lacking({name: unit | {"stale": False} for name, unit in units.items()}):
         return "run systemctl daemon-reload"
     return f"unmask {hidden}, enable and start it" if hidden else "enable and start it"
-
-
-def _masked(units: list[str]) -> str:
-    are = "is" if len(units) == 1 else "are"
-    return (
-        f"{' and '.join(units)} {are} masked; run systemctl unmask"
-        f" {' '.join(units)}, or list docker in rig_components"
-    )
 
 
 @keeps("docker.daemon-config")
@@ -201,7 +193,7 @@ def _answering(unmask: bool) -> Daemon:
             raise Ended
         return daemon
     if not unmask and (hidden := masked_by_hand(*UNITS)):
-        due(_masked(hidden))
+        due(told_masked(hidden, "docker"))
     else:
         follows("docker.service")
     raise Ended

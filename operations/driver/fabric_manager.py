@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import StringCommand
 
 from gpurig.contract.known import known
-from gpurig.contract.promise import Commands, drift, follows, holds, keeps
+from gpurig.contract.promise import Commands, drift, due, follows, holds, keeps
 from gpurig.contract.values import ABSENT, Absent
 from gpurig.facts.driver.fabric_manager import PIN, FabricManagerCandidates
 from gpurig.facts.driver.module import DriverUserSpace
@@ -16,7 +16,7 @@ from gpurig.operations.driver.libraries import own_first
 from gpurig.operations.shared.apt_get import APT, ENVIRONMENT, UPDATED
 from gpurig.operations.shared.file import written
 from gpurig.operations.shared.packages import held, install, missing, movable
-from gpurig.operations.shared.systemd import lacking, running
+from gpurig.operations.shared.systemd import lacking, masked, running, told_masked
 from gpurig.operations.shared.words import those
 
 UNIT = "nvidia-fabricmanager.service"
@@ -29,12 +29,13 @@ Pin-Priority: 1001
 
 
 @keeps("driver.fabric-manager")
-def fabric_manager(package: str, starts: bool) -> Commands:
+def fabric_manager(package: str, starts: bool, unmask: bool = True) -> Commands:
     """
     The fabric manager has exactly the libraries' version, is held there, and runs.
 
     + package: its name, ``nvidia-fabricmanager-550``
     + starts: whether it runs now, too; it cannot without NVSwitches that are really there
+    + unmask: also where somebody masked it, who then did not want it to run
     """
     own_first()
     libraries, found = known(DriverUserSpace), known(Packages, packages=package)
@@ -47,9 +48,12 @@ def fabric_manager(package: str, starts: bool) -> Commands:
     if not right:
         movable(held(found))
     service = _shown(units, starts)
+    hidden = masked(service)
     off = lacking(service) if right else []
     if right and pinned and not off:
         return holds(f"{package} {version}, pinned, " + ("runs" if starts else "enabled"))
+    if right and pinned and hidden and not unmask:
+        return due(told_masked(hidden, "driver"))
     wrong = {
         f"{package} is {there}": not right,
         "it is not pinned to the driver's version": not pinned,
@@ -57,6 +61,7 @@ def fabric_manager(package: str, starts: bool) -> Commands:
     steps = {
         f"write {PIN}": not pinned,
         f"install {package} of {version}": not right,
+        "unmask it": hidden and unmask,
         "enable it": off,
     }
     drift(
@@ -69,6 +74,8 @@ def fabric_manager(package: str, starts: bool) -> Commands:
         yield from written(PIN, TEXT.format(version=version))
     if not right:
         yield _exactly(package, version, offers["versions"])
+    if hidden and not unmask:
+        return
     if right:
         yield from running(service, list(service))
     elif service:

@@ -23,7 +23,8 @@ from gpurig.operations.driver.libraries import own_first
 from gpurig.operations.driver.modprobe import loads_first
 from gpurig.operations.driver.module_signature import judged
 from gpurig.operations.shared.apt_get import APT, ENVIRONMENT
-from gpurig.operations.shared.systemd import lacking, running
+from gpurig.operations.shared.systemd import lacking, masked, running, told_masked
+from gpurig.operations.shared.words import those
 from gpurig.stack.model import Flavour
 
 PERSISTENCED = "nvidia-persistenced.service"
@@ -110,11 +111,12 @@ def _built(dkms: str, version: str, release: str) -> str:
 
 
 @keeps("driver.persistenced")
-def persistenced(starts: bool) -> Commands:
+def persistenced(starts: bool, unmask: bool = True) -> Commands:
     """
     The persistence daemon keeps the driver initialised from boot on, under its own account.
 
     + starts: whether it runs now, too; it cannot without a GPU that is really there
+    + unmask: also where somebody masked it, who then did not want it to run
     """
     units, account = known(Units, units=PERSISTENCED), known(PersistencedUser)
     if units is ABSENT:
@@ -123,9 +125,10 @@ def persistenced(starts: bool) -> Commands:
         )
     if units[PERSISTENCED]["load"] == "not-found":
         return follows("driver.packages")
+    hidden = [] if unmask else masked(units)
     if account is not ABSENT and not account["there"]:
         yield from _account_back(account)
-        if starts and _is_loaded():
+        if starts and not hidden and _is_loaded():
             yield from running(units, [PERSISTENCED])
         return
     if not starts:
@@ -135,11 +138,10 @@ def persistenced(starts: bool) -> Commands:
     wrong, goal = lacking(units), f"{PERSISTENCED} is enabled" + " and active" * starts
     if not wrong:
         return holds(goal)
-    drift(
-        actual=", ".join(wrong),
-        wanted=goal,
-        will="enable and start it" if starts else "enable it",
-    )
+    if hidden:
+        return due(told_masked(hidden, "driver"))
+    steps = {"unmask it": masked(units), "enable it": True, "start it": starts}
+    drift(actual=", ".join(wrong), wanted=goal, will=" and ".join(those(steps)))
     yield from running(units, [PERSISTENCED])
 
 

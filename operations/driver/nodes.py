@@ -1,4 +1,4 @@
-"""NVIDIA's device nodes: the users of the GPUs may open them."""
+"""NVIDIA's device nodes: they are there after each boot, and the users may open them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,38 @@ from gpurig.contract.values import ABSENT
 from gpurig.facts.driver.modprobe import ModprobeConfig
 from gpurig.facts.driver.module import DriverLoaded
 from gpurig.facts.driver.nodes import DeviceNodes, Node
+from gpurig.operations.shared.file import written
 from gpurig.operations.shared.words import few
 
 CONTROL, MEMORY = "/dev/nvidiactl", "/dev/nvidia-uvm"
 MAKE = "nvidia-modprobe -c 0 -u"
+RULE = "/etc/udev/rules.d/71-gpurig-nvidia-uvm.rules"
+
+# No package of Debian does this: there the node comes with the first program that computes, and a
+# CDI spec that is made before it gives containers no memory. NVIDIA's own packages have a rule.
+_RULE_TEXT = f"""\
+# Written by gpurig: /dev/nvidia-uvm is there after each boot, before a program computes.
+ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/usr/bin/{MAKE}"
+"""
+
+
+@keeps("driver.nodes-at-boot")
+def nodes_at_boot(users: Sequence[str]) -> Commands:
+    """
+    A udev rule makes the device node of unified memory when the driver is loaded.
+
+    + users: as `device_nodes` has them, so that one reading serves both
+
+    A rule of NVIDIA's or of a person that does this is enough.
+    """
+    if place := known(DeviceNodes, users=" ".join(users))["boot"]:
+        return holds(f"{place} makes {MEMORY}")
+    drift(
+        actual=f"nothing makes {MEMORY} at boot",
+        wanted="a udev rule that makes it",
+        will=f"write {RULE}",
+    )
+    yield from written(RULE, _RULE_TEXT)
 
 
 @keeps("driver.device-nodes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from pyinfra.api import QuoteString, StringCommand
@@ -13,13 +13,26 @@ from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import Unknown
 from gpurig.facts.driver.packages import FAMILY
 from gpurig.facts.driver.versions import branch, upstream
-from gpurig.facts.packages.apt import Candidate, Candidates, Pin, Pins, Source, Sources, place
+from gpurig.facts.packages.apt import (
+    Candidate,
+    Candidates,
+    Origins,
+    Pin,
+    Pins,
+    Source,
+    Sources,
+    address,
+    place,
+)
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Archive, Driver
 from gpurig.stack.versions import numbers
 
 FILE = "/etc/apt/preferences.d/gpurig-nvidia"
-SOURCE_FILE = "/etc/apt/sources.list.d/gpurig-nvidia.sources"
+GPURIG_S = "/etc/apt/sources.list.d/gpurig-"
+SOURCE_FILE = f"{GPURIG_S}nvidia.sources"
+# The last part of an archive's address on every mirror, and of the lists in cloud images.
+ARCHIVES = ("debian", "debian-security", "ubuntu", "debian.list", "debian-security.list")
 # Parts of the address of NVIDIA's repository, on mirrors too, and of the folder that NVIDIA's
 # local installer (package cuda-repo-…-local) unpacks it into.
 CUDA_REPOSITORY = ("/compute/cuda/repos/", "/var/cuda-repo-", "/var/nvidia-driver-local-repo-")
@@ -37,7 +50,8 @@ def preferences(driver: Driver, archive: Archive) -> Commands:
     """
     pins, sources = known(Pins), known(Sources)
     own = f"release o={archive.origin}, n={archive.codename}*"
-    wanted = _wanted(driver, own, nvidia_places(sources))
+    nvidia = nvidia_places(sources)
+    wanted = _wanted(driver, own, nvidia, _shared(sources, nvidia))
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
         if reason := sure(contradiction(driver)):
@@ -68,27 +82,53 @@ def told(driver: Driver) -> str:
     return f"{source}, {driver.oldest} or newer" if driver.oldest else source
 
 
-def nvidia_places(sources: Iterable[Source]) -> list[str]:
-    """The places of NVIDIA's CUDA repository among apt's sources."""
-    found = set()
-    for source in sources:
-        for uri in source["uris"]:
-            named = any(part in uri for part in CUDA_REPOSITORY)
-            if named or source["file"] == SOURCE_FILE:
-                found.add(place(uri))
-    return sorted(found - {""})
+def nvidia_places(sources: Sequence[Source]) -> list[str]:
+    """
+    The addresses of NVIDIA's CUDA repository among apt's sources.
+
+    A mirror may have it under any address: what apt fetched from there says whose it is.
+    """
+    found = {
+        address(uri)
+        for source in sources
+        for uri in source["uris"]
+        if source["file"] == SOURCE_FILE or _is_named_for_nvidia(uri)
+    }
+    if not all(map(_is_clear, sources)):
+        origins = read(Origins)
+        if isinstance(origins, dict):
+            found |= {address(uri) for uri, origin in origins.items() if origin == "NVIDIA"}
+    return sorted(found)
+
+
+def _is_clear(source: Source) -> bool:
+    """Whether its addresses show that it is the distribution's archive, NVIDIA's or gpurig's."""
+    return source["file"].startswith(GPURIG_S) or all(
+        _is_named_for_nvidia(uri) or uri.rstrip("/").rsplit("/", 1)[-1] in ARCHIVES
+        for uri in source["uris"]
+    )
+
+
+def _is_named_for_nvidia(uri: str) -> bool:
+    return any(part in uri for part in CUDA_REPOSITORY)
+
+
+def _shared(sources: Iterable[Source], nvidia: Iterable[str]) -> set[str]:
+    """The hosts of these addresses that have other repositories as well."""
+    others = (address(uri) for source in sources for uri in source["uris"])
+    return {place(uri) for uri in others if uri not in nvidia} & {place(uri) for uri in nvidia}
 
 
 def fits(driver: Driver, version: str, places: Iterable[str], nvidia: Iterable[str]) -> bool:
     """
     Whether a version of a package is what is wanted.
 
-    + places: those that have it; nvidia: those of NVIDIA's repository
+    + places: the addresses that have it; nvidia: those of NVIDIA's repository
     """
     if is_too_old(driver, version):
         return False
     if driver.repository:
-        return branch(version) == int(driver.branch) and repository_place(driver) in places
+        return branch(version) == int(driver.branch) and address(driver.repository.uri) in places
     return bool(set(places) - set(nvidia))
 
 
@@ -96,11 +136,6 @@ def is_too_old(driver: Driver, version: str) -> bool:
     """Whether a package's version is older than the first that knows the host's GPUs."""
     own = upstream(version)
     return bool(driver.oldest and own) and numbers(own) < numbers(str(driver.oldest))
-
-
-def repository_place(driver: Driver) -> str:
-    """The place of the driver's repository, empty where it is the distribution's."""
-    return place(driver.repository.uri) if driver.repository else ""
 
 
 def contradiction(driver: Driver) -> str | Unknown:
@@ -150,7 +185,18 @@ def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
     return ""
 
 
-def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:
+def _wanted(driver: Driver, archive: str, nvidia: list[str], shared: set[str]) -> list[Pin]:
+    """
+    The pins that there should be.
+
+    + archive: what its Release file says; nvidia, shared: as `nvidia_places` and `_shared` tell
+    """
+
+    def of(uri: str) -> str:
+        """What a pin says of all that is from there: apt pins hosts, or what a Release says."""
+        host = place(uri)
+        return "release o=NVIDIA" if ":" in host or host in shared else f'origin "{host}"'
+
     def pin(what: str, priority: str) -> Pin:
         return Pin(file=FILE, packages=list(FAMILY), pin=what, priority=priority)
 
@@ -159,16 +205,11 @@ def _wanted(driver: Driver, archive: str, nvidia: list[str]) -> list[Pin]:
         return [
             pin(archive, "90"),
             pin(f"version {driver.branch}.*", "1001"),
-            pin(_from(repository_place(driver)), "90"),
+            pin(of(driver.repository.uri), "90"),
         ]
     if not nvidia:
         return []
-    return [pin(archive, "1001"), *(pin(what, "-1") for what in dict.fromkeys(map(_from, nvidia)))]
-
-
-def _from(place: str) -> str:
-    """What a pin says of all that is from a place; apt has no name for one without a host."""
-    return "release o=NVIDIA" if ":" in place else f'origin "{place}"'
+    return [pin(archive, "1001"), *(pin(what, "-1") for what in dict.fromkeys(map(of, nvidia)))]
 
 
 def _stanza(pin: Pin) -> str:

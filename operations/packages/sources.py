@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from pyinfra.api import QuoteString, StringCommand
@@ -10,7 +9,7 @@ from pyinfra.api import QuoteString, StringCommand
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, drift, holds, keeps, unknown
 from gpurig.contract.values import ABSENT
-from gpurig.facts.packages.apt import Origins, Source, Sources
+from gpurig.facts.packages.apt import Origins, Source, Sources, address
 from gpurig.operations.shared.apt import accepted, conflict, stanza
 from gpurig.operations.shared.file import HEADER
 from gpurig.stack.model import Archive
@@ -109,6 +108,7 @@ def _missing(
             components=lacking,
             signed_by=_key(others, uris, suite) or source["signed_by"],
             architectures=source["architectures"],
+            options=_options(others, uris, suite),
         )
         if lacking and not _has(wanted, lacking[0], suite, _places(uris)):
             _added(wanted, entry)["suites"].append(suite)
@@ -132,6 +132,13 @@ def _key(sources: Iterable[Source], uris: Iterable[str], suite: str) -> str:
     return next(filter(None, (source["signed_by"] for source in same)), "")
 
 
+def _options(others: Iterable[Source], uris: Iterable[str], suite: str) -> dict[str, str]:
+    """What apt is told of a suite of these places besides: it refuses two lines that differ."""
+    places = _places(uris)
+    same = (s for s in others if suite in s["suites"] and _places(s["uris"]) & places)
+    return next(filter(None, (source["options"] for source in same)), {})
+
+
 def _added(wanted: list[Source], entry: Source) -> Source:
     """The one among these that is the same but for its suites; added where there is none."""
     for one in wanted:
@@ -152,5 +159,4 @@ def _suites(source: Source, distribution: str) -> list[str]:
 
 
 def _places(uris: Iterable[str]) -> set[str]:
-    """Addresses as apt prints them: ``file:///srv/`` is ``file:/srv``."""
-    return {re.sub("^([^/]+:)//(?=/)", r"\1", uri).rstrip("/") for uri in uris}
+    return {address(uri) for uri in uris}

@@ -18,6 +18,7 @@ from gpurig.facts.rootless import UNIT
 from gpurig.operations.container_toolkit.device_links import RULE
 from gpurig.operations.cuda import LOADER_FILE
 from gpurig.operations.driver.modprobe import FILE as BLACKLIST
+from gpurig.operations.driver.nodes import RULE as NODES
 from gpurig.operations.host import MARK
 from gpurig.operations.removal.said import goes
 from gpurig.operations.rootless.unit import FOLDER_FILE
@@ -31,6 +32,7 @@ _THEN = {
     PROFILE: ":",
     LOADER_FILE: "ldconfig",
     RULE: "udevadm control --reload 2>/dev/null || :",
+    NODES: "udevadm control --reload 2>/dev/null || :",
     FOLDER_FILE: ":",
     GRUB: f"{ENVIRONMENT} update-grub",
 }

@@ -106,6 +106,7 @@ def repository(promise: str, keyring: str, repository: Repository, architecture:
         components=list(repository.components),
         signed_by=keyring_path(repository),
         architectures=[architecture],
+        options={},
     )
     if ours == [wanted]:
         return holds(f"{file} has {repository.uri}")
@@ -194,6 +195,8 @@ def stanza(source: Source) -> str:
         lines.append(f"Components: {' '.join(source['components'])}")
     if source["architectures"]:
         lines.append(f"Architectures: {' '.join(source['architectures'])}")
+    for name, value in source["options"].items():
+        lines.append(f"{name.title()}: {value}".replace("\n", "\n "))
     if source["signed_by"]:
         key = source["signed_by"].replace("\n", "\n ")
         lines.append(f"Signed-By: {key}")

@@ -22,6 +22,15 @@ def masked_by_hand(*names: str) -> list[str]:
     return masked(units) if isinstance(units, dict) else []
 
 
+def told_masked(units: Sequence[str], component: str) -> str:
+    """What a person can do about masked units, which stay so unless the settings ask for them."""
+    are = "is" if len(units) == 1 else "are"
+    return (
+        f"{' and '.join(units)} {are} masked; run systemctl unmask"
+        f" {' '.join(units)}, or list {component} in rig_components"
+    )
+
+
 def lacking(units: dict[str, Unit]) -> list[str]:
     """What keeps these units from running now and after a reboot, as short sentences."""
     found = []

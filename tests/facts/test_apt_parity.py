@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gpurig.facts.packages.apt import Sources
+from gpurig.facts.packages.apt import Source, Sources
+from gpurig.operations.packages.sources import _missing
+from gpurig.operations.shared.apt import stanza
 
 pytestmark = pytest.mark.lab  # where hosts are booted there is an apt
 
@@ -76,6 +78,31 @@ def test_sources_are_what_apt_reads(tmp_path: Path, name: str, text: str) -> Non
     assert _ours(tmp_path) == _apts(parts, lists)
 
 
+# What is told of an archive besides; apt refuses two entries of one archive that differ in it.
+TOLD = {
+    "an unsigned mirror": ("a.list", f"deb [trusted=yes] {M} trixie main\n"),
+    "a snapshot": ("a.list", f"deb [check-valid-until=no] {M} trixie main\n"),
+    "languages": ("a.list", f"deb [lang+=de,fr target-=Contents-deb] {M} trixie main\n"),
+    "an unsigned stanza": ("a.sources", f"{STANZA}Trusted: yes\nX-Repolib-Name: mine\n"),
+    "packages left out": ("a.sources", f"{STANZA}Exclude: nvidia-driver\nPDiffs: no\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), TOLD.values(), ids=TOLD)
+def test_what_is_written_beside_a_source_agrees_with_it(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    """apt reads both, and the second has the component that the first lacks."""
+    parts, lists = tmp_path / "etc/apt/sources.list.d", tmp_path / "lists"
+    parts.mkdir(parents=True)
+    lists.mkdir()
+    (parts / name).write_text(text)
+    (ours,) = _missing(_found(tmp_path), ("non-free",), "trixie", None)
+    (parts / "gpurig-components.sources").write_text(stanza(ours))
+    assert ours in [source | {"file": ours["file"]} for source in _found(tmp_path)]
+    assert {component for *_, component in _apts(parts, lists)} == {"main", "non-free"}
+
+
 def _apts(parts: Path, lists: Path) -> Read:
     options = (f"Dir::State::lists={lists}", f"Dir::Etc::sourceparts={parts}",
                f"Dir::Etc::sourcelist={lists}/none")  # fmt: skip
@@ -94,14 +121,18 @@ def _bare(uri: str) -> str:
     return re.sub("^(file|cdrom|mirror[+]file):/*", r"\1:", uri).rstrip("/")
 
 
-def _ours(root: Path) -> Read:
+def _found(root: Path) -> list[Source]:
     script = Sources().command().get_raw_value().replace("/etc/apt", f"{root}/etc/apt")
     ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     found = Sources().process(ran.stdout.replace(f"{root}/etc/apt", "/etc/apt").splitlines())
     assert isinstance(found, list), found
+    return found
+
+
+def _ours(root: Path) -> Read:
     return {
         (_bare(uri), suite.rstrip("/"), component)
-        for source in found
+        for source in _found(root)
         if "deb" in source["types"]
         for uri in source["uris"]
         for suite in source["suites"]

@@ -10,7 +10,7 @@ from .commands import run
 from .errors import LabError
 
 IDENTITY = "gpurig lab <lab@example.org>"
-EXECUTABLE = ("DEBIAN/p", "usr/bin/")  # maintainer scripts and programs
+EXECUTABLE = ("DEBIAN/p", "usr/bin/", "usr/local/cuda-13.0/bin/")  # maintainer scripts and programs
 
 
 def make_deb(

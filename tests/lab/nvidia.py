@@ -125,7 +125,7 @@ def nvidia(
         for version in versions:
             _driver(packages, version, broken)
         _others(packages)
-        publish_flat(place, sorted(packages.glob("*.deb")), keys, fingerprint)
+        publish_flat(place, sorted(packages.glob("*.deb")), keys, fingerprint, "NVIDIA")
     key = run("gpg", "--homedir", keys, "--armor", "--export", fingerprint)
     (place / KEY_FILE).write_text(key)
     return Nvidia(f"{services.WEB}/repositories/{name}", fingerprint)
@@ -211,8 +211,14 @@ def _driver(folder: Path, version: str, broken: str = "") -> None:
 
 
 def _others(folder: Path) -> None:
-    """What else is wanted of the repository: the toolkit and cuDNN, empty."""
-    _deb(folder, "cuda-toolkit-12-8", "12.8.1-1", {})
+    """What else is wanted of the repository: cuDNN, empty, and the toolkit with an nvcc."""
+    home = "usr/local/cuda-13.0"
+    nvcc = "#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n"
+    files = {f"{home}/bin/nvcc": nvcc, f"{home}/lib64/libcudart.so.13": _library("libcudart.so.13")}
+    _deb(folder, "cuda-nvcc-13-0", "13.0.88-1", {}, files)
+    link = f"#!/bin/sh\nupdate-alternatives --install /usr/local/cuda cuda /{home} 130\n"
+    depends = {"Depends": "cuda-nvcc-13-0"}
+    _deb(folder, "cuda-toolkit-13-0", "13.0.2-1", depends, {"DEBIAN/postinst": link})
     for version in CUDNN:
         _deb(folder, "libcudnn9-cuda-12", version, {})
         depends = {"Depends": f"libcudnn9-cuda-12 (= {version})"}

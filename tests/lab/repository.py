@@ -56,11 +56,18 @@ class Repository:
         return sorted(file.name for file in (self.folder / "stable/deb/amd64").glob("*.deb"))
 
 
-def publish_flat(place: Path, packages: Iterable[Path], keys: Path, fingerprint: str) -> None:
+def publish_flat(
+    place: Path,
+    packages: Iterable[Path],
+    keys: Path,
+    fingerprint: str,
+    origin: str = "gpurig lab",
+) -> None:
     """
     Make these .deb files, and no others, a flat repository signed by one key.
 
     + place: its folder, put there whole; keys: the GnuPG home that has the key
+    + origin: what its Release file says of whose it is
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     staged = Path(tempfile.mkdtemp(dir=place.parent))
@@ -70,7 +77,7 @@ def publish_flat(place: Path, packages: Iterable[Path], keys: Path, fingerprint:
     index = run("sh", "-c", 'cd "$1" && apt-ftparchive packages .', "sh", staged)
     (staged / "Packages").write_text(index)
     (staged / "Packages.gz").write_bytes(gzip.compress(index.encode(), mtime=0))
-    release = run("apt-ftparchive", "-o", "APT::FTPArchive::Release::Origin=gpurig lab",
+    release = run("apt-ftparchive", "-o", f"APT::FTPArchive::Release::Origin={origin}",
                   "release", staged, what="describe a repository")  # fmt: skip
     (staged / "Release").write_text(release)
     sign = ("gpg", "--homedir", keys, "--batch", "--yes", "--local-user", fingerprint)

@@ -115,6 +115,7 @@ def test_options_of_a_line_go_with_it() -> None:
     line = f"deb [ arch=amd64,arm64 signed-by=/k.gpg lang=none ] {MIRROR} trixie main # mine"
     (found,) = _missing(_read("a.list", line), ("contrib",), "trixie", None)
     assert (found["signed_by"], found["architectures"]) == ("/k.gpg", ["amd64", "arm64"])
+    assert found["options"] == {"languages": "none"}
     assert _read("gpurig-components.sources", stanza(found)) == [found]
 
 

@@ -357,13 +357,13 @@ def test_with_a_container_running_a_new_proxy_is_due() -> None:
     assert all_hold(_proxied(other))
 
 
-def test_the_user_s_own_proxy_stays_and_counts() -> None:
+@pytest.mark.parametrize("quoted", ['"HTTPS_PROXY={}"', 'HTTPS_PROXY="{}"'])
+def test_the_user_s_own_proxy_stays_and_counts(quoted: str) -> None:
     """Where a drop-in of the user's gives dockerd a proxy, ours goes."""
     mine = f"{DROP_INS}/mine.conf"
-    passes.shell(
-        f"printf '[Service]\\nEnvironment=\"HTTPS_PROXY=http://mine.example.com:1\"\\n' > {mine};"
-        " systemctl daemon-reload"
-    )
+    theirs = quoted.format("http://mine.example.com:1")
+    passes.host.write(mine, f"[Service]\nEnvironment={theirs}\n")
+    passes.shell("systemctl daemon-reload")
 
     found = _proxied(PROXY)
 

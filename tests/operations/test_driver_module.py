@@ -198,6 +198,35 @@ def test_nodes_of_a_driver_that_is_loaded_are_made() -> None:
                  " /usr/local/bin/nvidia-modprobe")  # fmt: skip
 
 
+# What makes the node at boot, as packages and people write it.
+RULE = 'KERNEL=="nvidia_uvm", RUN+="/usr/bin/nvidia-modprobe -c0 -u"'
+MAKERS = {
+    "/usr/lib/udev/rules.d/60-nvidia.rules": f"# first\n{RULE}\n",
+    "/etc/systemd/system/multi-user.target.wants/uvm.service":
+        "[Service]\nExecStart=/usr/bin/nvidia-modprobe --unified-memory\n",
+}  # fmt: skip
+
+
+def test_the_node_of_unified_memory_is_there_after_a_boot() -> None:
+    """A rule makes it, ours where there is no other; one that udev does not read counts as none."""
+
+    def chain() -> None:
+        nodes.nodes_at_boot(users=("nobody",))
+
+    assert all_hold(passes.up(chain, {"driver.nodes-at-boot"}))
+    passes.repaired(chain, f"sed -i 's/^ACTION/#&/' {nodes.RULE}", {"driver.nodes-at-boot"})
+    passes.shell(f"rm {nodes.RULE}")
+    for path, text in MAKERS.items():
+        passes.host.write(path, text)
+        assert path in passes.plan(chain)["driver.nodes-at-boot"].reason
+        passes.shell(f"rm {path}")
+    rule, hides = "/usr/lib/udev/rules.d/60-nvidia.rules", "/etc/udev/rules.d/60-nvidia.rules"
+    passes.host.write(rule, MAKERS[rule])
+    passes.shell(f"ln -s /dev/null {hides}")
+    assert all_hold(passes.up(chain, {"driver.nodes-at-boot"}))
+    passes.shell(f"rm {rule} {hides}")
+
+
 def _failures() -> list[dict[str, str]]:
     output = passes.shell(DkmsFailures().command().get_raw_value())
     found = as_json(DkmsFailures().process(output.removesuffix("\n").split("\n")))
@@ -283,6 +312,23 @@ def test_lost_firmware_and_a_lost_account_come_back() -> None:
     passes.shell(f"getent passwd nvpd && test -s /lib/firmware/nvidia/{VERSION}/gsp_ga10x.bin")
 
 
+def test_a_mask_stays_unless_the_driver_is_asked_for() -> None:
+    """Somebody masked the daemon on purpose."""
+
+    def left() -> None:
+        module.persistenced(starts=False, unmask=False)
+
+    def asked_for() -> None:
+        module.persistenced(starts=False)
+
+    passes.shell("systemctl mask --now nvidia-persistenced")
+    found = passes.up(left)["driver.persistenced"]
+    assert (found.verdict, "systemctl unmask nvidia-persi" in found.reason) == (Verdict.DUE, True)
+    planned = passes.plan(asked_for)["driver.persistenced"]
+    assert "unmask it and enable it" in planned.will
+    assert all_hold(passes.up(asked_for, {"driver.persistenced"}))
+
+
 def test_a_fabric_manager_of_another_version_is_brought_to_the_drivers() -> None:
     """It is installed, enabled, running and held at exactly the version of the libraries."""
     passes.shell(FABRIC)
@@ -300,6 +346,12 @@ def test_a_fabric_manager_of_another_version_is_brought_to_the_drivers() -> None
     passes.repaired(
         managed, "systemctl disable --now nvidia-fabricmanager", {"driver.fabric-manager"}
     )
+    passes.shell("systemctl mask --now nvidia-fabricmanager")
+    left = passes.up(
+        lambda: fabric_manager.fabric_manager(package=MANAGER, starts=True, unmask=False)
+    )["driver.fabric-manager"]
+    assert left.verdict is Verdict.DUE
+    assert all_hold(passes.up(managed, {"driver.fabric-manager"}))
 
 
 def test_secure_boot_wants_an_enrolled_key_and_never_gets_switched_off() -> None:

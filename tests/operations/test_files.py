@@ -20,6 +20,7 @@ from gpurig.operations import files
 from gpurig.operations.container_toolkit.device_links import RULE
 from gpurig.operations.cuda import LOADER_FILE
 from gpurig.operations.driver.modprobe import FILE as BLACKLIST
+from gpurig.operations.driver.nodes import RULE as NODES
 from gpurig.operations.rootless.unit import FOLDER_FILE
 from lab.plugin import Boot
 
@@ -32,7 +33,7 @@ PIN = "/etc/apt/preferences.d/gpurig-nvidia"
 REPOSITORY = "/etc/yum.repos.d/gpurig-docker.repo"
 KERNEL = f"{KERNELS}/gpurig-jax"
 READ = (SOURCE, PIN, REPOSITORY, PROFILE, LOADER_FILE, UNIT, f"{KERNEL}/kernel.json", CONFIG)
-ROOT_S = (BLACKLIST, RULE, FOLDER_FILE, GRUB, DROP_IN)  # only root needs to read them
+ROOT_S = (BLACKLIST, RULE, NODES, FOLDER_FILE, GRUB, DROP_IN)  # only root needs to read them
 ALL = (*READ, *ROOT_S, MADE, CONFIGURED, DAEMON_JSON)
 PROMISE = "files.access"
 

@@ -17,6 +17,7 @@ from gpurig.operations.cuda import LOADER_FILE
 from gpurig.operations.driver.boot_kernel import TEXT as GRUB_TEXT
 from gpurig.operations.driver.modprobe import FILE as BLACKLIST
 from gpurig.operations.driver.modprobe import TEXT as BLACKLIST_TEXT
+from gpurig.operations.driver.nodes import RULE as NODES
 from gpurig.operations.driver.preferences import FILE as PINS
 from gpurig.operations.driver.preferences import HEADER as PINS_HEADER
 from gpurig.operations.rootless.unit import FOLDER_FILE, unit_text
@@ -40,6 +41,7 @@ OURS = {
     PROFILE: HEADER,
     LOADER_FILE: f"{HEADER}/usr/local/cuda-12.8/lib64\n",
     RULE: "# Written by gpurig: links\n",
+    NODES: "# Written by gpurig: a node\n",
     FOLDER_FILE: "d /run/cdi 0755 root root -\n",
     UNIT: unit_text("/usr/bin/dockerd-rootless.sh"),
 }

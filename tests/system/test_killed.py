@@ -24,7 +24,7 @@ BLACKWELL = "10de:2b85"
 DOCKER = {"rig_components": ["docker"]}
 DRIVER = {"rig_components": ["driver"], "rig_assume_gpu": [BLACKWELL]}
 TOOLKIT = DRIVER | {"rig_components": ["driver", "docker", "container-toolkit"]}
-CUDA = DRIVER | {"rig_cuda": "12.8"}
+CUDA = DRIVER | {"rig_cuda": "13.0"}
 JAX = {"rig_components": ["environments"], "rig_frameworks": ["jax"]}
 
 
