@@ -45,6 +45,11 @@ def bytecode(host: Host, person: Person) -> int:
     return sum(1 for _ in (host.root / VENVS).glob(".gpurig/*.new/lib/**/*.pyc"))
 
 
+def objects(host: Host, person: Person) -> int:
+    """What the compilers of Horovod have made."""
+    return sum(1 for _ in host.root.glob("var/lib/gpurig/horovod-build/work/horovod-*/build/**/*.o"))
+
+
 def _found(host: Host, pattern: str) -> int:
     return sum(1 for _ in (host.root / VENVS / ".gpurig").glob(pattern))
 

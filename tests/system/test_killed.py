@@ -15,7 +15,7 @@ from lab.nvidia import nvidia
 from lab.plugin import Boot
 from lab.states import state
 from system import laws
-from system.killing import LEFT, Watch, bytecode, commands, packages, up_to, wheels
+from system.killing import LEFT, Watch, bytecode, commands, objects, packages, up_to, wheels
 from system.person import Person, settings
 
 pytestmark = pytest.mark.lab
@@ -26,6 +26,7 @@ DRIVER = {"rig_components": ["driver"], "rig_assume_gpu": [BLACKWELL]}
 TOOLKIT = DRIVER | {"rig_components": ["driver", "docker", "container-toolkit"]}
 CUDA = DRIVER | {"rig_cuda": "13.0"}
 JAX = {"rig_components": ["environments"], "rig_frameworks": ["jax"]}
+HOROVOD = JAX | {"rig_frameworks": ["horovod"]}
 
 
 class Point(NamedTuple):
@@ -50,6 +51,7 @@ POINTS = {
     "CUDA unpacked": Point(CUDA, packages, 1, 120),
     "environment unpacked": Point(JAX, wheels, 1, 10),
     "environment compiled": Point(JAX, bytecode, 1, 1000),
+    "Horovod compiled": Point(HOROVOD, objects, 1, 60),
 }
 SEEDS = 40
 
