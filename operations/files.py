@@ -15,6 +15,7 @@ from gpurig.facts.cuda import PROFILE
 from gpurig.facts.docker.daemon_json import DAEMON_JSON
 from gpurig.facts.docker.daemon_json import RECORD as CONFIGURED
 from gpurig.facts.docker.proxy import DROP_IN
+from gpurig.facts.driver.initramfs import DRACUT
 from gpurig.facts.driver.initramfs import RECORD as INITRAMFS
 from gpurig.facts.environments.jupyter import KERNELS
 from gpurig.facts.host.access import Access, Place
@@ -41,8 +42,8 @@ _READ_BY_ALL = (
 )  # fmt: skip
 # Of these only root needs to read: what else their modes say is the user's or no matter.
 _ROOT_S = (
-    BLACKLIST, RULE, NODES, FOLDER_FILE, GRUB, DROP_IN, DAEMON_JSON, MADE, PROVEN, INITRAMFS,
-    NOTES, f"{NOTES}/*.id", "/run/gpurig", CONFIGURED, "/etc/gpurig",
+    BLACKLIST, RULE, NODES, DRACUT, FOLDER_FILE, GRUB, DROP_IN, DAEMON_JSON, MADE, PROVEN,
+    INITRAMFS, NOTES, f"{NOTES}/*.id", "/run/gpurig", CONFIGURED, "/etc/gpurig",
 )  # fmt: skip
 # The user's own, where gpurig keeps keys: a link to it leads where its owner wants.
 _SHARED = (DAEMON_JSON, CONFIG)

@@ -40,6 +40,10 @@ def test_the_proxy_s_files_are_told_by_what_is_wrong(differs: dict[str, str], to
 IMAGES = {
     "touched": ({"remade": True}, "has another size or time than when gpurig made it"),
     "another configuration": ({"made_for": "9f86d0"}, "has an older configuration of modprobe"),
+    "dracut as it comes": (
+        {"maker": "dracut", "carries": False},
+        "dracut copies no file of /etc/modprobe.d",
+    ),
     "never made by gpurig": ({}, "gpurig did not make the initramfs of 6.12"),
 }
 
@@ -47,7 +51,7 @@ IMAGES = {
 @pytest.mark.parametrize(("differs", "told"), IMAGES.values(), ids=IMAGES)
 def test_an_initramfs_is_told_by_what_is_known_of_it(differs: dict[str, str], told: str) -> None:
     """A changed time is no changed configuration."""
-    image = Image(release="6.12", made_for="", remade=False, updatable=True)
+    image = Image(release="6.12", made_for="", remade=False, maker="update-initramfs", carries=True)
     assert told in initramfs._wrong(cast("Image", image | differs))
 
 

@@ -13,6 +13,8 @@ RECORD = (
     "/var/lib/gpurig/initramfs"  # release, size and time of the image, checksum it was made for
 )
 
+DRACUT = "/etc/dracut.conf.d/gpurig-nvidia.conf"
+
 # The image as it is now: another size or time means that somebody made it anew since.
 FILE = 'i=/boot/initrd.img-$k; [ -e "$i" ] || i=/boot/initramfs-$k.img'  # Debian's name, Red Hat's
 IMAGE = "stat -c '%s %.Y' \"$i\""
@@ -24,31 +26,37 @@ class Image(TypedDict):
     + release: of the kernel it belongs to
     + made_for: checksum of the modprobe configuration in it, empty where that is not known
     + remade: whether gpurig made it once, and it has had another size or time since
-    + updatable: whether update-initramfs or dracut is there to make it anew
+    + maker: what makes it here, ``update-initramfs`` or ``dracut``; empty where neither is there
+    + carries: whether the maker copies /etc/modprobe.d into each image: dracut does for an image
+      of this host alone, or where its configuration says so
     """
 
     release: str
     made_for: str
     remade: bool
-    updatable: bool
+    maker: str
+    carries: bool
 
 
 class Initramfs(Fact[Image]):
     """
     The image of the kernel that boots next; ABSENT where that kernel has none.
 
-    What is inside is not read at each run (unpacking takes seconds): after an update that
-    succeeded its size and time are kept with the checksum of the configuration it was made from.
+    What is inside is not read at each run (unpacking takes seconds): it was looked into when it was
+    made, and its size and time are kept with the checksum of the configuration it was made from.
 
     ``{"release": "6.12.117+deb13-amd64", "made_for": "9f86d0…", "remade": False,
-    "updatable": True}``
+    "maker": "update-initramfs", "carries": True}``
     """
 
     def command(self) -> StringCommand:
         return framed(
             f'{NEXT}; {FILE}; [ -n "$k" ] && [ -e "$i" ] || exit 3; echo "$k";'
-            " if tool update-initramfs initramfs-tools || tool dracut dracut;"
-            " then echo yes; else echo no; fi;"
+            " if tool update-initramfs initramfs-tools; then echo update-initramfs carries;"
+            " elif tool dracut dracut; then for f in /etc/dracut.conf /etc/dracut.conf.d/*.conf; do"
+            ' [ ! -e "$f" ] || sed -n '
+            "'s|^[^#]*_items+*=.*/etc/modprobe.d/.*|carries|p' \"$f\"; done | tail -n 1 |"
+            ' { read -r told || :; echo "dracut $told"; }; else echo; fi;'
             f" set -- $([ ! -e {RECORD} ] || cat {RECORD});"
             f' if [ "$1 $2 $3" = "$k $({IMAGE})" ]; then echo "$4";'
             ' elif [ "$1" = "$k" ]; then echo remade; else echo; fi'
@@ -59,7 +67,8 @@ class Initramfs(Fact[Image]):
             return ABSENT
         made_for = lines[2] if len(lines) > 2 else ""
         remade = made_for == "remade"
+        maker, _, carries = lines[1].partition(" ")
         return Image(
             release=lines[0], made_for="" if remade else made_for, remade=remade,
-            updatable=lines[1] == "yes",
+            maker=maker, carries=carries == "carries",
         )  # fmt: skip

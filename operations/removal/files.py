@@ -9,6 +9,7 @@ from pyinfra.api import QuoteString, StringCommand
 from gpurig.contract.known import known
 from gpurig.contract.promise import Commands, due, follows, holds, keeps, left_out
 from gpurig.facts.cuda import PROFILE
+from gpurig.facts.driver.initramfs import DRACUT
 from gpurig.facts.host.name import HOSTS, HostName
 from gpurig.facts.kernel.grub import DROP_IN as GRUB
 from gpurig.facts.removal.files import REPOSITORIES, SOURCES, MarkedFiles, RepositoryKeys
@@ -34,6 +35,7 @@ _THEN = {
     RULE: "udevadm control --reload 2>/dev/null || :",
     NODES: "udevadm control --reload 2>/dev/null || :",
     FOLDER_FILE: ":",
+    DRACUT: ":",
     GRUB: f"{ENVIRONMENT} update-grub",
 }
 # What a file is called between its going and what follows that: no program reads the name.

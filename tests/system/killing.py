@@ -47,7 +47,9 @@ def bytecode(host: Host, person: Person) -> int:
 
 def objects(host: Host, person: Person) -> int:
     """What the compilers of Horovod have made."""
-    return sum(1 for _ in host.root.glob("var/lib/gpurig/horovod-build/work/horovod-*/build/**/*.o"))
+    return sum(
+        1 for _ in host.root.glob("var/lib/gpurig/horovod-build/work/horovod-*/build/**/*.o")
+    )
 
 
 def _found(host: Host, pattern: str) -> int:
