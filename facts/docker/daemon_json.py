@@ -23,7 +23,8 @@ class DaemonFile(TypedDict):
     + path: the file itself, links followed
     + config: what it holds, in its order
     + indent: one step of its indentation, as text
-    + changed: when the file was last changed in any way, in seconds since 1970 (ctime)
+    + changed: when the file was last changed in any way, in seconds since 1970 (ctime); at the
+      latest, where that is known by whole seconds only
     + lossy: what of it would be lost if it were written back, a sentence; empty for nothing
     """
 
@@ -87,7 +88,7 @@ class DaemonConfig(Fact[DaemonFile]):
             return Unknown(f"docker.service starts dockerd with {lines[-1]}, which does not exist")
         if code:
             return Unknown(_UNREAD.get(code, "it cannot be read"))
-        path, changed, text = lines[0], _seconds(lines[1]), "\n".join(lines[2:])
+        path, changed, text = lines[0], _seconds(lines[1], late=1), "\n".join(lines[2:])
         read = understood(text)
         if isinstance(read, Unknown):
             return read
@@ -116,10 +117,15 @@ class DaemonConfigShown(DaemonConfig):
         return super().parse([re.sub(r"://[^/\s\"@]*@", "://", line) for line in lines], code)
 
 
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,12}\.\d{6}", text, re.ASCII):
+def _seconds(text: str, *, late: float = 0) -> float:
+    """
+    A time; Rust's coreutils tell whole seconds.
+
+    + late: what such a time may be later than it says
+    """
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII):
         raise ValueError(f"no time: {text}")
-    return float(text)
+    return float(text) + (0 if "." in text else late)
 
 
 class DaemonFlags(Fact[dict[str, str]]):

@@ -17,7 +17,7 @@ DRACUT = "/etc/dracut.conf.d/gpurig-nvidia.conf"
 
 # The image as it is now: another size or time means that somebody made it anew since.
 FILE = 'i=/boot/initrd.img-$k; [ -e "$i" ] || i=/boot/initramfs-$k.img'  # Debian's name, Red Hat's
-IMAGE = "stat -c '%s %.Y' \"$i\""
+IMAGE = "stat -c '%s %Y' \"$i\""
 NEXT = "k=$([ ! -d /boot ] || ls /boot | sed -n 's/^vmlinuz-//p' | LC_ALL=C sort -V | tail -n 1)"
 
 
@@ -58,7 +58,8 @@ class Initramfs(Fact[Image]):
             "'s|^[^#]*_items+*=.*/etc/modprobe.d/.*|carries|p' \"$f\"; done | tail -n 1 |"
             ' { read -r told || :; echo "dracut $told"; }; else echo; fi;'
             f" set -- $([ ! -e {RECORD} ] || cat {RECORD});"
-            f' if [ "$1 $2 $3" = "$k $({IMAGE})" ]; then echo "$4";'
+            # an older gpurig kept fractions of a second, which not every stat tells
+            f' if [ "$1 $2 ${{3%.*}}" = "$k $({IMAGE})" ]; then echo "$4";'
             ' elif [ "$1" = "$k" ]; then echo remade; else echo; fi'
         )
 
