@@ -362,6 +362,7 @@ def test_the_user_s_own_proxy_stays_and_counts(quoted: str) -> None:
     """Where a drop-in of the user's gives dockerd a proxy, ours goes."""
     mine = f"{DROP_INS}/mine.conf"
     theirs = quoted.format("http://mine.example.com:1")
+    assert all_hold(_proxied(PROXY)), "ours is there before"
     passes.host.write(mine, f"[Service]\nEnvironment={theirs}\n")
     passes.shell("systemctl daemon-reload")
 
