@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +140,25 @@ try:
 except KeyboardInterrupt:
     logging.warning("it is over")
 """
+
+
+@pytest.mark.parametrize(
+    ("verb", "stays"), [("facts", ""), ("up", " Changes so far stay. Run it again to finish.")]
+)
+def test_only_what_changes_says_that_changes_stay(verb: str, stays: str, tmp_path: Path) -> None:
+    """While the inventory is read, which is a program as well."""
+    (tmp_path / "lab.py").write_text("print(1, flush=True)\nimport time\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gpurig.cli.main", verb, tmp_path / "lab.py"], text=True,
+        env=os.environ | {"HOME": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    ) as running:  # fmt: skip
+        assert running.stdout
+        assert running.stdout.readline() == "1\n"
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate()
+        assert running.returncode == 130
+    assert told.strip() == f"gpurig: interrupted.{stays}"
 
 
 @pytest.mark.parametrize("where", ["in a callback of fork", "in a finalizer"])

@@ -18,6 +18,10 @@ from gpurig.report.shown import say, shown_line
 from gpurig.report.streams import settled
 
 
+# Verbs that change something, on hosts or here.
+_CHANGING = ("up", "remove", "train", "trust", "image", "tables")
+
+
 def ended(group: click.Group, words: list[str]) -> int:
     """The exit code of a command line, once everything of it is told."""
     # sudo, a ProxyCommand of ssh's, this machine's own shell: none comes from a folder of others.
@@ -50,7 +54,8 @@ def _run(group: click.Group, words: list[str], own: list[str]) -> int:
     except click.ClickException as error:
         return _tell(sentence(error, _verb(own)), own)
     except (KeyboardInterrupt, click.Abort):
-        say("gpurig: interrupted. Changes so far stay. Run it again to finish.", err=True)
+        stays = " Changes so far stay. Run it again to finish." * (_verb(own) in _CHANGING)
+        say(f"gpurig: interrupted.{stays}", err=True)
         return 130
     except Exception as error:  # a bug: with --json it gets its frame, and then its traceback
         what = f"internal error: {type(error).__name__}: {error}"
