@@ -17,7 +17,6 @@ from gpurig.report.frame import as_text, frame
 from gpurig.report.shown import say, shown_line
 from gpurig.report.streams import settled
 
-
 # Verbs that change something, on hosts or here.
 _CHANGING = ("up", "remove", "train", "trust", "image", "tables")
 
