@@ -24,6 +24,7 @@ from gpurig.facts.packages.apt import (
     address,
     place,
 )
+from gpurig.operations.packages.sources import COMPONENTS_FILE
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Archive, Driver
 from gpurig.stack.versions import numbers
@@ -51,7 +52,7 @@ def preferences(driver: Driver, archive: Archive) -> Commands:
     pins, sources = known(Pins), known(Sources)
     own = f"release o={archive.origin}, n={archive.codename}*"
     nvidia = nvidia_places(sources)
-    wanted = _wanted(driver, own, nvidia, _shared(sources, nvidia))
+    wanted = _wanted(driver, own, nvidia, _shared(sources))
     ours = [pin for pin in pins if pin["file"] == FILE]
     if ours == wanted:
         if reason := sure(contradiction(driver)):
@@ -113,10 +114,19 @@ def _is_named_for_nvidia(uri: str) -> bool:
     return any(part in uri for part in CUDA_REPOSITORY)
 
 
-def _shared(sources: Iterable[Source], nvidia: Iterable[str]) -> set[str]:
-    """The hosts of these addresses that have other repositories as well."""
-    others = (address(uri) for source in sources for uri in source["uris"])
-    return {place(uri) for uri in others if uri not in nvidia} & {place(uri) for uri in nvidia}
+def _shared(sources: Iterable[Source]) -> set[str]:
+    """
+    The hosts of repositories that may have another driver than NVIDIA's.
+
+    Docker's and the container toolkit's, which gpurig adds later, have none.
+    """
+    return {
+        place(uri)
+        for source in sources
+        if source["file"] == COMPONENTS_FILE or not source["file"].startswith(GPURIG_S)
+        for uri in source["uris"]
+        if not _is_named_for_nvidia(uri)
+    }
 
 
 def fits(driver: Driver, version: str, places: Iterable[str], nvidia: Iterable[str]) -> bool:
@@ -189,7 +199,8 @@ def _wanted(driver: Driver, archive: str, nvidia: list[str], shared: set[str]) -
     """
     The pins that there should be.
 
-    + archive: what its Release file says; nvidia, shared: as `nvidia_places` and `_shared` tell
+    + archive: what its Release file says; nvidia: NVIDIA's addresses
+    + shared: hosts that may have other repositories as well
     """
 
     def of(uri: str) -> str:

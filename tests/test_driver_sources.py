@@ -1,10 +1,18 @@
-"""Which packages of the driver are too old for the host's GPUs; no host is needed for that."""
+"""Which packages of the driver are wanted, by source and age; no host is needed for that."""
 
 from __future__ import annotations
 
 import pytest
 
-from gpurig.operations.driver.preferences import fits, is_too_old
+from gpurig.facts.packages.apt import Sources
+from gpurig.operations.driver.preferences import (
+    CUDA_REPOSITORY,
+    _shared,
+    _wanted,
+    fits,
+    is_too_old,
+    nvidia_places,
+)
 from gpurig.stack.model import Driver, Repository
 
 NVIDIA = Repository("nvidia", "https://a.example.com/debian12/x86_64/", "/", (), "", "")
@@ -40,3 +48,26 @@ def test_apt_is_not_left_a_candidate_that_is_too_old() -> None:
     own = _driver("580.82.07", None)
     assert fits(own, "580.95.05-1", ["http://mirror.example.com/debian"], place)
     assert not fits(own, "580.65.06-1", ["http://mirror.example.com/debian"], place)
+
+
+PLACE = f"http://m.example.com/nvidia{CUDA_REPOSITORY[0]}debian13/x86_64"
+LINES = {
+    "hosts of their own": (f"deb http://deb.example.com/debian trixie main\ndeb {PLACE}/ /",
+                           'origin "m.example.com"'),
+    "one host mirrors both": (f"deb http://m.example.com/debian trixie main\ndeb {PLACE}/ /",
+                              "release o=NVIDIA"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "pinned"), LINES.values(), ids=LINES)
+def test_a_repository_is_known_by_its_whole_address(text: str, pinned: str) -> None:
+    """The distribution's driver fits where it comes from the host that has NVIDIA's as well."""
+    sources = Sources().process(["### /etc/apt/sources.list", *text.splitlines(), "gpurig-exit:0"])
+    assert isinstance(sources, list)
+    nvidia = nvidia_places(sources)
+    assert nvidia == [PLACE]
+    own = _driver(None, None)
+    assert fits(own, "580.95.05-1", [sources[0]["uris"][0]], nvidia)
+    assert not fits(own, "580.95.05-1", nvidia, nvidia)
+    pins = _wanted(own, "release o=Debian", nvidia, _shared(sources))
+    assert [pin["pin"] for pin in pins] == ["release o=Debian", pinned]
