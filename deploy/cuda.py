@@ -21,7 +21,8 @@ def cuda(stack: Stack, settings: Settings) -> None:
     if stack.cudnn is not None and stack.cudnn.origin != "wheels":
         packages = stack.cudnn.packages if stack.cudnn.origin == "nvidia" else ()
         if packages:
-            cudnn.packages(packages=packages, maximum=stack.cudnn.maximum)
+            maximum, minimum = stack.cudnn.maximum, stack.cudnn.minimum
+            cudnn.packages(packages=packages, maximum=maximum, minimum=minimum)
         cudnn.library(packages=packages)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from typing import NamedTuple
 
 from pyinfra.api import QuoteString, StringCommand
 
@@ -27,16 +28,20 @@ HEADER = "# Written by gpurig: cuDNN stays at a version that the GPUs of this ho
 
 
 @keeps("cudnn.packages")
-def packages(packages: Sequence[str], maximum: str | None = None) -> Commands:
+def packages(
+    packages: Sequence[str], maximum: str | None = None, minimum: str | None = None
+) -> Commands:
     """
     cuDNN's packages are installed, all of one version, and apt keeps them at or below `maximum`.
 
-    + maximum: the highest version that the GPUs allow (``9.10.2``), or ``None``
+    + maximum: the highest version that is allowed (``9.10.2``), or ``None``
+    + minimum: the lowest one; the same for a version that somebody chose
 
     What is installed and lawful stays. A newer one goes back to the newest lawful one.
     """
     found, pin = known(Packages, packages=" ".join(packages)), known(CudnnPin)
-    wrong = _wrong(found, packages, maximum)
+    bounds = Bounds(minimum, maximum)
+    wrong = _wrong(found, packages, bounds)
     settled(found)
     if wrong:
         if read(CudnnDownloader):
@@ -45,21 +50,38 @@ def packages(packages: Sequence[str], maximum: str | None = None) -> Commands:
                 " apt-get purge nvidia-cudnn, or set rig_cudnn to wheels"
             )
         movable(held(found))
-        yield from _moved(packages, maximum, wrong)
+        yield from _moved(packages, bounds, wrong)
     else:
-        yield from _kept(packages, maximum, found[packages[0]]["version"], pin)
+        yield from _kept(packages, bounds, found[packages[0]]["version"], pin)
 
 
-def _kept(
-    packages: Sequence[str], maximum: str | None, version: str, pin: str | Absent
-) -> Commands:
+class Bounds(NamedTuple):
+    """The lowest and the highest version that are allowed, as far as each says."""
+
+    minimum: str | None
+    maximum: str | None
+
+    def allow(self, version: str) -> bool:
+        """``9.10`` allows every ``9.10.…``."""
+        found, low, high = (numbers(one or "") for one in (version, self.minimum, self.maximum))
+        enough = not self.minimum or found[: len(low)] >= low
+        return enough and (not self.maximum or found[: len(high)] <= high)
+
+    @property
+    def told(self) -> str:
+        if self.minimum:
+            return f"version {self.minimum}"
+        return f"at most {self.maximum}" if self.maximum else "installed"
+
+
+def _kept(packages: Sequence[str], bounds: Bounds, version: str, pin: str | Absent) -> Commands:
     """What is installed stays, and is kept from rising where there is a maximum."""
-    if pin == (version if maximum else ABSENT):
+    if pin == (version if bounds.maximum else ABSENT):
         return holds(f"{', '.join(packages)} {version}")
-    if maximum:
+    if bounds.maximum:
         drift(
             actual=f"apt is not pinned to {version}",
-            wanted=f"at most {maximum}",
+            wanted=bounds.told,
             will=f"write {PREFERENCES}",
         )
         yield from written(PREFERENCES, _stanza(packages, version))
@@ -72,33 +94,33 @@ def _kept(
         yield StringCommand("rm -f", QuoteString(PREFERENCES))
 
 
-def _moved(packages: Sequence[str], maximum: str | None, wrong: Sequence[str]) -> Commands:
+def _moved(packages: Sequence[str], bounds: Bounds, wrong: Sequence[str]) -> Commands:
     """All of them at the newest lawful version, up or down."""
     drift(
         actual="; ".join(wrong),
-        wanted=f"at most {maximum}" if maximum else "installed",
+        wanted=bounds.told,
         will=f"install {', '.join(packages)}",
     )
-    if not maximum:
+    if not bounds.maximum:
         yield StringCommand("rm -f", QuoteString(PREFERENCES))
-    version = yield from _chosen(packages, maximum)
+    version = yield from _chosen(packages, bounds)
     if version is None:
-        message = f"apt has no {packages[0]}" + (f" of at most {maximum}" if maximum else "")
+        message = f"apt has no {packages[0]}" + (f" of {bounds.told}" if bounds.maximum else "")
         yield StringCommand("echo", QuoteString(f"E: {message}"), ">&2; exit 1")
         return
-    if maximum:
+    if bounds.maximum:
         yield from written(PREFERENCES, _stanza(packages, version))
     # All at once: the headers' package depends on its library's very version.
     yield install([f"{name}={version}" for name in packages], downgrade=True)
 
 
-def _wrong(found: dict[str, Package], packages: Sequence[str], maximum: str | None) -> list[str]:
+def _wrong(found: dict[str, Package], packages: Sequence[str], bounds: Bounds) -> list[str]:
     """What is not as it should be, in words."""
     wrong = []
     for name in packages:
         if name not in found or found[name]["state"] != "installed":
             wrong.append(f"{name} is not installed")
-        elif not lawful(found[name]["version"], maximum):
+        elif not bounds.allow(found[name]["version"]):
             wrong.append(f"{name} is {found[name]['version']}")
     versions = {found[name]["version"] for name in packages if name in found}
     if not wrong and len(versions) > 1:
@@ -106,26 +128,23 @@ def _wrong(found: dict[str, Package], packages: Sequence[str], maximum: str | No
     return wrong
 
 
-def _chosen(
-    packages: Sequence[str], maximum: str | None
-) -> Generator[StringCommand, None, str | None]:
+def _chosen(packages: Sequence[str], bounds: Bounds) -> Generator[StringCommand, None, str | None]:
     """The newest lawful version that apt has of all of them, from fresh lists if need be."""
-    version = _offered(packages, maximum)
+    version = _offered(packages, bounds)
     if version is None:
         yield StringCommand(UPDATED, "updated")
-        version = _offered(packages, maximum)
+        version = _offered(packages, bounds)
     return version
 
 
-def _offered(packages: Sequence[str], maximum: str | None) -> str | None:
+def _offered(packages: Sequence[str], bounds: Bounds) -> str | None:
     offers = read(CudnnOffers, packages=" ".join(packages))
     if not isinstance(offers, dict) or not packages:
         return None
     common = [
         version
         for version in offers.get(packages[0], [])
-        if lawful(version, maximum)
-        and all(version in offers.get(name, []) for name in packages[1:])
+        if bounds.allow(version) and all(version in offers.get(name, []) for name in packages[1:])
     ]
     return max(common, key=numbers, default=None)
 
@@ -135,14 +154,6 @@ def numbers(version: str) -> tuple[int, ...]:
     upstream = version.partition(":")[2] or version
     parts = upstream.partition("-")[0].partition("+")[0].split(".")
     return tuple(int(part) if part.isascii() and part.isdigit() else 0 for part in parts)
-
-
-def lawful(version: str, maximum: str | None) -> bool:
-    """Whether this version is at most the maximum, as far as the maximum says."""
-    if maximum is None:
-        return True
-    highest = numbers(maximum)
-    return numbers(version)[: len(highest)] <= highest
 
 
 def _stanza(packages: Iterable[str], version: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from gpurig.facts.docker.proxy import DROP_IN, SECRET, Proxy
 from gpurig.facts.driver.initramfs import Image
+from gpurig.operations import cudnn
 from gpurig.operations.docker import proxy
 from gpurig.operations.driver import initramfs
 from gpurig.operations.shared.words import counted
@@ -61,3 +62,21 @@ def test_an_initramfs_is_told_by_what_is_known_of_it(differs: dict[str, str], to
 def test_one_thing_is_one(number: int, told: str) -> None:
     """The plural is for many and for none."""
     assert counted(number, "archive") == told
+
+
+@pytest.mark.parametrize(
+    ("bounds", "version", "allowed"),
+    [
+        ((None, None), "9.12.0.46-1", True),
+        ((None, "9.10.2"), "9.10.2.21-1", True),
+        ((None, "9.10.2"), "9.12.0.46-1", False),
+        (("9.5.1", "9.5.1"), "9.5.1.17-1", True),
+        (("9.5.1", "9.5.1"), "9.5.0.50-1", False),
+        (("9.12", "9.12"), "9.5.1.17-1", False),
+    ],
+)
+def test_a_version_of_cudnn_is_within_its_bounds(
+    bounds: tuple[str | None, str | None], version: str, allowed: bool
+) -> None:
+    """One that the settings name is neither newer nor older."""
+    assert cudnn.Bounds(*bounds).allow(version) is allowed

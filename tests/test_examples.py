@@ -30,8 +30,7 @@ from gpurig.stack.described import Given, described
 from gpurig.stack.model import Stack
 from gpurig.stack.resolver import resolve
 from gpurig.training import output
-from gpurig.training.wish import Outcome, Results, Wish
-from gpurig.training.workload import Workload
+from gpurig.training.wish import Outcome, Results
 from test_docs import PAGES, ROOT, promises, titles
 from test_sentences import script
 
@@ -307,12 +306,12 @@ def test_the_last_lines_of_a_training_are_those_of_such_a_training() -> None:
     nodes: Any = [SimpleNamespace(name="gpu01"), SimpleNamespace(name="gpu02")]
     outcome.nodes = nodes
     outcome.fetched = Results("gpu01", (), files=3, size=84_200)
-    wish = Wish("torchrun", "pytorch", Workload.of("mnist", ()), out="gpurig-train/20261130-101200")
+    outcome.folder = "gpurig-train/20261130-101200"
     kept: Any = SimpleNamespace(cut="")
     screen = output.Lines(["gpu01"], kept, quiet=True)
     screen.noise = 12
     *told_in, report = lines
-    assert output.ending(outcome, wish) + screen.folded() == told_in
+    assert output.ending(outcome) + screen.folded() == told_in
     assert re.fullmatch(r"report: /home/ada/\.local/state/gpurig/runs/[\d-]+/report\.html", report)
 
 

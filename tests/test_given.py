@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,65 @@ def test_the_json_is_as_documented() -> None:
     host = json.loads(refused.stdout)["hosts"]["given"]
     assert host["stack"] is None
     assert set(host["refusal"]) == {"conflict", "ways_out"}
+
+
+FAILED = {
+    "code": "host-unresolved",
+    "host": "gpu01",
+    "what": "the name gpu01 does not resolve",
+    "where": "gpu01",
+    "do": "check its spelling, or set ssh_hostname",
+}
+
+
+def test_hosts_whose_facts_could_not_be_read_have_their_errors(tmp_path: Path) -> None:
+    """As without a file: nothing is resolved of no fact, and nobody is told to reinstall a host."""
+    file = tmp_path / "facts.json"
+    file.write_text(json.dumps({"hosts": {"gpu01": {"facts": {}, "errors": [FAILED]}}}))
+    done = _resolve("--facts", str(file))
+    said = f"gpu01:\n  error: {FAILED['what']}; {FAILED['do']}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, said, "")
+
+    told = json.loads(_resolve("--facts", str(file), "--json").stdout)
+    assert told["errors"] == told["hosts"]["gpu01"]["errors"] == [FAILED]
+    assert told["hosts"]["gpu01"]["refusal"] is None
+
+
+def test_the_other_hosts_of_saved_facts_are_resolved(tmp_path: Path) -> None:
+    """Also one that had an error after its facts were read; the exit code is 1 then."""
+    kept = json.loads(_resolve("--os", "debian:13", "--json").stdout)["hosts"]["given"]["facts"]
+    hosts = {
+        "gpu01": {"facts": {}, "errors": [FAILED]},
+        "cpu01": {"facts": kept, "errors": [FAILED]},
+    }
+    file = tmp_path / "facts.json"
+    file.write_text(json.dumps({"hosts": hosts}))
+    done = _resolve("--facts", str(file), "--json")
+    told = json.loads(done.stdout)["hosts"]
+    assert done.returncode == 1
+    assert told["gpu01"]["stack"] is None
+    assert told["cpu01"]["stack"]
+    assert not told["cpu01"]["errors"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"hosts": {}}', "has no host; write it again with `gpurig facts TARGET --json`"),
+        ('{"hosts": {"gpu01": {"facts": {}, "errors": [5]}}}', "is not output of"),
+        ('{"hosts": {"gpu01": {"facts": {}, "errors": [{}]}}}', "is not output of"),
+    ],
+)
+def test_saved_facts_of_no_host_or_with_a_wrong_error_end_with_2(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    """One sentence with the file."""
+    file = tmp_path / "facts.json"
+    file.write_text(text)
+    done = _resolve("--facts", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"gpurig: {file}: {said}")
+    assert done.stderr.count("\n") == 1
 
 
 def test_tables_are_listed_with_their_age() -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import http.server
 import io
 import json
 import os
 import re
 import socket
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from urllib.parse import unquote, urlsplit
 
 import click.testing
+import paramiko
 import pytest
 
 from gpurig.cli import main
@@ -24,6 +28,7 @@ from gpurig.errors import InputError
 from gpurig.images import docker_api
 from gpurig.images import recipe as images
 from gpurig.images.docker_api import Offer, devices
+from gpurig.settings.kinds import image_reference
 from gpurig.settings.table import Settings
 from gpurig.stack.model import Environment, Image
 from gpurig.wheels.lock_text import ONLY_WHEELS
@@ -324,3 +329,235 @@ def test_a_saved_image_is_the_user_s_alone(tmp_path: Path, umask: int) -> None:
         os.umask(before)
     assert (file.read_bytes(), file.lstat().st_mode & 0o777) == (b"half lab:3", 0o600)
     assert not victim.exists()
+
+
+ID = f"sha256:{'5f' * 32}"
+NAMES = {"lab/tf:2.21", "debian:trixie", "localhost:5000/tf:latest", "gpurig/tensorflow:latest"}
+CUT = b"14\r\n{"  # the beginning of an answer in chunks
+Answer = tuple[int, Any] | bytes | None
+
+
+class _Daemon(http.server.BaseHTTPRequestHandler):
+    """
+    What dockerd answers at its outer edge.
+
+    + others: what it answers instead, by method and end of the path: status and body, an answer
+      in chunks that it breaks off, or nothing at all
+    """
+
+    protocol_version = "HTTP/1.1"
+    others: ClassVar[dict[str, Answer]]
+    started: ClassVar[threading.Event]
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = unquote(urlsplit(self.path).path)
+        whole = f"{self.command} {path}"
+        instead = [answer for end, answer in self.others.items() if whole.endswith(end)]
+        answer = instead[0] if instead else self.usual(path)
+        if isinstance(answer, tuple):
+            status, body = answer
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        self.close_connection = True
+        if answer:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(answer)
+
+    do_POST = do_DELETE = do_GET
+
+    def usual(self, path: str) -> Answer:
+        """What it answers when all is well: a container that says `hello` and ends with 3."""
+        end = path.rpartition("/")[2]
+        if found := re.search("/images/(.+)/json$", path):
+            return self.image(found[1])
+        if end == "attach":
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", "tcp")
+            self.end_headers()
+            self.started.wait(5)
+            self.wfile.write(b"\1\0\0\0\0\0\0\6hello\n")
+            return None
+        if end == "start":
+            self.started.set()
+        return {
+            "version": (200, {"ApiVersion": "1.50"}),
+            "_ping": (200, b"OK"),
+            "info": (200, {"Architecture": "x86_64"}),
+            "get": (200, b"layers"),
+            "create": (201, {"Id": "aa"}),
+            "json": (200, {"Id": "aa", "Config": {"Tty": False}}),
+            "start": (204, b""),
+            "wait": (200, {"StatusCode": 3}),
+            "aa": (204, b""),
+        }[end]
+
+    def image(self, name: str) -> Answer:
+        try:
+            image_reference(name)
+        except ValueError:
+            return 400, {"message": "invalid reference format"}
+        tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        if {name, tagged} & {ID, *NAMES}:
+            return 200, {"Id": ID, "RepoTags": sorted(NAMES)}
+        return 404, {"message": f"No such image: {name}"}
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Answer]]:
+    """A daemon is there; what this has it answers instead."""
+    instead: dict[str, Answer] = {}
+    handler = type("Daemon", (_Daemon,), {"others": instead, "started": threading.Event()})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+        yield instead
+        server.shutdown()
+    gc.collect()
+
+
+# The SDK leaves the socket of a container's output open.
+leaky = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def image_command(*words: str) -> click.testing.Result:
+    """What `gpurig image` answers to these words."""
+    return click.testing.CliRunner().invoke(main.gpurig, ["image", *words])
+
+
+@leaky
+@pytest.mark.parametrize(
+    "name", ["tensorflow", "gpurig/tensorflow", "lab/tf:2.21", "debian:trixie", "localhost:5000/tf"]
+)
+def test_an_image_is_found_by_the_name_that_it_was_built_under(
+    others: dict[str, Answer], tmp_path: Path, name: str
+) -> None:
+    """Also with a tag, a folder or a registry, where gpurig/NAME is no name at all."""
+    ran = image_command("run", name, "python", "train.py")
+    assert (ran.exit_code, ran.output) == (3, "hello\n")
+    saved = image_command("save", name, "lab.tar")
+    assert saved.exit_code == 0, saved.exception
+    assert (tmp_path / "lab.tar").read_bytes() == b"layers"
+
+
+@leaky
+def test_an_image_is_run_by_its_id_and_saved_by_its_name(others: dict[str, Answer]) -> None:
+    """A file without a name is none that rig_images takes."""
+    assert image_command("run", ID).exit_code == 3
+    assert "is an id, not a name" in str(image_command("save", ID, "lab.tar").exception)
+
+
+@pytest.mark.parametrize("name", ["lab/tf:2.20", "pytorch", "debian@" + ID])
+def test_an_image_that_is_not_there_is_one_sentence(others: dict[str, Answer], name: str) -> None:
+    """It names the image as the user did, also where the daemon takes no such name."""
+    for refused in ({}, {"/json": (400, {"message": "invalid reference format"})}):
+        others |= refused
+        done = image_command("run", name)
+        assert isinstance(done.exception, InputError)
+        assert str(done.exception).startswith(f"there is no image {name}; build it")
+
+
+REMOVE = "DELETE /v1.50/containers/aa"
+NO_CONTAINER = (404, {"message": "No such container: aa"})
+ENDS: dict[str, tuple[dict[str, Answer], int | str]] = {
+    "it is removed": (
+        {"/wait": NO_CONTAINER, REMOVE: NO_CONTAINER},
+        "the container was removed while it ran",
+    ),
+    "it is being removed": (
+        {
+            "/wait": (200, {"StatusCode": 137}),
+            REMOVE: (409, {"message": "removal is already in progress"}),
+        },
+        137,
+    ),
+    "the daemon goes away": (
+        {"/wait": None, REMOVE: None},
+        "Docker does not answer (Remote end closed connection without response)",
+    ),
+    "the daemon goes away at the end": ({REMOVE: None}, 3),
+}  # fmt: skip
+
+
+@leaky
+@pytest.mark.parametrize(("instead", "told"), ENDS.values(), ids=ENDS)
+def test_a_container_that_goes_by_itself_ends_the_run(
+    others: dict[str, Answer], instead: dict[str, Answer], told: int | str
+) -> None:
+    """With its exit code where the daemon tells it, else with one sentence."""
+    others |= instead
+    done = image_command("run", "tensorflow")
+    assert done.output == "hello\n"
+    if isinstance(told, int):
+        assert done.exit_code == told, done.exception
+    else:
+        assert str(done.exception) == f"{ID}: {told}"
+        assert getattr(done.exception, "code", None) == "container-failed"
+
+
+BUILD = ("build", "tensorflow", "--base", "debian:trixie")
+HALF = "Docker ended in the middle of its answer"
+SILENT = "Docker does not answer (Remote end closed connection without response); start Docker"
+REFUSED: dict[str, tuple[tuple[str, ...], dict[str, Answer], str, str]] = {
+    "which image": (
+        ("run", "lab/tf:2.21"),
+        {"/json": (403, {"message": "authorization denied by plugin"})},
+        "docker-unreachable",
+        "Docker does not answer (authorization denied by plugin); start Docker",
+    ),
+    "which image, no answer": (
+        ("save", "lab/tf:2.21", "x"), {"/json": None}, "docker-unreachable", SILENT
+    ),
+    "what it offers": (("run", "tensorflow"), {"/info": None}, "docker-unreachable", SILENT),
+    "which base": (("build", "tensorflow"), {"/json": None}, "docker-unreachable", SILENT),
+    "a base": (("build", "tensorflow"), {"/create": CUT}, "base-image-missing", HALF),
+    "a build": (BUILD, {"/build": CUT}, "image-build-failed", HALF),
+    "a file": (("save", "tensorflow", "x"), {"/get": CUT}, "image-unsaved", HALF),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "instead", "code", "told"), REFUSED.values(), ids=REFUSED)
+def test_a_daemon_that_refuses_or_goes_away_is_one_sentence(
+    others: dict[str, Answer],
+    tmp_path: Path,
+    words: tuple[str, ...],
+    instead: dict[str, Answer],
+    code: str,
+    told: str,
+) -> None:
+    """Whenever it does, and nothing half-written is left."""
+    others |= instead
+    done = image_command(*words)
+    assert getattr(done.exception, "code", None) == code, done.exception
+    assert "\n" not in str(done.exception)
+    assert told in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_ssh_has_its_own_words() -> None:
+    """One that nothing else caused, as when a session ends."""
+    error = paramiko.SSHException("SSH session not active")
+    assert docker_api._last(error) == "Docker does not answer (SSH session not active)"
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-none not installed:UserWarning")
+def test_a_program_for_credentials_that_is_missing_is_named(
+    others: dict[str, Answer], tmp_path: Path
+) -> None:
+    """As after Docker Desktop is removed, which leaves its line in config.json."""
+    (tmp_path / "config.json").write_text('{"credsStore": "none"}')
+    done = image_command(*BUILD)
+    assert getattr(done.exception, "code", None) == "image-build-failed", done.exception
+    assert "docker-credential-none not installed" in str(done.exception)

@@ -56,11 +56,17 @@ def _started(
     running = subprocess.Popen(
         [sys.executable, "-c", program], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        preexec_fn=(lambda: signal.signal(ignored, signal.SIG_IGN)) if ignored else None,
+        preexec_fn=lambda: _dispositions(ignored),
     )  # fmt: skip
     assert running.stdout
     assert [running.stdout.readline() for _ in range(2)] == ["waits\n"] * 2
     return running
+
+
+def _dispositions(ignored: signal.Signals | None) -> None:
+    """As a terminal's shell leaves them, whoever started these tests; but for one."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -113,6 +113,9 @@ def test_a_limit_that_matches_nothing_is_told_the_nearest(lab):
             "inventory-host",
             "gpu01 is missing in the group all",
         ),
+        ("rig_lab = ['gpu01']", "inventory-group", r"rig_lab is at the top level.*; rename it, or"),
+        ('hosts = ["@ssh/ada@gpu01"]', "inventory-host", "neither an inventory nor a host name"),
+        ('hosts = ["gpu01", "ada@gpu01"]', "inventory-duplicate", "gpu01 is named twice"),
         ('hosts = [("gpu01", {"rig_user": ["a"]})]', "setting-unknown", "gpu01: .*rig_users"),
         ('hosts = [("gpu01", {"rig_users": "a"})]', "setting-wrong", "gpu01: rig_users must be"),
     ],
@@ -126,6 +129,72 @@ def test_what_is_wrong_in_a_file_is_one_sentence_that_names_it(tmp_path, text, c
     assert caught.value.exit_code == 2
     if code:
         assert caught.value.code == code
+
+
+@pytest.mark.parametrize("value", ['"none"', '["docker"]', "None", '(["gpu01"], {})'])
+@pytest.mark.parametrize("key", ["rig_driver_source", "rig_components"])
+def test_a_setting_at_the_top_level_is_told_where_settings_are(tmp_path, key, value):
+    """With what can be copied; a list there was a group of hosts."""
+    file = written(tmp_path, f'hosts = ["gpu01"]\n{key} = {value}')
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{file}: {key} is at the top level, but ")
+    right = str(caught.value).partition("; write ")[2]
+    (tmp_path / "right.py").write_text(right)
+    (host,) = load(str(tmp_path / "right.py"))
+    assert key in host.data
+
+
+def test_group_data_has_settings_at_the_top_level(lab):
+    """The folder group_data, as pyinfra has it, is no inventory."""
+    assert by_name(load(str(lab)))["cpu01"].settings.users == ("ada",)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        '("gpu01", "gpu02")',
+        '("gpu01", None)',
+        '("gpu01",)',
+        "()",
+        '("gpu01", ["a"])',
+        '("gpu01", {}, 3)',
+        '(["gpu01"], {})',
+        "(5, {})",
+    ],
+)
+@pytest.mark.parametrize("data", ["", ", {}"], ids=["list", "with data"])
+def test_a_host_in_parentheses_is_a_name_and_a_dict(tmp_path, host, data):
+    """Anything else is one sentence with the file, the group and an example."""
+    file = written(tmp_path, f'gpus = (["gpu00", {host}]{data})')
+    with pytest.raises(InputError, match="host 2 of gpus is in parentheses, but") as caught:
+        load(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert str(caught.value).endswith('write "gpu01", or ("gpu01", {"rig_users": ["ada"]})')
+
+
+def test_a_file_names_hosts_with_their_user_as_the_command_line_does(tmp_path):
+    """The user is no part of the host's name, and counts more than the group's."""
+    text = (
+        'gpus = (["ada@gpu01", ("bob@gpu02", {"rig_reboot": "never"}), "gpu03"], {"ssh_user": "c"})'
+    )
+    file = written(tmp_path, text)
+    hosts = load(file)
+    assert [host.name for host in hosts] == ["gpu01", "gpu02", "gpu03"]
+    assert [host.address for host in hosts] == ["gpu01", "gpu02", "gpu03"]
+    assert [host.data["ssh_user"] for host in hosts] == ["ada", "bob", "c"]
+    assert hosts[1].settings.reboot == "never"
+    assert hosts[0].groups == ("gpus", "inventory")
+    for limit in ("gpu01", "ada@gpu01"):
+        assert [host.name for host in load(file, limit)] == ["gpu01"]
+
+
+def test_a_connector_is_no_user():
+    """Also where a name with a user is right."""
+    (host,) = load("@gpurig/@local")
+    assert (host.transport, host.data) == ("local", {})
+    with pytest.raises(InputError, match="neither an inventory nor a host name"):
+        load("@ssh/ada@gpu01")
 
 
 @pytest.mark.parametrize(

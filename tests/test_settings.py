@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpurig.errors import InputError
-from gpurig.settings.checks import parse_set, validate
+from gpurig.hosts.inventory import load
+from gpurig.settings.checks import in_inventory, parse_set, validate
 from gpurig.settings.daemon_keys import KINDS
+from gpurig.settings.defaults import Defaults
 from gpurig.settings.table import TABLE, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +197,40 @@ def test_a_wrong_value_is_one_sentence_with_an_example(data):
     error = refused(data)
     assert error.code == "setting-wrong"
     (key,) = data
-    assert f"for example {key} = {TABLE[key].example}" in str(error)
+    assert f"for example {in_inventory(TABLE[key])}" in str(error)
+
+
+@pytest.mark.parametrize("setting", TABLE.values(), ids=lambda it: it.key)
+def test_the_example_of_an_error_is_right_where_the_value_was(setting, tmp_path, monkeypatch):
+    """Python in an inventory, TOML in a `gpurig.toml`, and a shell's words after --set."""
+    key = setting.key
+    example = str(refused({key: object()})).partition("for example ")[2]
+    (checked_there,) = (setting.check(value) for value in ast.literal_eval(example).values())
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "gpurig" / "gpurig.toml"
+    file.parent.mkdir()
+    file.write_text(f"{key} = 2026-01-01")
+    with pytest.raises(InputError, match=f"^{file}: {key} must be ") as caught:
+        Defaults.of(None)
+    file.write_text(str(caught.value).partition("for example ")[2])
+    written = Defaults.of(None).data[key]
+    if key != "rig_workloads":  # starts at the file's folder
+        assert setting.check(written) == checked_there
+
+    with pytest.raises(InputError, match=r"^--set: ") as caught:
+        load("gpu01", overrides={key: object()})
+    option, wish = shlex.split(str(caught.value).partition("for example ")[2])
+    assert option == "--set"
+    assert setting.check(parse_set([wish])[key]) == checked_there
+
+
+@pytest.mark.parametrize("value", ["5", "{", "", "{command = 0}"])
+def test_a_wrong_table_after_set_is_told_toml(value):
+    """Not a TOML table, no TOML at all, nothing, and a table with a wrong value."""
+    with pytest.raises(InputError, match=r"^--set: rig_limits ") as caught:
+        parse_set([f"rig_limits={value}"])
+    assert "--set 'rig_limits={command = 14400}'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

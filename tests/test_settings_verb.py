@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gpurig.cli.settings import show_settings
 from gpurig.errors import InputError
+from gpurig.hosts.inventory import load
 from gpurig.settings.checks import parse_set, validate
+from gpurig.settings.programs import anchored
 from gpurig.settings.table import TABLE, Settings
 
 
@@ -25,20 +27,28 @@ def _gpurig(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("key", TABLE)
 def test_a_setting_is_explained_with_what_can_be_copied(
-    key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    key: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Both ways in which its example is written are right, and mean the same."""
     monkeypatch.setenv("COLUMNS", "10000")
     assert show_settings(key.removeprefix("rig_"), as_json=False) == 0
     told = capsys.readouterr().out
     assert told.startswith(f"{key}: {TABLE[key].kind}\n    {TABLE[key].doc[:20]}")
-    written = re.search(rf"in an inventory: {key} = (.*)", told)
+    written = re.search(r"in an inventory: (hosts = .*)", told)
     option = re.search(r"as an option: (--set .*)", told)
     assert written
     assert option
     _, wish = shlex.split(option[1])
-    value: Any = ast.literal_eval(written[1].replace("true", "True").replace("false", "False"))
-    assert _checked({key: value}) == _checked(parse_set([wish]))
+    inventory = tmp_path / "lab.py"
+    inventory.write_text(f"{written[1]}\n")
+    others = {"rig_users": ["ada"]} if key == "rig_docker_rootless" else {}
+    (host,) = load(str(inventory), overrides=others)
+    assert list(host.data) == [key, *others]
+    asked = anchored(parse_set([wish]), tmp_path)  # programs start at the inventory's folder
+    assert _checked(dict(host.data)) == _checked(asked)
 
 
 def _checked(data: dict[str, Any]) -> Settings:

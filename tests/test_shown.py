@@ -37,7 +37,7 @@ from gpurig.settings.table import Settings
 from gpurig.training import output as told
 from gpurig.training.inspection import Node
 from gpurig.training.kept import Kept
-from gpurig.training.wish import Outcome, Wish
+from gpurig.training.wish import Outcome
 from gpurig.training.workload import Workload
 
 SRC = Path(gpurig.__file__).parent
@@ -143,9 +143,6 @@ def test_the_screen_shows_it_as_text(
     assert not own, "it looks like another host's line"
 
 
-WISH = Wish("torchrun", "pytorch", Workload("a.py", {}))
-
-
 @hostile
 def test_what_is_printed_shows_it_as_text(
     text: str, piece: str, capsys: pytest.CaptureFixture[str]
@@ -157,7 +154,7 @@ def test_what_is_printed_shows_it_as_text(
         errors=[HostError("x", forged)],
         last={"gpu01": [forged]},
     )
-    say_lines(ending(_results(forged)[0], Settings(), "up") + told.ending(outcome, WISH))
+    say_lines(ending(_results(forged)[0], Settings(), "up") + told.ending(outcome))
     printed = capsys.readouterr().out
     assert piece in printed
     assert not _acts(printed)
@@ -243,7 +240,7 @@ def test_what_a_program_makes_up_costs_no_report(said: dict[str, Any], tmp_path:
     """Neither the training's last lines nor the report of all hosts; and JSON stays JSON."""
     outcome = Outcome([_node()], told=said, alone=said)
     outcome.errors = Workload("a.py", {}).judged(said, 1, "gpu01")
-    assert all(isinstance(line, str) for line in told.ending(outcome, WISH))
+    assert all(isinstance(line, str) for line in told.ending(outcome))
     first, second = _results("x")
     first.proofs = [Proof("a.b", "Mine", ProofVerdict.PASSED, detail=said)]
     run_report.write(tmp_path, "up", [first, second], 1)

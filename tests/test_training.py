@@ -16,6 +16,7 @@ import pytest
 
 from gpurig.engine.runner import Link
 from gpurig.hosts.inventory import HostSpec
+from gpurig.settings.redaction import Redaction
 from gpurig.training import agent, engines, output, relay
 from gpurig.training.inspection import Node
 from gpurig.training.wish import Outcome, Wish
@@ -72,11 +73,13 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[Guarded]:
-    """The same, but that it bears less silence."""
-    program = tmp_path / AGENT.name
-    text, named = AGENT.read_text(), f"\nPATIENCE = {agent.PATIENCE} "
-    assert named in text
-    program.write_text(text.replace(named, f"\nPATIENCE = {SOON} "))
+    """The same, but that it bears less silence, and tells sooner how far a bar is."""
+    program, text = tmp_path / AGENT.name, AGENT.read_text()
+    for name, seconds in (("PATIENCE", SOON), ("BAR", 1)):
+        named = f"\n{name} = {getattr(agent, name)} "
+        assert named in text
+        text = text.replace(named, f"\n{name} = {seconds} ")
+    program.write_text(text)
     yield from _until_the_end(Guarded(tmp_path / "private", program))
 
 
@@ -106,6 +109,84 @@ def test_lines_and_the_end_are_told_under_their_number(guarded: Guarded) -> None
     assert guarded.until("exit")[-1] == {"run": 3, "exit": 127}
 
 
+def _said(guard: Guarded) -> list[str]:
+    """The lines of a command's standard output, until it has ended."""
+    return [one["out"] for one in guard.until("exit") if "out" in one]
+
+
+def test_a_line_is_told_as_a_terminal_shows_it(guarded: Guarded) -> None:
+    """Of a bar what is drawn last, once; the end of a line of DOS is none of its text."""
+    guarded.run(r"printf '\r 1%%\r 2%%\r 3%%\n\ndos\r\nleft 1%%\rleft 2%%\r'")
+    assert _said(guarded) == [" 3%", "", "dos", "left 2%"]
+
+
+def test_what_is_no_text_is_replaced(guarded: Guarded) -> None:
+    """A letter that comes in two pieces is one."""
+    guarded.run(r"printf '\377\303'; sleep 0.3; printf '\251\n'")
+    assert _said(guarded) == ["\ufffdé"]
+
+
+def test_a_bar_that_goes_on_is_told_now_and_then(impatient: Guarded) -> None:
+    """Also where nothing comes after it."""
+    impatient.run(r"printf 'no bar'; printf '\r 1%%\r 2%%' >&2; exec sleep 9999")
+    said = impatient.until("err")
+    assert said[-1]["err"] == " 2%"
+    assert not any("out" in one for one in said)
+
+
+def test_lines_are_the_same_wherever_their_pieces_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told of a bar before its end is not told again; other lines are told at their end."""
+    told: list[str] = []
+    lines = agent.Lines(told.append)
+    for piece in "\r10%\r20%\r\nplain\r\n\r\n":
+        lines.take(piece)
+        lines.look(ends=False)
+    assert told == ["20%", "plain", ""]
+    monkeypatch.setattr(agent, "BAR", 0)
+    told.clear()
+    for piece in ("\r10%", "", "\r20%", "\n", "pla", "in\n"):
+        lines.take(piece)
+        lines.look(ends=False)
+    assert told == ["10%", "20%", "plain"]
+
+
+def test_a_line_without_end_takes_no_more_room_than_one() -> None:
+    """A bar is only what it shows; what is longer than a line may be is told in parts."""
+    told: list[str] = []
+    lines = agent.Lines(told.append)
+    for _ in range(1000):
+        lines.take("\r" + "#" * 1000)
+    assert len(lines.line) < 1100
+    assert not told
+    lines.take("\n" + "x" * (2 * agent.LONGEST + 1))
+    lines.look(ends=True)
+    assert [len(one) for one in told] == [1000, agent.LONGEST, agent.LONGEST, 1]
+
+
+# What saves a checkpoint when it is asked to end, for which it starts another process.
+SAVES = """
+import os, signal, subprocess, time
+def save(*_):
+    os.write(1, b"asked\\n")
+    os.write(1, b"%d\\n" % subprocess.run(["sleep", "9999"]).returncode)
+signal.signal(signal.SIGTERM, save)
+os.write(1, b"ready\\n")
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_each_process_is_asked_once_to_end(guarded: Guarded) -> None:
+    """Also one that comes later, and one whose parent has ended; what stays is killed."""
+    words = ["/bin/sh", "-c", '"$@" & wait', "sh", sys.executable, "-c", SAVES]
+    guarded.say("run", run=1, words=words, environment={"PATH": "/usr/bin:/bin"})
+    guarded.until("out")
+    began = time.monotonic()
+    guarded.say("end", run=1)
+    assert _said(guarded) == ["asked", "-15"]
+    assert agent.GRACE <= time.monotonic() - began < agent.LAST
+
+
 def test_when_nobody_is_there_nothing_is_left(guarded: Guarded) -> None:
     """The end of the input ends what detached itself and what ignores SIGTERM; the folder goes."""
     guarded.run("setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & sleep 9999")
@@ -129,6 +210,33 @@ def test_a_program_has_its_folder_and_a_copy_to_compare(guarded: Guarded) -> Non
         assert said == ["one two", str(guarded.folder / folder)]
     assert (guarded.folder / "work/a/b.txt").stat().st_mode & 0o777 == 0o755
     assert (guarded.folder / "sent.json").exists()
+
+
+def test_a_folder_that_no_file_makes_is_there(tmp_path: Path) -> None:
+    """A program writes into it as at home: no checkpoint is lost, since git ignores its folder."""
+    for name in ("own/checkpoints/old.pt", "own/train.py", "own/.gitignore"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("/checkpoints/")
+    (tmp_path / "own/logs/deep").mkdir(parents=True)
+    guard = Guarded(tmp_path / "private", AGENT, begins=False)
+    for name, sent in Workload.of(str(tmp_path / "own/train.py"), ()).files.items():
+        data = base64.b64encode(sent.read_bytes()).decode()
+        guard.say("put", file=f"work/{name}", data=data, mode=0o644)
+    guard.say("begin")
+    guard.run("cd work && : >checkpoints/last.pt && ls checkpoints; cd ../alone && find [cl]*")
+    assert _said(guard) == ["last.pt", "checkpoints", "logs", "logs/deep"]
+    guard.process.communicate()
+
+
+@pytest.mark.parametrize("name", ["work/../../out", "work/../../out/", "{}/out", "{}/out/"])
+def test_no_name_leads_out_of_the_private_folder(tmp_path: Path, name: str) -> None:
+    """The guard is root: it ends instead."""
+    guard = Guarded(tmp_path / "private", AGENT, begins=False)
+    guard.say("put", file=name.format(tmp_path), data="", mode=0o644)
+    guard.process.communicate()
+    assert guard.process.returncode == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_results_that_are_nowhere_else_stay(guarded: Guarded) -> None:
@@ -282,9 +390,9 @@ def test_the_ending_has_weights_and_speed_up() -> None:
     """Shown, not judged."""
     outcome = Outcome(_nodes(2), GOOD | {"images_per_second": 150}, {"images_per_second": 100})
     assert not Workload.of("mnist", ()).judged(outcome.told, 2, "gpu01")
-    text = "\n".join(output.ending(outcome, WISH))
+    text = "\n".join(output.ending(outcome))
     assert "weights: the same on 2 ranks" in text
     assert "images/s: 150, 1.50 times as many as one process on gpu01 (100)" in text
-    frame = json.loads(output.as_text(outcome, WISH))
+    frame = json.loads(output.as_text(outcome, WISH, Redaction([])))
     assert frame["training"]["speed_up"] == 1.5
     assert output.exit_code(outcome) == 0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +17,7 @@ from pyinfra import logger
 
 from gpurig.cli import train
 from gpurig.engine.runner import Link, prepare_engine
-from gpurig.errors import InputError
+from gpurig.errors import HostError, InputError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.training import engines, inspection, route
 from gpurig.training.engine_names import ENGINES
@@ -92,6 +96,87 @@ def test_hosts_move_to_private_addresses_that_lead_somewhere(
     inspection.keep_private(nodes)
     assert [node.address for node in nodes] == used
     assert {node.interface for node in nodes} == {"eth1" if used[0] == "10.0.0.1" else "eth0"}
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Node:
+    """This machine, whose own Python answers in the place of an environment's."""
+
+    def run(command: str, as_root: bool = True) -> tuple[int, Any]:
+        done = subprocess.run(
+            shlex.split(re.sub("runuser -u [a-z]+ -- ", "", command)),
+            capture_output=True,
+            text=True,
+        )
+        lines = done.stdout.splitlines()
+        return done.returncode, SimpleNamespace(
+            stdout=done.stdout, stdout_lines=lines, output_lines=lines + done.stderr.splitlines()
+        )
+
+    node = _node("gpu01", "")
+    node.environment = sys.prefix
+    monkeypatch.setattr(node.link, "run", run)
+    return node
+
+
+def test_a_host_that_ssh_reaches_by_ipv6_trains_by_ipv4(
+    here: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the address with which it reaches others; without one it is one sentence."""
+    monkeypatch.setenv("SSH_CONNECTION", "2001:db8::1 50000 2001:db8::5 22")
+    asked = here.link.run
+    said = "2001:db8::1 50000 2001:db8::5 22\n"
+    monkeypatch.setattr(
+        here.link,
+        "run",
+        lambda command, **more: (
+            (0, SimpleNamespace(stdout=said)) if command.startswith("echo") else asked(command)
+        ),
+    )
+    monkeypatch.setattr(inspection, "_ELSEWHERE", "127.0.0.9")
+    assert inspection.reached_at(here) == "127.0.0.1"
+    monkeypatch.setattr(inspection, "_ELSEWHERE", "255.255.255.255")  # connect(2) refuses it
+    with pytest.raises(HostError, match="trains over IPv4, and this host has no way"):
+        inspection.reached_at(here)
+
+
+@pytest.mark.parametrize(
+    ("wheel", "code", "raises"),
+    [
+        ("nvidia_cuda_runtime-13", 18, True),
+        ("nvidia_cuda_runtime-13", 0, False),
+        ("x-1", 18, False),
+    ],
+    ids=["broken", "whole", "an environment for the CPU"],
+)
+def test_a_driver_that_is_broken_ends_a_training_on_gpus(
+    here: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel: str, code: int, raises: bool
+) -> None:
+    """On the CPU it would take days, and count as a success."""
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text(f"#!/bin/sh\necho 'Driver/library version mismatch'\nexit {code}\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    about = tmp_path / f"{wheel}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Name: {wheel.partition('-')[0].replace('_', '-')}\n")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{inspection._HAS}"
+    monkeypatch.setattr(inspection, "_HAS", script)
+    asked = here.link.run
+    monkeypatch.setattr(
+        here.link,
+        "run",
+        lambda command, **more: (
+            (0, None)
+            if command.startswith(("id ", "test "))
+            else asked(command.replace("/opt/gpurig/venvs/x", sys.prefix))
+        ),
+    )
+    if raises:
+        with pytest.raises(HostError, match=r"nvidia-smi fails .Driver/library version mismatch"):
+            inspection.survey(here.link, "x")
+    else:
+        assert inspection.survey(here.link, "x").gpus == 0
 
 
 @pytest.mark.lab  # as root, as whom gpurig asks hosts

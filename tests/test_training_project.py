@@ -47,7 +47,7 @@ def test_an_ignore_file_counts_without_a_repository(folder: Path, name: str) -> 
     """In git's own words, with its wildcards."""
     (folder / name).write_text("/cache/\n*.csv\n")
     found = _sent(folder / "train.py")
-    assert found.files.keys() == PROGRAM - {"data/small.csv"}
+    assert found.files.keys() == PROGRAM - {"data/small.csv"} | {"cache/", "data/"}
     assert name in found.rule
 
 
@@ -58,9 +58,42 @@ def test_git_says_what_is_sent(folder: Path) -> None:
     _git(folder, "init")
     _git(folder, "add", ".gitignore", ".config", "train.py")
     found = _sent(folder / "train.py")
-    assert found.files.keys() == PROGRAM | {".gitignore", ".config"}
+    assert found.files.keys() == PROGRAM | {".gitignore", ".config", "cache/"}
     assert found.rule == "as git says"
     assert "5 files" in found.told
+
+
+FOLDERS = ("empty/deep", "net/out", "cache/inner", ".hidden", "env/lib", "own.egg-info",
+           "venv", "net/__pycache__/inner", "net/gpurig-train")  # fmt: skip
+
+
+@pytest.mark.parametrize("repository", [False, True])
+def test_folders_without_files_are_sent(folder: Path, repository: bool) -> None:
+    """Empty ones, and ignored ones without what is in them; nothing that tools make for them."""
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True)
+    (folder / "env/pyvenv.cfg").touch()
+    (folder / "net/out/.gitkeep").touch()
+    (folder / "sets").symlink_to(folder / "empty")
+    (folder / ".gitignore").write_text("/cache/\n/env/\n")
+    if repository:
+        _git(folder, "init")
+    found = _sent(folder / "train.py")
+    assert found.files.keys() == PROGRAM | {"cache/", "empty/", "empty/deep/", "net/out/"}
+    assert not found.files["cache/"].read_bytes()
+    assert "3 files" in found.told
+
+
+def test_no_more_folders_are_sent_than_a_host_is_to_make(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The uppermost ones, which the program most likely names."""
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "z").mkdir()
+    monkeypatch.setattr(project, "DEPTH", 2)
+    assert _sent(folder / "train.py").files.keys() - PROGRAM == {"cache/x.bin", "a/", "a/b/", "z/"}
+    monkeypatch.setattr(project, "FOLDERS", 2)
+    assert _sent(folder / "train.py").files.keys() - PROGRAM == {"cache/x.bin", "a/", "z/"}
 
 
 def test_without_git_an_ignore_file_is_not_passed_over(
@@ -138,6 +171,7 @@ def test_processes_are_given_to_hosts_as_mpirun_does(
         (processes.per_host, (TWO, 9, {"gpu01": 2}), "take 3 processes, not 9"),
         (processes.slots_of, ("gpu01:0",), "'gpu01:0' is no host"),
         (processes.slots_of, ("a,a",), "is there twice"),
+        (processes.by_name, ({"gpus": 2}, TWO), "gpus is no host that trains here"),
         (processes.first_nodes, (TWO, "1:4"), "'1:4' is no number of hosts"),
         (processes.first_nodes, (TWO, "3"), "there are 2 hosts, not 3"),
         (train._number, ("many",), "'many' is no number of processes"),
@@ -147,6 +181,11 @@ def test_wrong_numbers_are_one_sentence(function: object, arguments: tuple, said
     """What is wrong, by which option, and what to write."""
     with pytest.raises(InputError, match=said):
         function(*arguments)
+
+
+def test_a_host_of_h_may_have_a_user() -> None:
+    """As ssh takes it."""
+    assert processes.by_name({"ada@gpu01": 4, "gpu02": None}, TWO) == {"gpu01": 4, "gpu02": None}
 
 
 def test_words_of_torchrun_are_understood() -> None:

@@ -8,18 +8,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import gevent
 import pytest
+from gevent.socket import wait_read
 
+from gpurig.cli.train import _may_be_secret
 from gpurig.engine.runner import Link
 from gpurig.errors import HostError, InputError
 from gpurig.hosts.inventory import HostSpec
 from gpurig.report import runs
+from gpurig.report.terminal import Terminal
 from gpurig.settings.redaction import Redaction
-from gpurig.training import output, results, run_report
+from gpurig.training import output, project, results, run_report
 from gpurig.training.guards import Guards
-from gpurig.training.home import Home, refuse_used
+from gpurig.training.home import Home, claimed, refuse_used
 from gpurig.training.inspection import Node
 from gpurig.training.kept import kept
 from gpurig.training.phase import Phase
@@ -107,7 +111,10 @@ def test_they_come_home_from_where_rank_0_ran(private: Path, tmp_path: Path) -> 
     outcome, out = Outcome(), tmp_path / "out"
     Home(_guards({"gpu01": own, "gpu02": theirs}), outcome, out).bring(lambda text: None)
     assert (out / "out/model.bin").read_bytes() == bytes(range(256)) * 800
-    assert {file.name for file in out.rglob("*") if file.is_file()} == {"config.json", "model.bin"}
+    assert {file.name for file in out.rglob("*") if file.is_file()} == {
+        "config.json", "model.bin", ".gitignore",
+    }  # fmt: skip
+    assert outcome.folder == str(out)
     assert outcome.fetched
     assert outcome.fetched.host == "gpu02"
     assert [(one.host, one.names) for one in outcome.gone] == [
@@ -232,10 +239,11 @@ def test_all_other_lines_are_shown_as_they_are() -> None:
     screen = _Shown()
     phase = Phase(_guards({}), Wish("torchrun", "x", Workload("a.py", {})), screen)
     said = ['{"loss": 1}', "[rank0]: hello", '{"passed": 17}']
-    for text in (*said, '{"passed": false}', '{"passed": true, "n": 2}'):
+    said += ['{"passed": false}', '{"passed": true, "n": 2}']
+    for text in said:
         phase._line("gpu01", {"run": 1, "out": text})
     phase._line("gpu02", {"run": 1, "err": '{"passed": false}'})
-    assert screen.lines == [*said, '{"passed": false}']
+    assert screen.lines == [*said, '{"passed": false}'], "results as well"
     assert phase.told == {"passed": True, "n": 2}
     phase = Phase(_guards({}), Wish("horovod", "x", Workload("a.py", {})), screen)
     phase._line("gpu01", {"run": 1, "out": '[1]<stdout>:{"passed": false}'})
@@ -258,8 +266,9 @@ def test_a_training_leaves_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ranks = [{"rank": 0, "host": "gpu01", "weights_sha256": "ab" * 32}]
     told = {"passed": True, "images_per_second": 9, "ranks": ranks, "note": "hush-hush"}
     nodes = _guards({"gpu01": {}}).nodes
-    outcome = Outcome(nodes, told, fetched=Results("gpu01", ("a.pt",), 1, 5), seconds=3)
-    wish = Wish("torchrun", "pytorch", Workload("a.py", {}), out="./there")
+    fetched = Results("gpu01", ("a.pt",), 1, 5)
+    outcome = Outcome(nodes, told, fetched=fetched, folder="./there", seconds=3)
+    wish = Wish("torchrun", "pytorch", Workload("a.py", {}))
     redacted = Redaction(["hush-hush"])
     with kept(folder / runs.LINES, redacted) as lines:
         shown = output.Lines(["gpu01"], lines)
@@ -302,10 +311,95 @@ def test_no_form_of_a_secret_is_in_what_a_training_leaves(tmp_path: Path) -> Non
         assert not any(part in text for part in ("it's", "it&#x27;s", "&lt;a&gt;", "<a> "))
 
 
+def test_what_is_hidden_leaves_json_that_can_be_read(tmp_path: Path) -> None:
+    """Numbers stay, and the names of fields that are nobody's secret."""
+    nodes = _guards({"gpu01": {}}).nodes
+    outcome = Outcome(nodes, {"passed": True, "steps": 1000000, "note": "border 100000"})
+    wish, redacted = Wish("torchrun", "pytorch", Workload("a.py", {})), Redaction(["100000"])
+    told = json.loads(output.as_text(outcome, wish, redacted))["training"]
+    assert told["result"] == {"passed": True, "steps": 1000000, "note": "border *****"}
+    with kept(tmp_path / "lines", redacted) as lines:
+        run_report.write(tmp_path, outcome, wish, Redaction(["border"]), lines)
+    assert "border-" in (tmp_path / "report.html").read_text(), "its style is as it was"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("HF_TOKEN", "hf_aBc123", True),
+        ("DB_PASSWORD", "training", True),
+        ("WANDB", "9f86d081884c7d65", True),
+        ("MAX_STEPS", "100000", False),
+        ("KERAS_BACKEND", "tensorflow", False),
+        ("LR", "1e-4", False),
+        ("DATA", "/srv/data/2026", False),
+        ("DEBUG", "INFO", False),
+    ],
+)
+def test_which_variables_are_hidden(name: str, value: str, secret: bool) -> None:
+    """By their names, and as they look: a plain word would blot out the log."""
+    assert _may_be_secret(name, value) is secret
+
+
+def test_a_folder_of_results_belongs_to_one_training(tmp_path: Path) -> None:
+    """Two that begin at once, and one whose folder has been filled since."""
+    out = tmp_path / "gpurig-train/20260101-000000"
+    assert claimed(out) == out
+    assert claimed(out) == out.with_name("20260101-000000-2")
+    (tmp_path / "mine").mkdir()
+    assert claimed(tmp_path / "mine") == tmp_path / "mine", "an empty one is as good as new"
+    with pytest.raises(InputError):
+        refuse_used(tmp_path / "mine")
+
+
+def test_results_are_no_part_of_the_next_program(tmp_path: Path) -> None:
+    """Wherever they lie in its folder, with git and without."""
+    (tmp_path / "train.py").write_text("")
+    place = claimed(tmp_path / "sweep/0.1")
+    (place / "model.pt").write_bytes(b"x")
+    sent = project.project(tmp_path / "train.py", None).files
+    assert {name for name in sent if not name.endswith("/")} == {"train.py"}
+    assert list(project._walked(tmp_path)) == ["train.py"]
+
+
+def test_a_screen_that_nobody_reads_holds_up_no_host(tmp_path: Path) -> None:
+    """As `less` and Ctrl-S do: what else gpurig does goes on, and all lines come later."""
+    out, into = os.pipe()
+    beats: list[int] = []
+    with (
+        kept(tmp_path / "lines", Redaction([])) as lines,
+        os.fdopen(into, "w") as writes,
+        os.fdopen(out, "rb") as reads,
+    ):
+        shown = output.Lines(["gpu01"], lines)
+        shown.console = Terminal(file=writes, soft_wrap=True)
+
+        def print_much() -> None:
+            for number in range(3000):
+                shown.line("gpu01", f"{number} {'x' * 60}")
+            writes.close()
+
+        printing = gevent.spawn(print_much)
+        while len(beats) < 5:
+            gevent.sleep(0.05)
+            beats.append(len(beats))
+        assert not printing.dead, "the pipe is full, and the heart beats"
+        told = b""
+        while piece := _piece(reads):
+            told += piece
+        printing.get()
+    assert told.count(b"\n") == 3000
+
+
+def _piece(reads: BinaryIO) -> bytes:
+    wait_read(reads.fileno())
+    return os.read(reads.fileno(), 65536)
+
+
 def test_a_failed_comparison_costs_the_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     """It is told, and the training is judged by itself."""
     outcome = Outcome(_guards({"gpu01": {}}).nodes, {"passed": True}, compared="KeyError: 'RANK'")
-    said = "\n".join(output.ending(outcome, Wish("torchrun", "x", Workload("a.py", {}))))
+    said = "\n".join(output.ending(outcome))
     assert "no comparison: one process alone failed (KeyError: 'RANK')" in said
     assert output.exit_code(outcome) == 0
 

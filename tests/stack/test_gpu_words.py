@@ -51,6 +51,13 @@ SMI = """\
 """
 
 
+SMI_CUT = """\
+|   0  NVIDIA RTX 6000 Ada Gene...    On  |   00000000:17:00.0 Off |                    0 |
+|   1  NVIDIA A100-SXM...  On   | 00000000:07:00.0 Off |                    0 |
+"""
+VGA = "01:00.0 VGA compatible controller: NVIDIA Corporation {} (rev a1)"
+
+
 def _report(*machines: list[str]) -> str:
     hosts = {
         f"gpu{n}": {"facts": {"gpus": [{"id": pci_id} for pci_id in ids], "nvswitches": None}}
@@ -84,6 +91,9 @@ def _report(*machines: list[str]) -> str:
         "<pci_device_id>0x233010DE</pci_device_id>": [H100],
         SMI_L: [H100, H100],
         SMI: [H100],
+        SMI_CUT: ["10de:26b1", "10de:20b0"],
+        VGA.format("GK208B [GeForce GT 710]"): ["10de:1281"],
+        VGA.format("GM107M [GeForce GTX 860M]"): ["10de:1392"],
         "name, memory.total [MiB]\nNVIDIA H100 80GB HBM3, 81559 MiB": [H100],
         _report([H100, H100]): [H100, H100],
         _report([H100], [H100]): [H100],
@@ -100,6 +110,18 @@ def test_ids_names_and_listings_are_read(text: str, ids: list[str]) -> None:
     [
         ("rtx 6000", ["Quadro RTX 6000 (10de:1e30)", "RTX 6000 Ada Generation (10de:26b1)"]),
         ("RTX", ["more; write more of its name"]),
+        ("GH100", ["NVIDIA H100 NVL (10de:2321)", "more; write more of its name"]),
+        ("Quadro 4000", ["no GPU in gpurig's tables"]),
+        ("Quadro 5000", ["no GPU in gpurig's tables"]),
+        ("Quadro 6000", ["no GPU in gpurig's tables"]),
+        ("GeForce 510", ["no GPU in gpurig's tables"]),
+        (VGA.format("GF100GL [Quadro 4000]"), ["no GPU in gpurig's tables"]),
+        (VGA.format("GF119 [GeForce GT 710]"), ["no GPU in gpurig's tables"]),
+        ("NVIDIA GeForce ...", ["more; nvidia-smi cut the name", "nvidia-smi -L", "lspci -nn"]),
+        ("NVIDIA Voodoo ...", ["no GPU in gpurig's tables; nvidia-smi cut", "nvidia-smi -L"]),
+        ("...", ["no GPU in gpurig's tables"]),
+        ("AGX Orin", ["a Jetson, which has its own stack", "--kernel"]),
+        ("GPU 0: Orin (nvgpu) (UUID: 0f1e)", ["a Jetson, which has its own stack"]),
         ("1002:744c", ["device of AMD"]),
         ("Radeon RX 7900 XTX", ["GPU of AMD"]),
         ("MI300X", ["GPU of AMD"]),
@@ -147,6 +169,44 @@ def test_a_name_of_several_that_need_the_same_is_taken_and_noted() -> None:
     assert numbers(first_release(found.ids[0])) == max(releases)
     assert gpus("RTX A2000 Laptop").ids == ("10de:25b8",)
     assert all("Laptop" not in name for _, name in called("A2000", every_name()))
+
+
+@pytest.mark.parametrize(
+    ("name", "newest"),
+    [("H100", True), ("GH200", True), ("RTX 4090 Laptop", False), ("V100", False)],
+)
+def test_a_note_speaks_of_the_newest_driver_where_they_need_different_ones(
+    name: str, newest: bool
+) -> None:
+    """Not where all candidates need the same one, and not where no list has them."""
+    (note,) = gpus(name).notes
+    assert ("needs the newest driver" in note) is newest
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("NVIDIA RTX 6000 Ada Gene...", {"10de:26b1"}),
+        ("nvidia rtx pro 6000 blac...", {"10de:2bb1", "10de:2bb4", "10de:2bb5"}),
+        ("RTX 2000 Ada Gene...", {"10de:28b0", "10de:28b8", "10de:28f8"}),
+        ("NVIDIA A100-SXM...", {"10de:20b0", "10de:20b2", "10de:20b3"}),
+        ("Tesla V100-SXM3...", {"10de:1db8"}),
+    ],
+)
+def test_a_name_that_was_cut_is_any_that_begins_so(name: str, ids: set[str]) -> None:
+    """With and without NVIDIA's name, and noted where several do."""
+    assert {pci_id for pci_id, _ in called(name, every_name())} == ids
+    found = gpus(name)
+    assert set(found.ids) <= ids
+    assert len(found.notes) == (len(ids) > 1)
+
+
+def test_a_name_that_was_cut_is_longer_than_what_is_left_of_it() -> None:
+    """nvidia-smi has room for RTX 4070: what it cuts there goes on with Ti, SUPER or Laptop GPU."""
+    names = {name for _, name in called("NVIDIA GeForce RTX 4070 ...", every_name())}
+    assert {"NVIDIA GeForce RTX 4070 Ti", "NVIDIA GeForce RTX 4070 Laptop GPU"} <= names
+    assert "NVIDIA GeForce RTX 4070" not in names
+    assert gpus("NVIDIA GeForce RTX 4070 ...").notes
 
 
 def test_each_name_of_the_tables_finds_its_own_id() -> None:

@@ -100,7 +100,6 @@ def hosts(draw: st.DrawFn, unknown: bool = True) -> Observed:
     host = described(
         Given(
             os=draw(st.sampled_from(SYSTEMS)),
-            arch=draw(st.sampled_from(["x86_64", "x86_64", "aarch64", "riscv64"])),
             kernel=draw(st.sampled_from(KERNELS)),
             gpus=draw(st.lists(st.sampled_from(ids), max_size=3)),
             python=draw(st.sampled_from([None, "3.9", "3.11", "3.14"])),
@@ -109,6 +108,7 @@ def hosts(draw: st.DrawFn, unknown: bool = True) -> Observed:
         )
     )
     facts = host.as_json() | {
+        "architecture": draw(st.sampled_from(["x86_64", "x86_64", "aarch64", "riscv64"])),
         "driver_installed": draw(st.none() | INSTALLED),
         "docker_installed": draw(st.none() | st.just(UNKNOWN) | DOCKERS),
         "dkms_failures": draw(FAILURES),

@@ -45,7 +45,7 @@ class Point(NamedTuple):
 POINTS = {
     "docker unpacked": Point(DOCKER, packages, 1, 90),
     "docker set up": Point(DOCKER, commands, 515, 750),
-    "driver unpacked": Point(DRIVER, packages, 1, 100),
+    "driver unpacked": Point(DRIVER, packages, 1, 80),
     "driver set up": Point(DRIVER, commands, 600, 800),
     "toolkit set up": Point(TOOLKIT, commands, 600, 1000),
     "CUDA unpacked": Point(CUDA, packages, 1, 120),

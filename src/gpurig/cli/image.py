@@ -101,7 +101,7 @@ def run(name: str, command: Sequence[str], gpus: str | None, volumes: Sequence[s
         )
     mounts = {"/workspace": str(Path.cwd())} | dict(map(_mount, volumes))
     client = docker_api.connect(Limits.training)  # what runs there may be somebody's training
-    found = docker_api.find(client, images.reference(name), name)
+    found = docker_api.find(client, *_names(name))
     offered = docker_api.offer(client)
     devices = docker_api.devices(gpus, offered)
     # Under sudo the caller is the one who called sudo.
@@ -127,8 +127,8 @@ def save(name: str, file: str) -> int:
     """Write an image into a file that `rig_images` may name."""
     _named(name)
     client = docker_api.connect()
-    found = docker_api.find(client, images.reference(name), name)
-    names = [tag for tag in found.tags if tag in (images.reference(name), name, f"{name}:latest")]
+    found = docker_api.find(client, *_names(name))
+    names = [tag for tag in found.tags if tag in (*_names(name), f"{name}:latest")]
     if not names:  # it was found by its id
         raise InputError(
             "image-missing",
@@ -139,6 +139,11 @@ def save(name: str, file: str) -> int:
     docker_api.save(found, saved, Path(file))
     say(f"saved {saved} in {file}")
     return 0
+
+
+def _names(name: str) -> tuple[str, ...]:
+    """What Docker may call it: a name without a tag or folder is one of gpurig's own first."""
+    return (name,) if re.search("[/:@]", name) else (images.reference(name), name)
 
 
 def _named(name: Any) -> str:

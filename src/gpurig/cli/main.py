@@ -169,7 +169,11 @@ def facts(**options: Any) -> None:
 @click.option("--os", metavar="ID:VERSION",
               help="Resolve for a described machine, by its distribution:"
                    " debian:13.")  # fmt: skip
-@click.option("--arch", metavar="MACHINE", help="Its architecture: x86_64 (default) or aarch64.")
+@click.option(
+    "--arch",
+    metavar="MACHINE",
+    help="Its architecture: x86_64 or aarch64; default: that of its GPUs, else x86_64.",
+)
 @click.option("--kernel", metavar="RELEASE", help="The kernel that boots next.")
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME|10de:ID|FILE|-",
               help="A GPU by name or PCI id, also \"2x H100\", or what lspci -nn or nvidia-smi"

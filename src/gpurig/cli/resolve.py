@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from gpurig.cli.asked import Asked
 from gpurig.engine.result import HostResult, exit_code
-from gpurig.errors import InputError
+from gpurig.errors import GpurigError, HostError, InputError
 from gpurig.report.frame import as_text, of_run
 from gpurig.report.shown import say, say_lines, shown_line
 from gpurig.settings.checks import validate
@@ -79,10 +79,12 @@ def _read(asked: Asked) -> list[HostResult]:
 
 
 def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
+    """The answer for each host of the file; its errors where they kept all facts from it."""
     from gpurig.stack import reading  # it loads every fact
 
     try:
         hosts = json.loads(Path(file).read_text())["hosts"]
+        failed = {name: _errors(name, host) for name, host in hosts.items() if not host["facts"]}
         found = {name: reading.saved(host["facts"]) for name, host in hosts.items()}
     except OSError as error:
         raise InputError("facts-unreadable", f"cannot be read ({error.strerror})", file) from error
@@ -90,7 +92,23 @@ def _saved(file: str, wishes: dict[str, Any]) -> list[HostResult]:
         raise InputError(
             "facts-invalid", "is not output of `gpurig facts --json`", file, "write it again"
         ) from error
-    return [_answered(name, observed, wishes) for name, observed in found.items()]
+    if not found:
+        raise InputError("facts-invalid", "has no host", file,
+                         "write it again with `gpurig facts TARGET --json`")  # fmt: skip
+    return [
+        HostResult(name, errors=failed[name])
+        if failed.get(name)
+        else _answered(name, observed, wishes)
+        for name, observed in found.items()
+    ]
+
+
+def _errors(name: str, host: dict[str, Any]) -> list[GpurigError]:
+    """Why a host's facts were not read, as `gpurig facts --json` tells it."""
+    return [
+        HostError(error["code"], error["what"], error["where"], error["do"], name)
+        for error in host.get("errors", ())
+    ]
 
 
 def _answered(name: str, observed: Observed, wishes: dict[str, Any]) -> HostResult:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import textwrap
 
 from gpurig.report.frame import as_text, frame
 from gpurig.report.shown import say
-from gpurig.settings.checks import as_toml, unknown
+from gpurig.settings.checks import as_option, in_inventory, unknown
 from gpurig.settings.table import PREFIX, TABLE, Setting
 
 _WIDTH = 100  # columns at most: longer lines are hard to read
@@ -33,11 +32,10 @@ def _explained(setting: Setting) -> str:
     width = min(_WIDTH, shutil.get_terminal_size().columns)
     meaning = setting.doc + " gpurig shows it nowhere." * setting.secret
     lines = textwrap.wrap(meaning, width - 4, break_on_hyphens=False)
-    wish = shlex.quote(f"{setting.key}={as_toml(setting)}")
     lines += [
         f"default: {setting.default_shown or 'none'}",
-        f"in an inventory: {setting.key} = {setting.example}",
-        f"as an option: --set {wish}",
+        f'in an inventory: hosts = (["gpu01"], {in_inventory(setting)})',
+        f"as an option: {as_option(setting)}",
     ]
     return "\n    ".join([f"{setting.key}: {setting.kind}", *lines])
 

@@ -19,6 +19,7 @@ from gpurig.hosts.greenlets import INTERRUPTED, heard
 from gpurig.report import run_log
 from gpurig.report.runs import LINES
 from gpurig.report.shown import say, say_lines
+from gpurig.settings.kinds import is_secret
 from gpurig.settings.redaction import Redaction, secrets_of
 from gpurig.training import output, processes, run_report
 from gpurig.training.engine_names import DEFAULT_ENVIRONMENT
@@ -30,7 +31,8 @@ from gpurig.training.wish import Wish
 from gpurig.training.workload import MNIST, Workload
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET = 6  # characters; what is shorter, as 1 or INFO, is no secret and would blot out the log
+# What is no secret and would blot out the log: short words, numbers, names of things, paths.
+_PLAIN = re.compile(r".{0,5}|[a-z_-]+|[0-9.,e+-]+|[.~]?/\S*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -46,7 +48,10 @@ def train(given: Mapping[str, Any], arguments: Sequence[str]) -> int:
     asked = Asked.of("train", given)
     names = [spec.name for spec in asked.hosts]
     nodes = processes.first_nodes(names, given["nnodes"])
-    numbers = processes.per_host(nodes, given["total"], slots)
+    numbers = processes.per_host(nodes, given["total"], processes.by_name(slots, names))
+    if numbers and wished.processes is not None:
+        raise InputError("training-wish", "two options say how many processes a host runs",
+                         "--processes-per-host", "use it alone, or -np and -H alone")  # fmt: skip
     unfit = {*numbers.values()} - {1}
     if wished.engine == "multiworker" and (unfit or wished.processes not in (None, 1)):
         raise InputError(
@@ -83,6 +88,11 @@ def wish(given: Mapping[str, Any], arguments: Sequence[str]) -> Wish:
     return Wish(engine, environment, program, number, baseline, variables, out=str(out))
 
 
+def _may_be_secret(name: str, value: str) -> bool:
+    """Whether the value of a variable is shown nowhere: by its name, or as it is no plain word."""
+    return is_secret(name) or not _PLAIN.fullmatch(value)
+
+
 def _number(word: str | None) -> int | None:
     """Of ``--processes-per-host``; torchrun's words for one process a GPU are our default."""
     if word in (None, "auto", "gpu"):
@@ -109,7 +119,7 @@ def run(asked: Asked, wished: Wish) -> int:
     prepare_engine()
     asked = asked.ready()
     hosts, as_json = asked.hosts, asked.options.as_json
-    given = [value for value in wished.variables.values() if len(value) >= SECRET]
+    given = [value for name, value in wished.variables.items() if _may_be_secret(name, value)]
     words = [*secrets_of(spec.data for spec in hosts), *given]
     names = [spec.name for spec in hosts]
     folder = run_log.open_run(asked.options, words, names)
@@ -122,9 +132,9 @@ def run(asked: Asked, wished: Wish) -> int:
         outcome = train_together(hosts, wished, lines)
     code = INTERRUPTED if outcome.interrupted else output.exit_code(outcome)
     if as_json:
-        say(redacted(output.as_text(outcome, wished)))
+        say(output.as_text(outcome, wished, redacted))
     else:
-        say_lines([*output.ending(outcome, wished), *lines.folded()])
+        say_lines([*output.ending(outcome), *lines.folded()])
     try:
         report = run_report.write(folder, outcome, wished, redacted, all_lines)
     except GpurigError as error:  # a full disk: how the training ended is told already

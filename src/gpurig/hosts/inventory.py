@@ -25,9 +25,9 @@ from gpurig import store
 from gpurig.errors import InputError
 from gpurig.hosts.target import is_file
 from gpurig.settings import programs
-from gpurig.settings.checks import checked, validate
+from gpurig.settings.checks import as_option, checked, in_inventory, nearest, validate
 from gpurig.settings.defaults import NONE, Defaults
-from gpurig.settings.table import Settings
+from gpurig.settings.table import PREFIX, TABLE, Settings
 
 Transport = Literal["local", "ssh"]
 
@@ -40,7 +40,7 @@ class HostSpec:
     """
     One host to work on.
 
-    + name: as written in the inventory; what screens and reports show
+    + name: as written in the inventory, without the user; what screens and reports show
     + transport, address: ``ssh`` and what to connect to, or ``local``
     + data: the host's data merged with its groups' and the wishes of the command line
     + settings: the ``rig_`` part of the data, checked
@@ -99,7 +99,8 @@ def load(
     """
     overrides = dict(overrides or {})
     for key, value in overrides.items():
-        checked(key, value, "--set")  # so that an error is told of the option, not of some host
+        # So that an error is told of the option, not of some host.
+        checked(key, value, "--set", as_option)
     if source is None:
         source = THIS_MACHINE
     elif not source.strip():  # a variable of the caller's shell that is not set, not this machine
@@ -118,13 +119,17 @@ def load(
 def _from_names(source: str, overrides: dict[str, Any], defaults: Defaults) -> list[HostSpec]:
     hosts = []
     for word in (word.strip() for word in source.split(",")):
-        user, separator, name = word.rpartition("@")
-        if not user or not separator:
-            name = word
+        data, name = _user(word)
         transport, address = _target(name, "")
-        data = {"ssh_user": user} if name != word else {}
         hosts.append(HostSpec.of(name, transport, address, defaults.below({**data, **overrides})))
     return hosts
+
+
+def _user(word: str) -> tuple[dict[str, str], str]:
+    """The host data that the user in ``ada@gpu01`` is, and the host's name."""
+    user, _, name = word.rpartition("@")
+    # What begins with @ is a connector: the @ of @ssh/gpu01 and @gpurig/@local ends no user.
+    return ({"ssh_user": user}, name) if user and not word.startswith("@") else ({}, word)
 
 
 def _from_file(path: Path, overrides: dict[str, Any], defaults: Defaults) -> list[HostSpec]:
@@ -148,19 +153,19 @@ def _from_file(path: Path, overrides: dict[str, Any], defaults: Defaults) -> lis
             "inventory-empty", f"the inventory names no host{empty}", file,
             'write hosts = ["gpu01"]',
         )  # fmt: skip
-    targets = {name: _target(name, file) for name in names}
+    targets = {written: _target(_user(written)[1], file) for written in names}
     # Not told the working folder: pyinfra would run the group_data/*.py that lie there.
     inventory = _run(path, lambda: make_inventory_from_files(file, overrides))
     assert isinstance(inventory, Inventory)
     folder = Path.cwd() if programs.KEY in overrides else path.parent
     hosts = []
-    for name, (transport, address) in targets.items():
-        host = inventory.hosts.get(name)
+    for written, (transport, address) in targets.items():
+        host = inventory.hosts.get(written)
         if host is None:
-            raise InputError(
-                "inventory-host", f"{name} is missing in the group all", file, "add it to the group"
-            )
-        data = defaults.below(programs.anchored(host.data.dict(), folder))
+            what = f"{written} is missing in the group all"
+            raise InputError("inventory-host", what, file, "add it to the group")
+        user, name = _user(written)
+        data = defaults.below(programs.anchored({**host.data.dict(), **user}, folder))
         groups = sorted(g for g in {*host.groups} if g != "all" and not g.startswith("@"))
         hosts.append(HostSpec.of(name, transport, address, data, groups, where=file))
     return hosts
@@ -170,6 +175,9 @@ def _groups(path: Path) -> dict[str, Any]:
     """The file's groups; InputError where pyinfra would pass over one with a warning."""
     found = _run(path, lambda: exec_file(str(path), return_locals=True))
     assert isinstance(found, dict)
+    for name in found:
+        if name.startswith(PREFIX):
+            raise _setting_outside(name, str(path))
     groups = {
         name: value
         for name, value in found.items()
@@ -192,6 +200,18 @@ def _groups(path: Path) -> dict[str, Any]:
     return groups
 
 
+def _setting_outside(name: str, file: str) -> InputError:
+    """The error of a name that pyinfra takes for a group's, or passes over."""
+    if name in TABLE:
+        what = f"{name} is at the top level, but settings are data of hosts"
+        example, do = name, "write"
+    else:
+        what = f"{name} is at the top level, but names with {PREFIX} are settings, data of hosts"
+        example, do = (*nearest(name), "rig_users")[0], "rename it, or write"
+    right = f'hosts = (["gpu01"], {in_inventory(TABLE[example])})'
+    return InputError("inventory-group", what, file, f"{do} {right}")
+
+
 def _is_group(value: list[Any] | tuple[Any, ...]) -> bool:
     """Hosts, or a pair of hosts and their data."""
     if isinstance(value, tuple) and not (len(value) == 2 and isinstance(value[1], dict)):
@@ -201,16 +221,20 @@ def _is_group(value: list[Any] | tuple[Any, ...]) -> bool:
 
 
 def _names(groups: Mapping[str, Any], file: str) -> Iterator[str]:
-    """Every host once; InputError if one group names a host twice."""
+    """Every host once; InputError if it is none, or if one group names it twice."""
     seen: set[str] = set()
     for group, members in groups.items():
         hosts = members[0] if isinstance(members, tuple) else members
+        for number, host in enumerate(hosts, 1):
+            if isinstance(host, tuple) and not _has_data(host):
+                raise InputError(
+                    "inventory-host",
+                    f"host {number} of {group} is in parentheses, but it is not a name and a dict",
+                    file,
+                    'write "gpu01", or ("gpu01", {"rig_users": ["ada"]})',
+                )
         names = [host[0] if isinstance(host, tuple) else host for host in hosts]
         for name in names:
-            if not isinstance(name, str):
-                raise InputError(
-                    "inventory-host", f"{group} has a host whose name is no text", file
-                )
             if names.count(name) > 1:
                 raise InputError(
                     "inventory-duplicate", f"{group} has {name} twice", file, "remove one of them"
@@ -218,6 +242,10 @@ def _names(groups: Mapping[str, Any], file: str) -> Iterator[str]:
             if name not in seen:
                 seen.add(name)
                 yield name
+
+
+def _has_data(host: tuple[Any, ...]) -> bool:
+    return len(host) == 2 and isinstance(host[0], str) and isinstance(host[1], dict)
 
 
 def _run(path: Path, load: Any) -> Any:
@@ -287,10 +315,11 @@ def _limited(hosts: list[HostSpec], limit: str | None) -> list[HostSpec]:
         return hosts
     chosen: set[str] = set()
     for word in (word.strip() for word in limit.split(",")):
+        _, meant = _user(word)  # as the inventory may have it
         found = {
             host.name
             for host in hosts
-            if any(fnmatchcase(name, word) for name in (host.name, *host.groups))
+            if any(fnmatchcase(name, meant) for name in (host.name, *host.groups))
         }
         if not found:
             raise _unmatched(word, hosts)

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,8 @@ import docker
 import docker.errors
 import paramiko
 import requests
+import urllib3
+from docker.credentials.errors import StoreError
 from docker.models.images import Image
 from docker.tls import TLSConfig
 from docker.types import DeviceRequest, Mount
@@ -30,9 +33,18 @@ from gpurig.images.recipe import Recipe
 Say = Callable[[str], None]
 KIND = "nvidia.com/gpu"
 _THERE = ("Pull complete", "Already exists")  # what Docker says of a layer in the end
-# What the SDK lets through when a daemon refuses, goes away, or a file cannot be read.
-BROKEN = (docker.errors.DockerException, requests.RequestException, OSError)
-
+# What the SDK lets through when a daemon ends in the middle of an answer, and when it has none.
+CUT = (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
+GONE = (requests.ConnectionError, requests.Timeout, paramiko.SSHException)
+# Also when it refuses, a program for credentials is missing, or a file cannot be read.
+BROKEN = (
+    *CUT,
+    *GONE,
+    docker.errors.DockerException,
+    requests.RequestException,
+    StoreError,
+    OSError,
+)
 
 SOCKET = "/var/run/docker.sock"
 HERE = "this machine"
@@ -52,19 +64,23 @@ def connect(seconds: int = Limits.command) -> docker.DockerClient:
             docker.DockerClient(**context, timeout=20) if context else docker.from_env(timeout=20)
         )
         client.ping()
-    except (*BROKEN, paramiko.SSHException, ValueError) as error:
+    except (*BROKEN, ValueError) as error:
         installed = any(map(shutil.which, ("docker", "dockerd"))) or Path(SOCKET).exists()
         if where == HERE and not installed:
             what, do = "Docker is not installed", "run gpurig up, or set DOCKER_HOST"
             raise InputError("docker-missing", what, where, do) from error
-        raise InputError(
-            "docker-unreachable",
-            f"Docker does not answer ({_root(error)})",
-            where,
-            "start Docker, join the group docker, or set DOCKER_HOST",
-        ) from error
+        raise _unreachable(error) from error
     client.api.timeout = seconds
     return client
+
+
+def _unreachable(error: Exception) -> InputError:
+    return InputError(
+        "docker-unreachable",
+        f"Docker does not answer ({_root(error)})",
+        _chosen()[0],
+        "start Docker, join the group docker, or set DOCKER_HOST",
+    )
 
 
 def _chosen() -> tuple[str, dict[str, Any]]:
@@ -134,7 +150,10 @@ class Offer:
 
 def offer(client: docker.DockerClient) -> Offer:
     """What this daemon offers, as it tells of itself."""
-    said: dict[str, Any] = client.info()
+    try:
+        said: dict[str, Any] = client.info()
+    except BROKEN as error:
+        raise _unreachable(error) from error
     devices = [str(device.get("ID", "")) for device in said.get("DiscoveredDevices") or []]
     listed = any(device.startswith(KIND) for device in devices)
     runtime = "nvidia" in (said.get("Runtimes") or {})
@@ -174,11 +193,9 @@ def build_folder(
 
 def _base(client: docker.DockerClient, base: str, say: Say) -> None:
     """The base is there, or pulled; without a registry a local name is all that is needed."""
-    try:
-        client.images.get(base)
+    if _get(client, base):
         return
-    except docker.errors.ImageNotFound:
-        say(f"pulling {base}")
+    say(f"pulling {base}")
     repository, tag = parse_repository_tag(base)
     try:
         chunks = client.api.pull(repository, tag or "latest", stream=True, decode=True)
@@ -232,13 +249,21 @@ def _told(chunks: Iterable[Mapping[str, Any]], tag: str, say: Say) -> None:
 def find(client: docker.DockerClient, *names: str) -> Image:
     """The first of these images that is there; InputError if none is."""
     for name in names:
-        try:
-            return client.images.get(name)
-        except docker.errors.ImageNotFound:
-            continue
+        if image := _get(client, name):
+            return image
     raise InputError(
         "image-missing", f"there is no image {names[-1]}", do="build it with gpurig image build"
     )
+
+
+def _get(client: docker.DockerClient, name: str) -> Image | None:
+    """An image, if it is there; InputError if the daemon does not tell."""
+    try:
+        return client.images.get(name)
+    except BROKEN as error:
+        if getattr(error, "status_code", None) in (400, 404):  # 400: no image can have this name
+            return None
+        raise _unreachable(error) from error
 
 
 @dataclass(frozen=True)
@@ -305,11 +330,16 @@ def run(client: docker.DockerClient, what: Container) -> int:
                 if data:
                     stream.buffer.write(data)
                     stream.flush()
-        return int(container.wait()["StatusCode"])
+        try:
+            return int(container.wait()["StatusCode"])
+        except docker.errors.NotFound as error:
+            gone = "the container was removed while it ran"
+            raise GpurigError("container-failed", gone, what.image) from error
     except BROKEN as error:
         raise GpurigError("container-failed", _last(error), what.image) from error
     finally:
-        container.remove(force=True)
+        with suppress(*BROKEN):  # it is gone already, or the daemon is
+            container.remove(force=True)
 
 
 def save(image: Image, name: str, file: Path) -> None:
@@ -325,13 +355,22 @@ def save(image: Image, name: str, file: Path) -> None:
 
 
 def _last(error: BaseException) -> str:
-    """Docker's own words, in one line."""
-    said = getattr(error, "explanation", None) or error
-    return " ".join(str(said).split()) or type(error).__name__
+    """What Docker says of an error, or that it says nothing, in one line."""
+    if isinstance(error, CUT):
+        return "Docker ended in the middle of its answer"
+    if isinstance(error, GONE):
+        return f"Docker does not answer ({_root(error)})"
+    return _words(error)
 
 
 def _root(error: BaseException) -> str:
-    """The first cause of an error, which requests and urllib3 wrap several times."""
-    while (before := error.__cause__ or error.__context__) is not None:
+    """Docker's own words, or the first cause, which requests and urllib3 wrap several times."""
+    while not hasattr(error, "explanation") and (before := error.__cause__ or error.__context__):
         error = before
-    return getattr(error, "strerror", None) or _last(error)
+    return getattr(error, "strerror", None) or _words(error)
+
+
+def _words(error: BaseException) -> str:
+    """Docker's own words, else the error's, in one line."""
+    said = getattr(error, "explanation", None) or error
+    return " ".join(str(said).split()) or type(error).__name__

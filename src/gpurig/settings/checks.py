@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gpurig.errors import InputError
@@ -44,7 +45,8 @@ def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
     Data from words such as ``rig_key=value``, of which a later one replaces an earlier one.
 
     A value is TOML; a bare word is text, and where the setting is a list, words with commas are
-    one. Where the setting is text, ``3.10`` is text as well. InputError where it is neither.
+    one. Where the setting is text, ``3.10`` is text as well. InputError where it is neither, or
+    where the value is wrong.
     """
     data: dict[str, Any] = {}
     for wish in wishes:
@@ -58,9 +60,10 @@ def parse_set(wishes: Iterable[str]) -> dict[str, Any]:
         if not value.strip():
             raise InputError(
                 "set-invalid", f"{key} has an empty value", "--set",
-                f"write {TABLE[key].example}, or leave --set {key} out",
+                f"write {as_option(TABLE[key])}, or leave --set {key} out",
             )  # fmt: skip
         data[key] = _parsed(TABLE[key], value.strip())
+        checked(key, data[key], "--set", as_option)
     return data
 
 
@@ -77,12 +80,27 @@ def _parsed(setting: Setting, value: str) -> Any:
             "set-invalid",
             f"{setting.key} has a value that is not TOML",
             "--set",
-            f"for example {setting.key}={as_toml(setting)}",
+            f"for example {as_option(setting)}",
         ) from error
 
 
-def as_toml(setting: Setting) -> str:
-    """A setting's example as ``--set`` takes it; only tables are written otherwise in Python."""
+def in_inventory(setting: Setting) -> str:
+    """A setting's example as data of a host or a group: ``{"rig_jupyter": True}``."""
+    value = setting.example.title() if setting.kind == "boolean" else setting.example
+    return f'{{"{setting.key}": {value}}}'
+
+
+def in_toml(setting: Setting) -> str:
+    """A setting's example as a line of a `gpurig.toml`: ``rig_limits = {command = 14400}``."""
+    return f"{setting.key} = {_as_toml(setting)}"
+
+
+def as_option(setting: Setting) -> str:
+    """A setting's example as words of a shell: ``--set 'rig_users=["ada"]'``."""
+    return f"--set {shlex.quote(f'{setting.key}={_as_toml(setting)}')}"
+
+
+def _as_toml(setting: Setting) -> str:
     if setting.kind != "table":
         return setting.example
     return _inline(json.loads(setting.example))
@@ -95,8 +113,14 @@ def _inline(value: Any) -> str:
     return "{" + ", ".join(items) + "}"
 
 
-def checked(key: str, value: Any, where: str) -> Any:
-    """The value of one setting as `Settings` has it; InputError if key or value are wrong."""
+def checked(
+    key: str, value: Any, where: str, example: Callable[[Setting], str] = in_inventory
+) -> Any:
+    """
+    The value of one setting as `Settings` has it; InputError if key or value are wrong.
+
+    + example: writes the setting's example as it is right in that place
+    """
     setting = _known(key, where)
     try:
         return setting.check(value)
@@ -105,7 +129,7 @@ def checked(key: str, value: Any, where: str) -> Any:
             "setting-wrong",
             f"{setting.key} must be {error}",
             where,
-            f"for example {setting.key} = {setting.example}",
+            f"for example {example(setting)}",
         ) from error
 
 
@@ -121,11 +145,16 @@ def unknown(key: str, where: str, names: int = 1) -> InputError:
 
     + names: how many of the nearest keys it tells
     """
+    meant = " or ".join(nearest(key, names))
+    do = f"did you mean {meant}?" if meant else "gpurig settings lists all settings"
+    return InputError("setting-unknown", f"there is no setting {key}", where, do)
+
+
+def nearest(key: str, names: int = 1) -> list[str]:
+    """The keys that are like this one, the nearest first; at most as many as ``names``."""
     known = [name.removeprefix(PREFIX) for name in TABLE]
     near = difflib.get_close_matches(key.removeprefix(PREFIX), known, n=names, cutoff=0.5)
-    meant = " or ".join(PREFIX + name for name in near)
-    do = f"did you mean {meant}?" if near else "gpurig settings lists all settings"
-    return InputError("setting-unknown", f"there is no setting {key}", where, do)
+    return [PREFIX + name for name in near]
 
 
 def _refuse_contradictions(settings: Settings, where: str) -> None:

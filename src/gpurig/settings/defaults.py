@@ -12,7 +12,7 @@ from typing import Any
 
 from gpurig import store
 from gpurig.errors import InputError
-from gpurig.settings.checks import checked
+from gpurig.settings.checks import checked, in_toml
 from gpurig.settings.programs import anchored
 
 if sys.version_info >= (3, 11):
@@ -75,5 +75,5 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError("defaults-wrong", what, where, 'write lines such as rig_users = ["ada"]') \
             from error  # fmt: skip
     for key, value in data.items():
-        checked(key, value, str(file))
+        checked(key, value, str(file), in_toml)
     return anchored(data, Path(os.path.abspath(file.parent)))

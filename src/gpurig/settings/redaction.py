@@ -83,6 +83,14 @@ class Redaction:
             text = text.replace(secret, "*****")
         return text
 
+    def within(self, data: Any) -> Any:
+        """Data of JSON with its texts so; what is not text stays, so that it can be read."""
+        if isinstance(data, Mapping):
+            return {self(str(key)): self.within(value) for key, value in data.items()}
+        if isinstance(data, list | tuple):
+            return [self.within(one) for one in data]
+        return self(data) if isinstance(data, str) else data
+
 
 def _forms(secret: str) -> set[str]:
     """A secret in each form in which it may be written; none of an empty one."""

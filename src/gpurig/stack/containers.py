@@ -38,8 +38,8 @@ def _chosen(site: Site, draft: Draft, there: Any) -> Docker | None:
         return _from_docker(site, draft, installed)
     if row.docker is None:
         if wish == "distribution":
-            _refuse_source(wish, f"{row.name} has no Docker")
-        reason = f"{row.name} has no Docker, and gpurig does not set up Docker CE on it"
+            _refuse_source(wish, f"gpurig knows no Docker of {row.name}")
+        reason = f"gpurig knows no Docker of {row.name}, and gpurig does not set up Docker CE on it"
         draft.leave_out("docker", reason)
         return None
     if wish == "auto" and installed and installed["source"] != "distribution":

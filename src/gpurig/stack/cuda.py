@@ -213,6 +213,9 @@ def _why(site: Site) -> str:
     return f" ({obstacle})" if obstacle else ""
 
 
+_PACKAGED = (9,)  # the packages' names begin with libcudnn9
+
+
 def system_cudnn(
     site: Site, draft: Draft, cuda: Cuda | None, driver: Driver | None
 ) -> Cudnn | None:
@@ -242,7 +245,8 @@ def system_cudnn(
     )
     return Cudnn(
         version=version or ">=9",
-        maximum=limit or (wish if wish != "system" else None),
+        maximum=limit if wish == "system" else wish,
+        minimum=None if wish == "system" else wish,
         origin="nvidia",
         packages=packages,
         repository=nvidia.repository(site),
@@ -255,6 +259,7 @@ def _checked(site: Site, wish: str, major: int) -> str | None:
         row
         for row in tables().cudnn
         if major in row.cuda_majors
+        and numbers(row.first) >= _PACKAGED
         and all(covers(row, gpu.compute_capability) for gpu in site.kinds if gpu.compute_capability)
     ]
     if not able:

@@ -9,15 +9,19 @@ from typing import Any
 
 from gpurig.errors import InputError
 from gpurig.facts.driver.versions import upstream
+from gpurig.stack.gpu_listings import Listed
 from gpurig.stack.gpu_words import gpus
-from gpurig.stack.gpus import is_nvswitch, row_of
+from gpurig.stack.gpus import called, gpu, is_nvswitch, name_of, row_of
 from gpurig.stack.observed import Observed
-from gpurig.stack.rows import DistributionRow
+from gpurig.stack.rows import DistributionRow, GpuRow
 from gpurig.stack.tables import tables
 
 NAME = "given"  # what the one host is called that nobody named
 
 _DIGITS = frozenset("0123456789")
+_DISPLAY, _COMPUTES, _SWITCH, _TPU = "0300", "0302", "0680", "1200"  # PCI classes
+_SERVERS = re.compile(r"Tesla|GRID")  # cards without a screen
+_JETSON = "6.8.12-tegra"  # the kernel of its own stack
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Given:
     """
     What was said of a host.
 
-    + os: ``debian:13``; arch: ``x86_64``; kernel: the release that boots next, or None
+    + os: ``debian:13``; kernel: the release that boots next, or None
+    + arch: ``aarch64``; None is ``x86_64``, or what its GPUs exist beside
     + gpus: ids, names or listings of GPUs, as `gpu_words` reads them
     + driver: the version of the driver that is installed, or None
     + python: the version of its python3, or None
@@ -33,7 +38,7 @@ class Given:
     """
 
     os: str
-    arch: str = "x86_64"
+    arch: str | None = None
     kernel: str | None = None
     gpus: Sequence[str] = ()
     driver: str | None = None
@@ -67,13 +72,14 @@ class Given:
 def described(given: Given) -> Observed:
     """The host with nothing installed; InputError, one sentence, where a word is not right."""
     row, identity = _distribution(given.os)
-    kernel = _kernel(given.kernel)
     ids = [pci_id for text in given.gpus for pci_id in gpus(text).ids]
     switches = [word for word in ids if is_nvswitch(word)]
     listed = [word for word in ids if word[:4] == "10de" and word not in switches]
+    jetson = any(row.jetson for row in map(row_of, listed) if row)
+    kernel = _kernel(given.kernel or (_JETSON if jetson else None))
     facts: dict[str, Any] = {
         "os": identity,
-        "architecture": given.arch,
+        "architecture": _architecture(given.arch, listed),
         "kernel": {
             "running": kernel,
             "next": kernel or None,
@@ -83,11 +89,11 @@ def described(given: Given) -> Observed:
         "virtualization": _virtualization(given.virtualization),
         "secure_boot": "enabled" if given.secure_boot else "disabled",
         "service_manager": None if row.family == "macos" else "systemd",
-        "gpus": [_device(n, word, "0x030200") for n, word in enumerate(listed)],
+        "gpus": [_device(n, word, _kind(word)) for n, word in enumerate(listed)],
         "accelerators": [
-            _device(n, word, "0x120000") for n, word in enumerate(ids) if word[:4] == "1ae0"
+            _device(n, word, _TPU) for n, word in enumerate(ids) if word[:4] == "1ae0"
         ],
-        "nvswitches": [_device(0xC0 + n, word, "0x068000") for n, word in enumerate(switches)],
+        "nvswitches": [_device(0xC0 + n, word, _SWITCH) for n, word in enumerate(switches)],
         "dkms_failures": [],
         "pythons": _pythons(given.python),
         "driver_installed": _driver(given.driver, listed),
@@ -123,9 +129,32 @@ def _named(row: DistributionRow, version: str) -> bool:
     return bool(version) and (version in names or version.startswith(f"{row.version}."))
 
 
-def _device(bus: int, pci_id: str, kind: str) -> dict[str, Any]:
-    address = f"0000:{bus:02x}:00.0"
-    return {"address": address, "id": pci_id, "class": kind, "subsystem": None, "driver": None}
+def _architecture(said: str | None, gpus: Sequence[str]) -> str:
+    """What was said of it, else what its GPUs need; InputError where they clash."""
+    arm = [one for one in gpus if (row := row_of(one)) and one.partition(":")[2] in row.arm]
+    if not arm or said in ("aarch64", "arm64"):
+        return said or ("aarch64" if arm else "x86_64")
+    if said is None:
+        return "aarch64"
+    raise InputError("given-wrong", f"{called(gpu(arm[0]))} exists only beside Arm CPUs, not"
+                     f" {said}", "--arch", "leave --arch out, or write --arch aarch64")  # fmt: skip
+
+
+def _device(bus: int, word: Listed, usual: str) -> dict[str, Any]:
+    """As sysfs has it, of the class that a listing shows, else of the usual one."""
+    address, kind = f"0000:{bus:02x}:00.0", f"0x{word.kind or usual}00"
+    return {"address": address, "id": str(word), "class": kind, "subsystem": None, "driver": None}
+
+
+def _kind(pci_id: str) -> str:
+    """The usual PCI class of a GPU: one that only a legacy driver supports is for a screen."""
+    for_screens = _is_legacy(row_of(pci_id)) and not _SERVERS.match(name_of(pci_id))
+    return _DISPLAY if for_screens else _COMPUTES
+
+
+def _is_legacy(row: GpuRow | None) -> bool:
+    branches = {branch.number for branch in tables().branch if branch.kind == "legacy"}
+    return row is not None and row.last_branch in branches
 
 
 def _kernel(release: str | None) -> str:

@@ -266,6 +266,7 @@ def _refuse_all(site: Site, found: list[Candidate], demands: list[Demand]) -> No
         sentences.append(_can_have(site, found, smallest))
     if not any(demand.way_out for demand in smallest):
         ways.append(on_cpu(site))
+    ways += use_some(site) if len(site.kinds) > 1 else []
     refuse(sentences, *ways, by_hand(site))
 
 

@@ -12,6 +12,7 @@ from gpurig.stack.bundled import bundled_cuda, bundled_cudnn, limits
 from gpurig.stack.candidates import Candidate
 from gpurig.stack.default import NAMED, settled
 from gpurig.stack.demands import Demand
+from gpurig.stack.drivers import use_some
 from gpurig.stack.environment_reasons import explain
 from gpurig.stack.frameworks import (
     Option,
@@ -125,14 +126,14 @@ def _check_python(site: Site) -> None:
     if not pythons(site):
         brings = " and ".join(site.distribution.pythons)
         drop = WayOut("remove rig_python", f"the environments get Python {brings.split()[0]}")
-        mirror = WayOut(
-            "set a mirror of python-build-standalone in rig_repositories (python)",
-            "uv installs that Python from there",
-        )
-        refuse(
-            [f'rig_python = "{wish}"', f"{site.distribution.name} has Python {brings}"],
-            drop, mirror,
-        )  # fmt: skip
+        what = [f'rig_python = "{wish}"', f"{site.distribution.name} has Python {brings}"]
+        refuse(what, drop, mirrored_python())
+
+
+def mirrored_python() -> WayOut:
+    """Where a Python comes from that the distribution lacks."""
+    change = "set a mirror of python-build-standalone in rig_repositories (python)"
+    return WayOut(change, "uv installs that Python from there")
 
 
 def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> Option | None:
@@ -155,7 +156,13 @@ def _chosen(site: Site, draft: Draft, wish: Requirement, driver: str | None) -> 
     if computing is None and site.settings.accelerator == "cuda":
         why = obstacle(site, found[0], driver) or ""
         drop = WayOut("remove rig_accelerator", f"{wish.name} computes on the CPU")
-        refuse([f'rig_accelerator = "cuda" with {wish}', why], drop)
+        some = use_some(site) if len(site.kinds) > 1 else []
+        refuse([f'rig_accelerator = "cuda" with {wish}', why], *some, drop)
+    if computing is None and len(site.kinds) > 1 and use_some(site):
+        draft.warn(
+            f"{wish.name} computes on the CPU, because of the driver that all GPUs of this host"
+            " share; set rig_gpus to the GPUs that should compute"
+        )
     return computing or on_cpu
 
 
@@ -184,10 +191,12 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
     with_wheels = sorted(
         {p for row in releases(wish) for p in _pythons_here(site, row)}, key=_minor
     )
+    built = any(row.bases for row in releases(wish))  # as Horovod is
+    what = "its framework" if built else "it"
     has = (
-        f"it has wheels for Python {', '.join(with_wheels)}"
+        f"{what} has wheels for Python {', '.join(with_wheels)}"
         if with_wheels
-        else "it has wheels for no Python"
+        else f"{what} has wheels for no Python"
     )
     why = f"it has no wheels for {place} ({has})"
     if site.default and site.settings.accelerator != "cuda":
@@ -195,8 +204,13 @@ def _without_option(site: Site, draft: Draft, wish: Requirement) -> None:
         draft.leave_out("environments", f"rig_frameworks is not set, and {why}")
         return
     ways = [WayOut(f"remove {wish.name} from rig_frameworks", "gpurig makes no environment for it")]
+    if with_wheels and "python" not in site.settings.repositories:
+        ways.insert(0, mirrored_python())
     if any(p in with_wheels for p in site.distribution.pythons) and site.settings.python != "auto":
         ways.insert(0, WayOut("remove rig_python", "gpurig takes another Python"))
+    if wish.specifier and (newest := options(site, parsed(wish.name))):
+        change = f'set rig_frameworks = ["{wish.name}"]'
+        ways.insert(0, WayOut(change, f"gpurig takes {wish.name} {newest[0].row.version}"))
     refuse([f"{wish} in rig_frameworks", why], *ways)
 
 

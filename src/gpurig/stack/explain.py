@@ -92,7 +92,7 @@ def _compute_rows(stack: Stack) -> Iterator[tuple[str, str]]:
         gcc = f", host compiler gcc {cuda.gcc}" if cuda.gcc else ""
         yield "CUDA", f"{cuda.version} from {cuda.origin}{gcc}"
     if cudnn := stack.cudnn:
-        most = f", at most {cudnn.maximum}" if cudnn.maximum else ""
+        most = f", at most {cudnn.maximum}" if cudnn.maximum and not cudnn.minimum else ""
         yield "cuDNN", f"{cudnn.version} from {cudnn.origin}{most}"
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gpurig.errors import InputError
 from gpurig.stack.gpu_ids import first_release
-from gpurig.stack.gpu_listings import listed, reported
-from gpurig.stack.gpu_names import Named, called, every_name
+from gpurig.stack.gpu_listings import Listed, listed, reported
+from gpurig.stack.gpu_names import CUT, Named, called, every_name, of_chip
 from gpurig.stack.gpus import VENDOR, row_of
 from gpurig.stack.versions import numbers
 
@@ -34,6 +34,7 @@ _MAKERS_WORDS = {
     ),
     "Intel": re.compile(r"\b(intel|arc|iris|u?hd graphics|gaudi ?\d?)\b", re.IGNORECASE),
 }
+_JETSON = re.compile(r"\b(jetson|tegra|orin|xavier)\b", re.IGNORECASE)  # not on a PCI bus
 _OURS = "gpurig sets up NVIDIA's GPUs"
 _WITHOUT = "leave --gpu out to see what computes on the CPU"
 
@@ -43,26 +44,28 @@ class Gpus:
     """
     What was found.
 
-    + ids: of GPUs, NVSwitches and TPUs, one for each device
+    + ids: of GPUs, NVSwitches and TPUs, one for each device, with what a listing says of it
     + notes: sentences about names that several GPUs have
     """
 
-    ids: tuple[str, ...]
+    ids: tuple[Listed, ...]
     notes: tuple[str, ...] = ()
 
 
 def gpus(text: str, where: str = "--gpu") -> Gpus:
     """
-    The GPUs that a word, a line or a whole listing names.
+    The GPUs that a word, a line or a whole listing names; of an id that it found, the same again.
 
     + where: where the text is from, as sentences about it begin
 
     InputError, one sentence, where it names none, one of another maker, or several that differ.
     """
+    if isinstance(text, Listed):
+        return Gpus((text,))
     if text.lstrip().startswith("{"):
         return Gpus(_of_report(text, where))
     lines = [line.strip()[:_LINE] for line in text.splitlines() if line.strip()]
-    words = lines and (listed(lines) or _of_csv(lines))
+    words = (listed(lines) or _of_csv(lines)) if lines else []
     found = [_of_word(word, where) for word in words]
     if not found:
         raise _wrong("it names no GPU", where, _LIKE)
@@ -74,53 +77,68 @@ _LIKE = (
     "write a name, or vendor:device as `lspci -nn` shows it, for example 10de:2330, or give the"
     " whole listing as a file"
 )
+_CUT_SHORT = "nvidia-smi cut the name: give what `nvidia-smi -L` or `lspci -nn` prints"
 
 
-def _of_csv(lines: list[str]) -> list[str]:
+def _of_csv(lines: list[str]) -> list[Listed]:
     """The names in `nvidia-smi --query-gpu=name,… --format=csv`; elsewhere commas part words."""
     cells = [[cell.strip() for cell in line.split(",")] for line in lines]
     if cells[0][0] == "name":
-        return [row[0] for row in cells[1:]]
-    return [cell for row in cells for cell in row if cell]
+        return [Listed(row[0]) for row in cells[1:]]
+    return [Listed(cell) for row in cells for cell in row if cell]
 
 
-def _of_word(word: str, where: str) -> Gpus:
+def _of_word(word: Listed, where: str) -> Gpus:
     """Of an id or a name, perhaps with how many of it."""
     times = next((match for pattern in _TIMES if (match := pattern.fullmatch(word))), None)
     count, what = (int(times["count"]), times["what"]) if times else (1, word)
     if not 1 <= count <= MOST:
         raise _wrong(f"{_quoted(word)} are {count} GPUs", where, f"write 1 to {MOST}")
-    found = _of_id(what, where) if _ID.fullmatch(what) else _of_name(what, where)
-    return Gpus(found.ids * count, found.notes)
+    if _ID.fullmatch(what):
+        return Gpus((Listed(_of_id(what, where), word.kind),) * count)
+    pci_id, notes = _of_name(what, word.chip, where)
+    return Gpus((Listed(pci_id, word.kind),) * count, notes)
 
 
-def _of_id(word: str, where: str) -> Gpus:
+def _of_id(word: str, where: str) -> str:
     pci_id = word.lower()
     if pci_id[:4] not in (VENDOR, _TPU):
         maker = _MAKERS.get(pci_id[:4])
         of = f"is a device of {maker}" if maker else "is no PCI id of NVIDIA's"
         raise _wrong(f"{_quoted(word)} {of}, and {_OURS}", where, _WITHOUT)
-    return Gpus((pci_id,))
+    return pci_id
 
 
-def _of_name(name: str, where: str) -> Gpus:
-    found = called(name, every_name())
+def _of_name(name: str, chip: str, where: str) -> tuple[str, tuple[str, ...]]:
+    """The id that a name is taken for, and a note where it can be another."""
+    found = of_chip(name) or called(name, every_name())
+    if chip:  # several chips have the name: GeForce GT 710 is one of GF119 and of GK208
+        found = [pair for pair in found if (row := row_of(pair[0])) and chip in row.chips]
+    cut = name.endswith(CUT)
     if not found:
-        for maker, pattern in _MAKERS_WORDS.items():
-            if pattern.search(name):
-                raise _wrong(f"{_quoted(name)} is a GPU of {maker}, and {_OURS}", where, _WITHOUT)
-        raise _wrong(f"{_quoted(name)} is no GPU in gpurig's tables", where, _LIKE)
+        raise _unknown(name, where, _CUT_SHORT if cut else _LIKE)
     if len({row_of(pci_id) and id(row_of(pci_id)) for pci_id, _ in found}) > 1:
         several = f"{_quoted(name)} can be {_candidates(found, _CANDIDATES)}"
-        raise _wrong(several, where, "write more of its name, or its id")
-    taken = max((pci_id for pci_id, _ in found), key=lambda one: numbers(first_release(one) or ""))
+        raise _wrong(several, where, _CUT_SHORT if cut else "write more of its name, or its id")
+    releases = {pci_id: first_release(pci_id) for pci_id, _ in found}
+    taken = max(releases, key=lambda one: numbers(releases[one] or ""))
     if len(found) == 1:
-        return Gpus((taken,))
-    note = (
-        f"{_quoted(name)} can be {_candidates(found, _NOTED)}; gpurig resolves for {taken}, which"
-        " needs the newest driver of them"
-    )
-    return Gpus((taken,), (note,))
+        return taken, ()
+    note = f"{_quoted(name)} can be {_candidates(found, _NOTED)}; gpurig resolves for {taken}"
+    if len(set(releases.values()) - {None}) > 1:
+        note += ", which needs the newest driver of them"
+    return taken, (note,)
+
+
+def _unknown(name: str, where: str, do: str) -> InputError:
+    for maker, pattern in _MAKERS_WORDS.items():
+        if pattern.search(name):
+            return _wrong(f"{_quoted(name)} is a GPU of {maker}, and {_OURS}", where, _WITHOUT)
+    if _JETSON.search(name):
+        what = f"{_quoted(name)} is a Jetson, which has its own stack, JetPack"
+        do = "describe it by --arch aarch64 and its kernel, for example --kernel 6.8.12-tegra"
+        return _wrong(what, where, do)
+    return _wrong(f"{_quoted(name)} is no GPU in gpurig's tables", where, do)
 
 
 def _candidates(found: list[Named], most: int) -> str:
@@ -131,7 +149,7 @@ def _candidates(found: list[Named], most: int) -> str:
     return " or ".join([", ".join(shown[:-1]), shown[-1]])
 
 
-def _of_report(text: str, where: str) -> tuple[str, ...]:
+def _of_report(text: str, where: str) -> tuple[Listed, ...]:
     """Of the one host, or what all hosts have alike."""
     try:
         machines = reported(text)

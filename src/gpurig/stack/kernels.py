@@ -75,9 +75,9 @@ def _proxmox(release: str) -> str:
 
 def line(kernel: Kernel) -> str | None:
     """The line that Ubuntu names the modules of its kernels by: ``generic-hwe-24.04``."""
-    (name, *_) = [*kernel.packages, ""]
     start = "linux-headers-"
-    return name.removeprefix(start) if kernel.release and name.startswith(start) else None
+    named = (name.removeprefix(start) for name in kernel.packages if name.startswith(start))
+    return next(named, None)
 
 
 def _row(site: Site) -> KernelsRow | None:

@@ -141,7 +141,8 @@ class Cudnn:
     cuDNN.
 
     + version: bounds on the wheels' (``>=9.3.0.75,<10``), or what the system's packages bring
-    + maximum: the highest version that the GPUs allow, or ``None``
+    + maximum: the highest version that the GPUs and the settings allow, or ``None``
+    + minimum: the lowest one that the settings allow, or ``None``
     + origin: ``wheels`` or ``nvidia``; "from" in the JSON
     + packages: of the system's, from the repository
     """
@@ -151,6 +152,7 @@ class Cudnn:
     origin: str = "wheels"
     packages: tuple[str, ...] = ()
     repository: Repository | None = None
+    minimum: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuRow(Row):
-    """GPUs of one kind, by PCI device id; see tables/gpus.toml."""
+    """
+    GPUs of one kind, by PCI device id; see tables/gpus.toml.
+
+    + arm: the ids of those that exist only beside an Arm CPU
+    + jetson: whether they are on Jetson boards, which have their own stack
+    """
 
     architecture: str
     chips: str
@@ -38,6 +43,8 @@ class GpuRow(Row):
     cuda_last: str | None = None
     first_branch: int | None = None
     last_branch: int | None = None
+    arm: list[str] = field(default_factory=list)
+    jetson: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

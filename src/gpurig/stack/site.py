@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from gpurig.contract.values import Unknown
 from gpurig.settings.table import Settings
-from gpurig.stack.gpu_ids import first_release, listed
+from gpurig.stack.gpu_ids import first_release, listed, since
 from gpurig.stack.gpus import called, fabric_row, gpu, is_nvswitch, row_of
 from gpurig.stack.model import Because, End, Gpu, LeftOut, WayOut
 from gpurig.stack.observed import Observed
 from gpurig.stack.ours import is_vgpu, means, named, others, passed_on, unmatched
 from gpurig.stack.rows import AcceleratorRow, ArchitectureRow, DistributionRow, FabricRow
 from gpurig.stack.tables import tables
+from gpurig.stack.versions import numbers
 
 if TYPE_CHECKING:
     from gpurig.facts.host.pci import PciDevice
@@ -323,6 +324,8 @@ def _known_by(pci_id: str) -> str:
     first = first_release(pci_id)
     if first is None:
         return "NVIDIA's lists do not have the id, so its family decides which drivers know it"
+    if since(pci_id, numbers(first)[0], "proprietary") != first:
+        return f"NVIDIA's open module knows it from driver {first} on"
     return f"NVIDIA lists it from driver {first} on"
 
 

@@ -10,8 +10,10 @@ talk in JSON lines. Of its input, what does not begin with `MARK` only says that
 from __future__ import annotations
 
 import base64
+import codecs
 import ctypes
 import json
+import locale
 import os
 import pwd
 import select
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +33,7 @@ PATIENCE = 10  # seconds without a word from the control machine; it says one ev
 GRACE = 3  # seconds between being asked to end and being killed
 LAST = 20  # seconds after which a process that cannot even be killed is left to its fate
 LONGEST = 1 << 18  # characters of a line; what is longer is told in parts
+BAR = 10  # seconds after which it is told how far a progress bar is
 NEW_MOUNTS, PRIVATE, BIND = 0x20000, 0x44000, 0x1000  # CLONE_NEWNS; MS_REC | MS_PRIVATE; MS_BIND
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: whoever is orphaned below becomes a child of this process
 
@@ -57,7 +60,9 @@ class Guard:
         self.job, self.folder = job, job["folder"]
         self.sent: dict[str, list[int]] | None = None  # by name; None until programs can run
         self.dropped = False  # whether the results are safe elsewhere
-        self.runs: dict[int, subprocess.Popen[str]] = {}
+        self.runs: dict[int, subprocess.Popen[bytes]] = {}
+        self.asked_to_end: set[tuple[int, int]] = set()  # as `_left` has them
+        self.ending = threading.Lock()
         self.asked: dict[int, socket.socket] = {}
         self.telling = threading.Lock()
         os.mkdir(self.folder, 0o700)
@@ -67,9 +72,13 @@ class Guard:
             self.put(name, text.encode(), 0o755 if name.startswith("bin/") else 0o644)
 
     def put(self, name: str, data: bytes, mode: int) -> None:
-        """A file, or its next piece."""
+        """A file, or its next piece; a name that ends with a slash is that of a folder."""
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"{name!r} leads out of the folder")
         file = os.path.join(self.folder, name)
         os.makedirs(os.path.dirname(file), exist_ok=True)
+        if name.endswith("/"):
+            return
         with open(file, "ab") as to:
             to.write(data)
         os.chmod(file, mode)
@@ -110,7 +119,7 @@ class Guard:
             child = subprocess.Popen(
                 words, cwd=os.path.join(self.folder, folder), env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
                 start_new_session=True, umask=0o077, **self.other,
             )  # fmt: skip
         except OSError as error:
@@ -133,15 +142,20 @@ class Guard:
             asking.close()
 
     def end(self, number: int | None = None) -> None:
-        """End one command, or whatever was started, and wait until nothing of it is left."""
-        asked, sent = time.monotonic(), signal.SIGTERM
-        while (left := self._left(number)) and time.monotonic() - asked < LAST:
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, sent)
+        """
+        End one command, or whatever was started, and wait until nothing of it is left.
+
+        Each process is asked once, also where several threads end it: it may be saving a checkpoint
+        as its answer, and would begin that again.
+        """
+        began = time.monotonic()
+        while (left := self._left(number)) and (passed := time.monotonic() - began) < LAST:
+            with self.ending:
+                for pid, _ in left if passed > GRACE else left - self.asked_to_end:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL if passed > GRACE else signal.SIGTERM)
+                self.asked_to_end |= left
             time.sleep(0.2)
-            if time.monotonic() - asked > GRACE:
-                sent = signal.SIGKILL
 
     def remove(self) -> None:
         """The folder goes; where its results are not safe elsewhere, they alone stay."""
@@ -163,31 +177,39 @@ class Guard:
             return any(sent.get(name) != stamp for name, stamp in now if "__pycache__" not in name)
         return True
 
-    def _left(self, number: int | None) -> list[int]:
-        """The processes that descend from this one, of one command's session or of all."""
-        parents, sessions = {}, {}
+    def _left(self, number: int | None) -> set[tuple[int, int]]:
+        """
+        The processes that descend from this one, of one command's session or of all.
+
+        Each with its start (proc(5): starttime), since another one may have its pid later.
+        """
+        parents, sessions, starts = {}, {}, {}
         for name in os.listdir("/proc"):
             with suppress(OSError, ValueError):
                 with open(f"/proc/{int(name)}/stat", encoding="utf-8", errors="replace") as stat:
-                    state, parent, _, session = stat.read().rpartition(")")[2].split()[:4]
+                    state, parent, _, session, *more = stat.read().rpartition(")")[2].split()
                 if state not in "ZX":
                     parents[int(name)], sessions[int(name)] = int(parent), int(session)
+                    starts[int(name)] = int(more[15])
         found: set[int] = set()
         front = {os.getpid()}
         while front:
             front = {pid for pid, parent in parents.items() if parent in front} - found
             found |= front
-        if number is None:
-            return sorted(found)
-        child = self.runs[number].pid
-        return [pid for pid in found if sessions[pid] == child]
+        child = None if number is None else self.runs[number].pid
+        return {(pid, starts[pid]) for pid in found if child in (None, sessions[pid])}
 
     def _read(self, number: int, name: str, stream: Any) -> None:
-        while line := stream.readline(LONGEST):
-            self.tell(run=number, **{name: line.rstrip("\n")})
+        decode = codecs.getincrementaldecoder(locale.getpreferredencoding(False))("replace").decode
+        lines, got = Lines(lambda line: self.tell(run=number, **{name: line})), b"\n"
+        while got:
+            if select.select([stream], [], [], BAR)[0]:
+                got = stream.read(1 << 16)
+                lines.take(decode(got, not got))
+            lines.look(ends=not got)
 
     def _wait(
-        self, number: int, child: subprocess.Popen[str], readers: list[threading.Thread]
+        self, number: int, child: subprocess.Popen[bytes], readers: list[threading.Thread]
     ) -> None:
         code = child.wait()
         self.end(number)
@@ -227,6 +249,55 @@ class Guard:
                 pids = {int(pid) for pid in children.read().split()}
             for pid in pids - ours:
                 os.waitpid(pid, os.WNOHANG)
+
+
+class Lines:
+    """
+    What a program prints, told line by line as a terminal shows each line when it ends.
+
+    So a progress bar is one line: it draws itself again after each ``\\r``. While it goes on, it
+    is told every `BAR` seconds, which also shows that the program does something.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell, self.at = tell, time.monotonic()
+        self.line = ""  # what has no end yet; of a bar a mark, and what was drawn last
+        self.told: str | None = None  # what was told of this line before its end
+
+    def take(self, text: str) -> None:
+        """The next piece of what is printed, cut anywhere."""
+        *ended, self.line = (self.line + text).split("\n")
+        for line in ended:
+            self._end(line)
+        if "\r" in self.line:
+            back = "\r" if self.line.endswith("\r") else ""
+            self.line = "\r" + _shown(self.line) + back
+        while len(self.line) > LONGEST:
+            self._end(self.line[:LONGEST])
+            self.line = self.line[LONGEST:]
+
+    def look(self, ends: bool) -> None:
+        """Tell what has no end yet, where nothing more comes, or where it is a bar's turn."""
+        if ends and self.line:
+            self._end(self.line)
+        elif "\r" in self.line and time.monotonic() - self.at >= BAR and _shown(self.line):
+            self._show(_shown(self.line))
+
+    def _end(self, line: str) -> None:
+        self._show(_shown(line))
+        self.told = None
+
+    def _show(self, text: str) -> None:
+        if text == self.told:
+            return
+        for start in range(0, max(1, len(text)), LONGEST):
+            self.tell(text[start : start + LONGEST])
+        self.told, self.at = text, time.monotonic()
+
+
+def _shown(line: str) -> str:
+    """What a terminal shows of a line: of what is drawn over and over, the last."""
+    return next((part for part in reversed(line.split("\r")) if part), "")
 
 
 def _stamps(folder: str) -> Iterator[tuple[str, list[int]]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +19,7 @@ from gpurig.contract.shape import fits
 from gpurig.errors import HostError, InputError
 from gpurig.report.units import count, size
 from gpurig.training.guards import Guards
+from gpurig.training.project import IGNORED, IGNORES
 from gpurig.training.wish import WORK, Outcome, Results
 
 _UNLISTED = "the training's results"
@@ -88,8 +91,10 @@ class Home:
             self.outcome.gone += [*beside, *one.caches(name)]
         if first in left and left[first].files:
             results = left[first].results(first)
-            told(f"fetching {_many(results)} from {first} into {self.out}")
             try:
+                self.out = claimed(self.out)
+                told(f"fetching {_many(results)} from {first} into {self.out}")
+                self.outcome.folder = str(self.out)
                 self._fetch(first, results)
                 self.outcome.fetched = results
                 self.guards.hosts[first].drop()
@@ -118,7 +123,6 @@ class Home:
         return left
 
     def _fetch(self, host: str, results: Results) -> None:
-        self.out.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.out).free
         if free < results.size:
             raise OSError(
@@ -210,6 +214,23 @@ def _line(text: str) -> dict[str, Any] | None:
 
 def _many(results: Results) -> str:
     return f"{count(results.files, 'file')} ({size(results.size)})"
+
+
+def claimed(out: Path) -> Path:
+    """
+    A folder that no other training fills: this one, or one beside it, ``NAME-2``.
+
+    What shows whose it is keeps results out of git, and out of what the next training sends.
+    """
+    for number in itertools.count(1):
+        place = out if number == 1 else out.with_name(f"{out.name}-{number}")
+        place.mkdir(parents=True, exist_ok=True)
+        if any(place.iterdir()):
+            continue
+        with suppress(FileExistsError), (place / IGNORED).open("x") as file:
+            file.write(IGNORES)
+            return place
+    raise AssertionError("there is no last number")
 
 
 def refuse_used(out: Path) -> None:

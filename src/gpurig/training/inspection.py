@@ -25,15 +25,22 @@ FRAMEWORKS = ("horovod", "tensorflow", "torch")
 _HAS = """
 import importlib.metadata, json, os, socket, subprocess, sys
 names = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+listed, broken = "", ""
 try:
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout
+    asked = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
 except OSError:
-    listed = ""
+    pass
+else:
+    listed = asked.stdout
+    if asked.returncode:
+        said = (asked.stderr + listed).strip().splitlines() or ["exit %d" % asked.returncode]
+        broken = said[-1]
 tools = os.listdir(os.path.dirname(sys.executable))
 print(json.dumps({
     "versions": {name: names[name] for name in sys.argv[1:] if name in names},
     "tools": [name for name in ("torchrun", "horovodrun") if name in tools],
     "gpus": sum(line.startswith("GPU ") for line in listed.splitlines()),
+    "broken": broken,
     "cuda": any(name.startswith("nvidia-cuda-runtime") for name in names),
     "hostname": socket.gethostname(),
 }))
@@ -44,8 +51,12 @@ _WAY = """
 import fcntl, json, socket, struct, sys
 peer, ports = sys.argv[1], int(sys.argv[2])
 asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-asking.connect((peer, 9))  # nothing is sent: the kernel only chooses the way
-address, interface, own = asking.getsockname()[0], "", []
+address, interface, own = "", "", []
+try:
+    asking.connect((peer, 9))  # nothing is sent: the kernel only chooses the way
+    address = asking.getsockname()[0]
+except OSError:
+    ports = 0
 for _, name in socket.if_nameindex():
     asked = struct.pack("256s", name.encode())
     try:
@@ -71,6 +82,7 @@ class _Has(TypedDict):
     versions: dict[str, str]
     tools: list[str]
     gpus: int
+    broken: str
     cuda: bool
     hostname: str
 
@@ -152,13 +164,27 @@ def survey(link: Link, environment: str) -> Node:
         what = f"the host has no environment {environment} ({folder})"
         raise _missing(name, what, f"add {environment} to rig_frameworks, and run `gpurig up`")
     said = _asked(link, user, folder, _Has, _HAS, *FRAMEWORKS)
+    if said["cuda"] and said["broken"] and not settings.assume_gpu:
+        raise HostError(
+            "training-unready",
+            f"nvidia-smi fails ({said['broken']}), and {environment} would compute without GPUs",
+            name, "run `gpurig verify` to see why", host=name,
+        )  # fmt: skip
     gpus = said["gpus"] if said["cuda"] else 0
     return Node(link, folder, user, said["versions"], tuple(said["tools"]), gpus, said["hostname"])
 
 
 def find_way(node: Node, peer: str, ports: int = 2) -> None:
-    """How other hosts reach the node: its side of the way to `peer`, and free ports there."""
+    """
+    How other hosts reach the node: its side of the way to `peer`, and free ports there.
+
+    + peer: an IPv4 address; HostError where no way leads there
+    """
     said = _asked(node.link, node.user, node.environment, _Way, _WAY, peer, str(ports))
+    if not said["address"]:
+        what = "gpurig trains over IPv4, and this host has no way to the others by it"
+        do = "give it an IPv4 address that they reach"
+        raise HostError("training-unready", what, node.name, do, host=node.name)
     node.address, node.interface = said["address"], said["interface"]
     node.ports, node.own = tuple(said["ports"]), said["own"]
 
@@ -199,10 +225,23 @@ def _hear_one_another(nodes: Sequence[Node], addresses: Sequence[str]) -> bool:
             hearing.close()
 
 
-def reached_at(link: Link) -> str:
-    """The address at which the host was reached, as it sees that itself; empty for this machine."""
-    _, output = link.run("echo $SSH_CONNECTION", as_root=False)
-    return (output.stdout.split() or [""] * 3)[2] if output.stdout.strip() else ""
+# An address that is nobody's (RFC 5737): the way there is that of all that a host does not know.
+_ELSEWHERE = "192.0.2.1"
+
+
+def reached_at(node: Node) -> str:
+    """
+    The IPv4 address at which the host was reached, as it sees that itself; empty for this machine.
+
+    Where that was by IPv6, it is the one by which the host reaches others.
+    """
+    _, output = node.link.run("echo $SSH_CONNECTION", as_root=False)
+    reached = (output.stdout.split() or [""] * 3)[2] if output.stdout.strip() else ""
+    reached = reached.removeprefix("::ffff:")
+    if ":" in reached:
+        find_way(node, _ELSEWHERE)
+        return node.address
+    return reached
 
 
 def _asked(link: Link, user: str, folder: str, shape: type[T], script: str, *words: str) -> T:

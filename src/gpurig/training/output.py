@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import IO, Any
 
+from gevent.socket import wait_write
 from rich.text import Text
 
 from gpurig.contract.values import is_number
@@ -15,12 +19,14 @@ from gpurig.report import frame
 from gpurig.report.shown import shown_line
 from gpurig.report.terminal import Terminal
 from gpurig.report.units import count, duration, size
+from gpurig.settings.redaction import Redaction
 from gpurig.training.kept import Kept
 from gpurig.training.noise import is_noise
 from gpurig.training.wish import Outcome, Results, Wish
 from gpurig.training.workload import ranks
 
 _UNSEEN = ("training-left", "training-lost")  # errors after which processes may be left on the host
+PIECE = 1000  # characters that a pipe with any room takes whole (pipe(7): 4,096 bytes)
 COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
@@ -40,7 +46,24 @@ class Lines:
         self.colours = {host: COLOURS[n % len(COLOURS)] for n, host in enumerate(hosts)}
 
     def stage(self, text: str) -> None:
-        self.console.print(Text(shown_line(text), "dim"))
+        self._print(Text(shown_line(text), "dim"))
+
+    def _print(self, text: Text) -> None:
+        """
+        Piece by piece, as the screen takes them.
+
+        While nobody reads it (Ctrl-S, `less`, a line that is down) hosts are heard all the same:
+        they end what nobody hears of.
+        """
+        if self.console.quiet:
+            return
+        with self.console.capture() as printed:
+            self.console.print(text)
+        told = printed.get()
+        for start in range(0, len(told), PIECE):
+            _taken(self.console.file)
+            self.console.file.write(told[start : start + PIECE])
+            self.console.file.flush()
 
     def line(self, host: str, text: str, ending: bool = False) -> None:
         """
@@ -53,7 +76,7 @@ class Lines:
             self.noise += not ending
             return
         name = Text(f"{host:{self.width}} | ", f"bold {self.colours[host]}")
-        self.console.print(name + Text(shown_line(text)))
+        self._print(name + Text(shown_line(text)))
 
     def folded(self) -> list[str]:
         """How many lines were not printed, and why lines were not kept."""
@@ -66,6 +89,14 @@ class Lines:
         return told
 
 
+def _taken(stream: IO[str]) -> None:
+    """Wait until a pipe or a terminal takes a piece at once, as anything else always does."""
+    with suppress(OSError, ValueError):
+        number = stream.fileno()
+        if os.isatty(number) or stat.S_ISFIFO(os.fstat(number).st_mode):
+            wait_write(number)
+
+
 def exit_code(outcome: Outcome) -> int:
     """0: passed; 2: nothing was started because of what was asked for or found; else 1."""
     if not outcome.errors:
@@ -74,7 +105,7 @@ def exit_code(outcome: Outcome) -> int:
     return 2 if asked_wrongly or not outcome.connected else 1
 
 
-def ending(outcome: Outcome, wish: Wish) -> list[str]:
+def ending(outcome: Outcome) -> list[str]:
     """The last lines: what came of it, in the order in which a person wants it."""
     lines = []
     for host, last in outcome.last.items():
@@ -90,7 +121,7 @@ def ending(outcome: Outcome, wish: Wish) -> list[str]:
         lines += _told(outcome, told)
     if outcome.compared:
         lines.append(f"  no comparison: one process alone failed ({outcome.compared})")
-    return lines + _results(outcome, wish)
+    return lines + _results(outcome)
 
 
 def verdict(outcome: Outcome) -> str:
@@ -111,12 +142,12 @@ def interrupted(outcome: Outcome) -> str:
     return "interrupted; the training has ended on every host"
 
 
-def _results(outcome: Outcome, wish: Wish) -> list[str]:
+def _results(outcome: Outcome) -> list[str]:
     """Where the results are, and what the hosts have had and removed."""
     lines = []
     if here := outcome.fetched:
         files = f"{count(here.files, 'file')}, {size(here.size)}"
-        lines.append(f"  results: {wish.out} ({files}, from {here.host})")
+        lines.append(f"  results: {outcome.folder} ({files}, from {here.host})")
     gone = "; ".join(f"{one.host}: {_named(one)} ({size(one.size)})" for one in outcome.gone)
     return lines + ([f"  removed with the hosts' private folders: {gone}"] if gone else [])
 
@@ -130,7 +161,9 @@ def _told(outcome: Outcome, told: Mapping[str, Any]) -> list[str]:
     """What the workload told, in words."""
     lines = []
     if is_number(told.get("accuracy")):
-        lines.append(f"  accuracy: {told['accuracy']:.4f} (threshold {told.get('threshold')})")
+        least = told.get("threshold")
+        wanted = f" (threshold {least})" if is_number(least) else ""
+        lines.append(f"  accuracy: {told['accuracy']:.4f}{wanted}")
     data = told.get("data")
     source = str(data.get("source", "")) if isinstance(data, dict) else ""
     if source.startswith("fallback"):
@@ -152,8 +185,8 @@ def _compared(outcome: Outcome) -> str:
     return f", {outcome.speed_up:.2f} times as many as one process on {first} ({alone:,.0f})"
 
 
-def as_text(outcome: Outcome, wish: Wish) -> str:
-    """The JSON of ``train --json`` and of report.json."""
+def as_text(outcome: Outcome, wish: Wish, redacted: Redaction) -> str:
+    """The JSON of ``train --json`` and of report.json, without secrets."""
     hosts = {
         node.name: {
             "processes": node.processes,
@@ -166,9 +199,8 @@ def as_text(outcome: Outcome, wish: Wish) -> str:
         }
         for node in outcome.nodes
     }
-    return frame.as_text(
-        frame.frame("train", hosts, outcome.errors, training=_training(outcome, wish))
-    )
+    told = frame.frame("train", hosts, outcome.errors, training=_training(outcome, wish))
+    return frame.as_text(redacted.within(told))
 
 
 def _training(outcome: Outcome, wish: Wish) -> dict[str, Any]:
@@ -184,7 +216,7 @@ def _training(outcome: Outcome, wish: Wish) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 2),
         "interrupted": outcome.interrupted,
         "results": {
-            "folder": wish.out if outcome.fetched else None,
+            "folder": outcome.folder if outcome.fetched else None,
             "fetched": asdict(outcome.fetched) if outcome.fetched else None,
             "removed": [asdict(one) for one in outcome.gone],
         },

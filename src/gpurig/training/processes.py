@@ -22,6 +22,15 @@ def slots_of(words: str) -> dict[str, int | None]:
     return found
 
 
+def by_name(slots: Mapping[str, int | None], hosts: Sequence[str]) -> dict[str, int | None]:
+    """The slots of ``-H`` by the names of the chosen hosts: ``ada@gpu01`` is gpu01."""
+    found = {word.rpartition("@")[2]: number for word, number in slots.items()}
+    if strange := [word for word in found if word not in hosts]:
+        what = f"{strange[0]} is no host that trains here"
+        raise InputError("training-wish", what, "-H", "name hosts, one by one, and no groups")
+    return found
+
+
 def first_nodes(hosts: Sequence[str], nodes: str | None) -> Sequence[str]:
     """The first so many hosts, as ``--nnodes`` asks for."""
     if nodes is None:

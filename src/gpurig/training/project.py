@@ -7,8 +7,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from gpurig.contract.limits import MB
@@ -17,9 +20,15 @@ from gpurig.report.units import count, size
 
 LIMIT = 100 * MB  # of all files together; data belong on the hosts
 MANY = 10_000  # files
+FOLDERS, DEPTH = 2_000, 6  # folders that no file makes, and how deep they lie; the rest stays here
 RESULTS = "gpurig-train"  # where results lie, unless --out says otherwise
+# In each folder of results, which are no part of a program.
+IGNORED, IGNORES = ".gitignore", "# Written by gpurig train\n*\n"
 IGNORE = (".gitignore", ".gpurigignore")
 _CACHES = ("__pycache__", "node_modules", "venv")
+# Left empty, metadata would say that a package is there, and without a version.
+_METADATA = (".egg-info", ".dist-info")
+EMPTY = Path(os.devnull)  # what is read of a folder
 # Places where programs lie beside what has nothing to do with them: only the program itself goes.
 _SHARED = {Path("/"), Path("/tmp"), Path("/var/tmp"), Path("/root"), Path("/home")}
 
@@ -29,7 +38,8 @@ class Project:
     """
     A folder that is sent.
 
-    + files: by their paths in it; rule: by what they were chosen; unsent: names of links to folders
+    + files: by their paths in it; a path that ends with a slash is that of a folder
+    + rule: by what they were chosen; unsent: names of links to folders
     """
 
     folder: Path
@@ -44,14 +54,15 @@ class Project:
             name = next(iter(self.files))
             return f"sending {name} without the files beside it, as it is in {self.folder}"
         bytes_of_all = sum(file.stat().st_size for file in self.files.values())
-        files = f"{count(len(self.files), 'file')}, {size(bytes_of_all)}"
+        many = sum(not name.endswith("/") for name in self.files)
+        files = f"{count(many, 'file')}, {size(bytes_of_all)}"
         without = f"; not {', '.join(self.unsent)}, which links to a folder" if self.unsent else ""
         return f"sending {self.folder}: {files} ({self.rule}){without}"
 
 
 def project(program: Path, workdir: Path | None) -> Project:
     """
-    The files beside a program.
+    The files beside a program, and the folders that no file makes: a program may write there.
 
     + workdir: the folder instead of the program's own; the program lies in it
 
@@ -71,14 +82,55 @@ def project(program: Path, workdir: Path | None) -> Project:
         path = folder / name
         if path.is_dir():
             unsent += [name] if path.is_symlink() else []
-        elif path.is_file() and not name.startswith(f"{RESULTS}/"):
+        elif path.is_file() and f"/{RESULTS}/" not in f"/{name}":
             found[name] = path
         if len(found) > MANY:
             raise _wrong(f"{folder} has more than {MANY:,} files", _ignore(folder), "--workload")
     _refuse_large(folder, found)
     if closed := [name for name, path in found.items() if not os.access(path, os.R_OK)]:
         raise _wrong(f"{folder / closed[0]} cannot be read", _ignore(folder), "--workload")
+    found |= dict.fromkeys(islice(_folders(folder, [*found]), FOLDERS), EMPTY)
     return Project(folder, found, rule, tuple(unsent))
+
+
+def _folders(folder: Path, files: Iterable[str]) -> Iterator[str]:
+    """
+    The folders that none of these files makes, the uppermost first: empty ones, and ignored ones.
+
+    Of an ignored folder that has files nothing but itself: a program may take the folder of a data
+    set for the data set.
+    """
+    made = {f"{above}/" for name in files for above in Path(name).parents}
+    waiting = deque([""])
+    while waiting:
+        place = waiting.popleft()
+        for name in _inner(folder / place):
+            inner = f"{place}{name}/"
+            if inner not in made:
+                yield inner
+            if inner.count("/") < DEPTH and (inner in made or not _has_files(folder / inner)):
+                waiting.append(inner)
+
+
+def _inner(folder: Path) -> list[str]:
+    """The names of its folders, without those that no program of a project's writes into."""
+    with suppress(OSError), os.scandir(folder) as there:
+        return sorted(
+            one.name
+            for one in there
+            if one.is_dir(follow_symlinks=False)
+            and not one.name.startswith(".")
+            and not one.name.endswith(_METADATA)
+            and one.name not in (*_CACHES, RESULTS)
+            and not os.path.exists(os.path.join(one.path, "pyvenv.cfg"))
+            and not _is_fetched(Path(one.path))
+        )
+    return []
+
+
+def _has_files(folder: Path) -> bool:
+    """Whether a file is in it, however deep; a hidden one only keeps a folder in git."""
+    return any(name[:1] != "." for _, _, names in os.walk(folder) for name in names)
 
 
 def _refuse_large(folder: Path, found: dict[str, Path]) -> None:
@@ -148,12 +200,23 @@ def _visible(names: list[str]) -> list[str]:
 
 def _walked(folder: Path) -> Iterator[str]:
     for place, folders, names in os.walk(folder):
-        folders[:] = [one for one in folders if one[:1] != "." and one not in _CACHES]
+        folders[:] = [
+            one
+            for one in folders
+            if one[:1] != "." and one not in _CACHES and not _is_fetched(Path(place, one))
+        ]
         here = os.path.relpath(place, folder)
         links = [one for one in folders if os.path.islink(os.path.join(place, one))]
         for name in (*names, *links):
             if not name.startswith("."):
                 yield os.path.normpath(os.path.join(here, name))
+
+
+def _is_fetched(folder: Path) -> bool:
+    try:
+        return (folder / IGNORED).read_text() == IGNORES
+    except (OSError, ValueError):
+        return False
 
 
 def _git(folder: Path, *words: str, check: bool = True) -> str:

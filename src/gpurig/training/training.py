@@ -17,6 +17,7 @@ from pyinfra import logger
 
 from gpurig.engine.runner import Link
 from gpurig.errors import GpurigError, HostError, InternalError
+from gpurig.hosts.exchange import BROKEN
 from gpurig.hosts.inventory import HostSpec
 from gpurig.hosts.passwords import Passwords
 from gpurig.training import engines, inspection
@@ -37,6 +38,10 @@ def train(specs: Sequence[HostSpec], wish: Wish, listener: Listener) -> Outcome:
         _Training(links, wish, listener, outcome).run()
     except GpurigError as error:
         outcome.errors.insert(0, error)
+    except BROKEN as error:
+        names = ", ".join(spec.name for spec in specs)
+        what = f"a connection broke ({str(error) or type(error).__name__})"
+        outcome.errors.insert(0, HostError("connection-lost", what, names))
     except KeyboardInterrupt:
         outcome.interrupted = True
     finally:
@@ -163,10 +168,10 @@ class _Training:
 
     def _find_ways(self) -> None:
         """How the hosts reach one another: all but the first ask for the way to the first."""
-        reached = [inspection.reached_at(node.link) for node in self.nodes]
         if len(self.nodes) == 1:
             inspection.find_way(self.nodes[0], "127.0.0.1")
             return
+        reached = [inspection.reached_at(node) for node in self.nodes]
         first, *others = self.nodes
         if reached[0]:
             for node in others:

@@ -65,7 +65,8 @@ class Outcome:
     + told, alone: the JSON lines of the training and of one process on the first host
     + compared: why there is nothing to compare with, where one process alone failed
     + last: the last lines of each host that failed
-    + fetched: what is in ``wish.out`` now; gone: what goes with the private folders of the hosts
+    + fetched: what is in `folder` of this machine now
+    + gone: what goes with the private folders of the hosts
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -77,6 +78,7 @@ class Outcome:
     seconds: float = 0.0
     compared: str = ""
     fetched: Results | None = None
+    folder: str = ""
     gone: list[Results] = field(default_factory=list)
     interrupted: bool = False
 
