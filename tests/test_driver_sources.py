@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gpurig.facts.packages.apt import Sources
+from gpurig.facts.packages.apt import Pin, Sources
 from gpurig.operations.driver.preferences import (
     CUDA_REPOSITORY,
+    _pinned_by,
     _shared,
     _wanted,
     fits,
@@ -71,3 +72,20 @@ def test_a_repository_is_known_by_its_whole_address(text: str, pinned: str) -> N
     assert not fits(own, "580.95.05-1", nvidia, nvidia)
     pins = _wanted(own, "release o=Debian", nvidia, _shared(sources))
     assert [pin["pin"] for pin in pins] == ["release o=Debian", pinned]
+
+
+@pytest.mark.parametrize(
+    ("packages", "counts"),
+    [
+        (["nvidia-driver"], True),
+        (["nvidia-*"], True),
+        (["src:nvidia-graphics-drivers"], True),
+        (["/^nvidia/"], True),
+        (["*"], False),
+        (["libc6"], False),
+    ],
+)
+def test_which_pins_may_be_of_a_package(packages: list[str], counts: bool) -> None:
+    """By name, by source package, by a regular expression (apt_preferences(5))."""
+    pin = Pin(file="/etc/apt/preferences.d/mine", packages=packages, pin="release *", priority="-1")
+    assert bool(_pinned_by("nvidia-driver", [pin])) is counts

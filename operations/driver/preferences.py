@@ -185,12 +185,16 @@ def _pinned_by(name: str, pins: Iterable[Pin]) -> str:
     """
     The first file of the user's with a pin of this package, which may come before ours.
 
-    Pins of all packages come after those by name, and NVIDIA's pinning packages agree with ours.
+    Pins of all packages come after those by name, and NVIDIA's pinning packages agree with ours. A
+    pin of a source package, or by a regular expression, may be one: apt's choice shows it.
     """
     for pin in pins:
         if pin["file"].rpartition("/")[2].startswith(("gpurig-", "nvidia-driver-pinning-")):
             continue
-        if any(glob != "*" and fnmatchcase(name, glob) for glob in pin["packages"]):
+        if any(
+            glob.startswith(("src:", "/")) or (glob != "*" and fnmatchcase(name, glob))
+            for glob in pin["packages"]
+        ):
             return pin["file"]
     return ""
 
