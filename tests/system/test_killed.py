@@ -48,7 +48,7 @@ POINTS = {
     "driver unpacked": Point(DRIVER, packages, 1, 80),
     "driver set up": Point(DRIVER, commands, 600, 800),
     "toolkit set up": Point(TOOLKIT, commands, 600, 1000),
-    "CUDA unpacked": Point(CUDA, packages, 1, 120),
+    "CUDA unpacked": Point(CUDA, packages, 1, 95),
     "environment unpacked": Point(JAX, wheels, 1, 10),
     "environment compiled": Point(JAX, bytecode, 1, 1000),
     "Horovod compiled": Point(HOROVOD, objects, 1, 60),
