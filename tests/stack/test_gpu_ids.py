@@ -29,6 +29,8 @@ KERNELS = {
     "debian:14": "7.2.12-amd64", "debian:sid": "7.2.13-amd64",
     "ubuntu:22.04": "5.15.0-119-generic", "ubuntu:24.04": "6.8.0-90-generic",
     "ubuntu:26.04": "7.0.0-10-generic", "linuxmint:22": "6.8.0-90-generic",
+    "zorin:17": "6.8.0-90-generic", "zorin:18": "6.8.0-90-generic",
+    "elementary:8": "6.8.0-90-generic",
     "rhel:8": "4.18.0-553.el8_10.x86_64", "rhel:9": "5.14.0-570.el9_6.x86_64",
     "rhel:10": "6.12.0-55.el10.x86_64", "fedora:43": "6.17.1-300.fc43.x86_64",
     "fedora:44": "6.19.5-200.fc44.x86_64",
