@@ -42,18 +42,23 @@ def wheels(host: Host, person: Person) -> int:
 
 def bytecode(host: Host, person: Person) -> int:
     """The files of an environment that are compiled."""
-    return sum(1 for _ in (host.root / VENVS).glob(".gpurig/*.new/lib/**/*.pyc"))
+    return _counted(host.root / VENVS, ".gpurig/*.new/lib/**/*.pyc")
 
 
 def objects(host: Host, person: Person) -> int:
     """What the compilers of Horovod have made."""
-    return sum(
-        1 for _ in host.root.glob("var/lib/gpurig/horovod-build/work/horovod-*/build/**/*.o")
-    )
+    return _counted(host.root / "var/lib/gpurig/horovod-build/work", "horovod-*/build/**/*.o")
 
 
 def _found(host: Host, pattern: str) -> int:
-    return sum(1 for _ in (host.root / VENVS / ".gpurig").glob(pattern))
+    return _counted(host.root / VENVS / ".gpurig", pattern)
+
+
+def _counted(folder: Path, pattern: str) -> int:
+    """The files there are; a folder that goes while they are counted has them counted again."""
+    while True:
+        with suppress(FileNotFoundError):
+            return sum(1 for _ in folder.glob(pattern))
 
 
 def _lines(file: Path) -> int:
