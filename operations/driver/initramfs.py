@@ -31,8 +31,8 @@ said=$(made) || {{
  first=$(printf '%s\n' "$said" | grep -m 1 -iE '^E:|error|fatal|cannot|failed|no space')
  failed "was not made: ${{first:-$(printf '%s\n' "$said" | tail -n 1)}}"
 }}
-if command -v lsinitrd >/dev/null; then listed=$(LC_ALL=C lsinitrd "$i")
-else listed=$(lsinitramfs "$i"); fi || failed 'cannot be listed'
+if command -v lsinitramfs >/dev/null; then listed=$(lsinitramfs "$i")
+else listed=$(LC_ALL=C lsinitrd "$i"); fi || failed 'cannot be listed'
 for f in /etc/modprobe.d/*.conf /usr/local/lib/modprobe.d/*.conf /usr/lib/modprobe.d/*.conf; do
  [ -z "$(sed -nE '/^[[:space:]]*blacklist[[:space:]]+({_COMPETING})/p' "$f" 2>/dev/null)" ] ||
  case $listed in *"modprobe.d/${{f##*/}}"*) ;; *) failed "was made without $f" ;; esac
