@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import getpass
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -270,6 +271,38 @@ def test_one_command_is_ended_and_the_others_stay(guarded: Guarded) -> None:
     guarded.say("end", run=1)
     assert guarded.until("exit")[-1] == {"run": 1, "exit": -15}
     assert _alive(other)
+
+
+# As torchrun: each worker in a session of its own, told to end by its launcher, and slow to.
+LAUNCHER = """
+import signal, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", '''
+import signal, sys, time
+def save(*_):
+    print("saving", flush=True)
+    time.sleep(60)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(60)
+'''], start_new_session=True)
+def ask(*_):
+    worker.terminate()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, ask)
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_launcher_leaves_behind_ends_with_its_command(guarded: Guarded) -> None:
+    """The launcher asks its worker, once; what is left after the grace is killed."""
+    guarded.run(f"exec {sys.executable} -c {shlex.quote(LAUNCHER)}", 1)
+    told = [guarded.until("out")[-1]["out"], guarded.until("out")[-1]["out"]]
+    worker = next(int(line) for line in told if line.isdecimal())
+    guarded.say("end", run=1)
+    lines = guarded.until("exit")
+    assert [line["out"] for line in lines if "out" in line] == ["saving"]
+    assert not _alive(worker)
 
 
 ENDS = {

@@ -62,6 +62,7 @@ class Guard:
         self.dropped = False  # whether the results are safe elsewhere
         self.runs: dict[int, subprocess.Popen[bytes]] = {}
         self.asked_to_end: set[tuple[int, int]] = set()  # as `_left` has them
+        self.sessions: dict[int, set[int]] = {}  # of each command, as far as they were seen
         self.ending = threading.Lock()
         self.asked: dict[int, socket.socket] = {}
         self.telling = threading.Lock()
@@ -146,16 +147,21 @@ class Guard:
         End one command, or whatever was started, and wait until nothing of it is left.
 
         Each process is asked once, also where several threads end it: it may be saving a checkpoint
-        as its answer, and would begin that again.
+        as its answer, and would begin that again. torchrun's workers are in sessions of their own,
+        and torchrun asks them.
         """
         began = time.monotonic()
         while (left := self._left(number)) and (passed := time.monotonic() - began) < LAST:
             with self.ending:
-                for pid, _ in left if passed > GRACE else left - self.asked_to_end:
+                own = {one for one, session in left.items() if self._asks(number, session)}
+                for pid, _ in left if passed > GRACE else own - self.asked_to_end:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL if passed > GRACE else signal.SIGTERM)
-                self.asked_to_end |= left
+                self.asked_to_end |= own
             time.sleep(0.2)
+
+    def _asks(self, number: int | None, session: int) -> bool:
+        return number is None or session == self.runs[number].pid
 
     def remove(self) -> None:
         """The folder goes; where its results are not safe elsewhere, they alone stay."""
@@ -177,11 +183,12 @@ class Guard:
             return any(sent.get(name) != stamp for name, stamp in now if "__pycache__" not in name)
         return True
 
-    def _left(self, number: int | None) -> set[tuple[int, int]]:
+    def _left(self, number: int | None) -> dict[tuple[int, int], int]:
         """
-        The processes that descend from this one, of one command's session or of all.
+        The processes that descend from one command or from this one, and their sessions.
 
-        Each with its start (proc(5): starttime), since another one may have its pid later.
+        Each with its start (proc(5): starttime), since another one may have its pid later. What has
+        outlived the rest of its command is known by its session.
         """
         parents, sessions, starts = {}, {}, {}
         for name in os.listdir("/proc"):
@@ -191,13 +198,13 @@ class Guard:
                 if state not in "ZX":
                     parents[int(name)], sessions[int(name)] = int(parent), int(session)
                     starts[int(name)] = int(more[15])
-        found: set[int] = set()
-        front = {os.getpid()}
-        while front:
-            front = {pid for pid, parent in parents.items() if parent in front} - found
-            found |= front
-        child = None if number is None else self.runs[number].pid
-        return {(pid, starts[pid]) for pid in found if child in (None, sessions[pid])}
+        found = _below({os.getpid()}, parents)
+        if number is not None:
+            child = self.runs[number].pid
+            known = self.sessions.setdefault(number, {child})
+            known |= {sessions[pid] for pid in _below({child}, parents)} - {os.getsid(0)}
+            found = {pid for pid in found if sessions[pid] in known}
+        return {(pid, starts[pid]): sessions[pid] for pid in found}
 
     def _read(self, number: int, name: str, stream: Any) -> None:
         decode = codecs.getincrementaldecoder(locale.getpreferredencoding(False))("replace").decode
@@ -293,6 +300,15 @@ class Lines:
         for start in range(0, max(1, len(text)), LONGEST):
             self.tell(text[start : start + LONGEST])
         self.told, self.at = text, time.monotonic()
+
+
+def _below(front: set[int], parents: dict[int, int]) -> set[int]:
+    """All that descend from these processes."""
+    found: set[int] = set()
+    while front:
+        front = {pid for pid, parent in parents.items() if parent in front} - found
+        found |= front
+    return found
 
 
 def _shown(line: str) -> str:
