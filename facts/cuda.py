@@ -24,8 +24,8 @@ class Toolkit(TypedDict):
     """
     One toolkit that has nvcc.
 
-    + version: as nvcc says it, ``12.4``; empty where nvcc does not run, and where others than root
-      can change it: then it is not started
+    + version: as nvcc says it, ``12.4``; empty where nvcc does not run. Where others than root can
+      change it, it is not started, and its folder says it, ``/usr/local/cuda-12.4``
     + origin: ``distribution``, ``nvidia`` (a package of theirs) or ``other`` (a runfile, a copy)
     + home: its folder; nvcc: its compiler driver
     """
@@ -51,8 +51,9 @@ class CudaToolkits(Always[list[Toolkit]]):
             ' do [ -x "$n" ] || continue; h=${n%/bin/nvcc};'
             ' [ "$n" = ' + DEBIAN_NVCC + ' ] || [ ! -L "$h" ] || continue;'
             ' query -S "$n"; p=$(printf "%s\\n" "$known" | head -n 1 | cut -d: -f1);'
-            ' v=; [ -n "$(guarded "$n")" ] || v=$("$n" --version 2>/dev/null'
-            ' | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
+            ' said=; if [ -n "$(guarded "$n")" ]; then said="release ${h##*cuda-}";'
+            ' else said=$("$n" --version 2>/dev/null) || { [ $? != 137 ] || unread nvcc 137; }; fi;'
+            ' v=$(printf "%s\\n" "$said" | sed -n "s/.*release \\([0-9.]*\\).*/\\1/p");'
             ' echo "$n|$p|$v"; done; :'
         )
 
