@@ -11,7 +11,6 @@ import pytest
 from gpurig.contract.values import Unknown
 from gpurig.facts.cuda import CudaToolkits
 
-
 GUARDED = '[ -n "$(guarded "$n")" ]'  # pytest's folder may be one that others can change
 
 
