@@ -24,7 +24,7 @@ from gpurig.facts.packages.apt import (
     address,
     place,
 )
-from gpurig.operations.packages.sources import COMPONENTS_FILE
+from gpurig.operations.packages.sources import ARCHIVES, COMPONENTS_FILE
 from gpurig.operations.shared.file import written
 from gpurig.stack.model import Archive, Driver
 from gpurig.stack.versions import numbers
@@ -32,8 +32,6 @@ from gpurig.stack.versions import numbers
 FILE = "/etc/apt/preferences.d/gpurig-nvidia"
 GPURIG_S = "/etc/apt/sources.list.d/gpurig-"
 SOURCE_FILE = f"{GPURIG_S}nvidia.sources"
-# The last part of an archive's address on every mirror, and of the lists in cloud images.
-ARCHIVES = ("debian", "debian-security", "ubuntu", "debian.list", "debian-security.list")
 # Parts of the address of NVIDIA's repository, on mirrors too, and of the folder that NVIDIA's
 # local installer (package cuda-repo-…-local) unpacks it into.
 CUDA_REPOSITORY = ("/compute/cuda/repos/", "/var/cuda-repo-", "/var/nvidia-driver-local-repo-")
@@ -105,7 +103,7 @@ def nvidia_places(sources: Sequence[Source]) -> list[str]:
 def _is_clear(source: Source) -> bool:
     """Whether its addresses show that it is the distribution's archive, NVIDIA's or gpurig's."""
     return source["file"].startswith(GPURIG_S) or all(
-        _is_named_for_nvidia(uri) or uri.rstrip("/").rsplit("/", 1)[-1] in ARCHIVES
+        _is_named_for_nvidia(uri) or uri.rstrip("/").rsplit("/", 1)[-1] in (*ARCHIVES, "ubuntu")
         for uri in source["uris"]
     )
 

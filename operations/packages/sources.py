@@ -127,16 +127,20 @@ def _has(sources: Iterable[Source], component: str, suite: str, places: set[str]
 
 def _key(sources: Iterable[Source], uris: Iterable[str], suite: str) -> str:
     """What apt verifies a suite of these places with: one line's Signed-By counts for all lines."""
-    places = _places(uris)
-    same = (s for s in sources if suite in s["suites"] and _places(s["uris"]) & places)
-    return next(filter(None, (source["signed_by"] for source in same)), "")
+    same = _alike(sources, uris, suite)
+    return next((source["signed_by"] for source in same if source["signed_by"]), "")
 
 
-def _options(others: Iterable[Source], uris: Iterable[str], suite: str) -> dict[str, str]:
+def _options(sources: Iterable[Source], uris: Iterable[str], suite: str) -> dict[str, str]:
     """What apt is told of a suite of these places besides: it refuses two lines that differ."""
+    same = _alike(sources, uris, suite)
+    return next((source["options"] for source in same if source["options"]), {})
+
+
+def _alike(sources: Iterable[Source], uris: Iterable[str], suite: str) -> list[Source]:
+    """Those of the same suite from one of the same places."""
     places = _places(uris)
-    same = (s for s in others if suite in s["suites"] and _places(s["uris"]) & places)
-    return next(filter(None, (source["options"] for source in same)), {})
+    return [s for s in sources if suite in s["suites"] and _places(s["uris"]) & places]
 
 
 def _added(wanted: list[Source], entry: Source) -> Source:

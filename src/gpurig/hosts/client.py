@@ -30,7 +30,7 @@ class StrictClient(pyinfra_client.SSHClient, CheckingClient):
     refusal: SSHException | None = None  # of the last one
 
     # paramiko names each argument; pyinfra passes on all that it does not know.
-    def connect(self, hostname: str, **arguments: Any) -> None:  # type: ignore[override]
+    def connect(self, hostname: str, **arguments: Any) -> None:  # type: ignore[override]  # see above
         """
         As pyinfra's; a known_hosts file that is given counts for the hops on the way as well.
 

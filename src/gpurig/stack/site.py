@@ -72,7 +72,7 @@ class Draft:
         self._left(LeftOut(component, reason, undecided=True))
 
     def is_undecided(self, component: str) -> bool:
-        """Whether the component is wanted and cannot be judged."""
+        """Whether the settings want the component and gpurig cannot judge it."""
         return any(item.component == component and item.undecided for item in self.left_out)
 
     def _left(self, item: LeftOut) -> None:

@@ -1,4 +1,4 @@
-"""What a row must be, whoever wrote it: the kinds of its columns, and what they have to say."""
+"""The laws of a row, of gpurig's tables and of a user's: its columns, and what each may hold."""
 
 from __future__ import annotations
 
