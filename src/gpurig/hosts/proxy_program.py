@@ -26,7 +26,7 @@ class ProxyProgram(ProxyCommand):
 
     def __init__(self, command: str) -> None:
         # As ssh does: by a shell, which the command takes the place of.
-        self._ended_here = False
+        self._ended_here, self._ends = False, False  # by us; by itself, since it writes no more
         self._said, self._speaks = b"", True  # on its standard error; whether that is open
         super().__init__(f"/bin/sh -c {quote(f'exec {command}')}")
 
@@ -40,7 +40,9 @@ class ProxyProgram(ProxyCommand):
             left = None if until is None else max(0.0, until - time.monotonic())
             ready, _, _ = select([out, errors][: 1 + self._speaks], [], [], left)
             if out in ready:
-                return os.read(out.fileno(), size)
+                read = os.read(out.fileno(), size)
+                self._ends = not read
+                return read
             if not ready or left == 0:
                 raise TimeoutError
             self._hear(errors.fileno())
@@ -52,17 +54,22 @@ class ProxyProgram(ProxyCommand):
         self._said = (self._said + said)[:_KEPT]
 
     def close(self) -> None:
-        """End it, unless it has ended."""
+        """End it, unless it ends by itself, which it may do a moment after its last word."""
+        if self._ends:
+            self._await_end()
         if self.process.poll() is None:
             self._ended_here = True
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGTERM)
 
-    def failure(self) -> tuple[int, str] | None:
-        """Its exit status and the first line that it said, if it failed by itself."""
+    def _await_end(self) -> None:
         with Timeout(_ENDING, False):
             while self.process.poll() is None:
                 sleep(0.05)
+
+    def failure(self) -> tuple[int, str] | None:
+        """Its exit status and the first line that it said, if it failed by itself."""
+        self._await_end()
         code = self.process.poll()
         if not code or self._ended_here:
             return None
