@@ -240,7 +240,7 @@ def test_a_run_that_ends_waits_for_no_program_of_ssh_config(tmp_path: Path) -> N
     [
         ("sh -c 'sleep 1; echo no way to %h >&2; exit 3'", "status 3: no way to 192.0.2.1; check"),
         # Its output ends before it does: as any program's, when a processor is busy.
-        ("sh -c 'exec >&-; sleep 1; echo no way >&2; exit 3'", "status 3: no way; check"),
+        ("sh -c 'exec >&-; sleep 0.2; echo no way >&2; exit 3'", "status 3: no way; check"),
         ("sh -c 'sleep 600 & echo half a word >&2; wait'", "no SSH connection to gpu01"),
     ],
 )
